@@ -1,34 +1,115 @@
-# sharpdarts: `make` builds everything into build/.
-CC ?= gcc
+# sharpdarts: `make` builds everything into build/; there is no configure step.
+#
+#   make              libraries are looked for, the tools end up in build/bin/
+#   make deps         installs the Debian packages that are missing
+#   make check        all of the set-up, then every test
+#   make quickstart   all of the set-up, then a whole experiment in runs/quickstart/
+#   make bench        speed beside PyTorch
+#   make install      DESTDIR, prefix; make uninstall
+#
+# Variables: CC, OPT, CFLAGS, LDFLAGS, BUILD, SANITIZE=address,undefined, DEVELOPER=1, NO_DEPS=1, V=1.
+# Other flags than the last time rebuild what they change.
+
+ifeq ($(origin CC),default)
+CC = gcc
+endif
 BUILD ?= build
-PKGS = hdf5 libarchive libcrypto jansson
-CPPFLAGS += -Ilib -D_GNU_SOURCE -DH5_USE_110_API $(shell pkg-config --cflags $(PKGS))
-OPT ?= -O2 -g
-CFLAGS ?= $(OPT)
-ALL_CFLAGS = -std=gnu11 -Wall -Wextra -ffp-contract=off -pthread $(CFLAGS)
-LDLIBS += $(shell pkg-config --libs $(PKGS)) -pthread -lm
+VERSION := $(shell cat VERSION)
+MAKEFLAGS += --no-print-directory
 
-LIB_C = $(shell find lib -name '*.c' | LC_ALL=C sort)
-LIB_O = $(LIB_C:%.c=$(BUILD)/%.o)
-TOOLS = $(patsubst tools/%.c,$(BUILD)/bin/%,$(wildcard tools/sd-*.c))
-UNIT = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+all: tools
 
-all: $(TOOLS)
+# One short line a file; V=1 shows the commands.
+Q = $(if $(V),,@)
+SAY = $(if $(V),@:,@printf '  %-5s %s\n')
+
+include mk/flags.mk
+
+# ---- what there is to build ----
+KERNEL_C := $(sort $(wildcard lib/engine/cpu/k_*.c))
+LIB_C := $(filter-out $(KERNEL_C),$(shell find lib -name '*.c' | LC_ALL=C sort))
+LIB_O = $(LIB_C:%.c=$(BUILD)/%.o) $(BUILD)/gen/buildinfo.o \
+	$(foreach isa,$(ISAS),$(KERNEL_C:%.c=$(BUILD)/%.$(isa).o))
+TOOLS = $(patsubst tools/%.c,$(BUILD)/bin/%,$(sort $(wildcard tools/sd-*.c)))
+UNIT = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
+BENCH = $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/bench_*.c)))
+GOLDEN_O = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/golden/*.c)))
+GOLDEN = $(if $(GOLDEN_O),$(BUILD)/tests/golden)
+
+tools: $(TOOLS)
 unit: $(UNIT)
+golden: $(GOLDEN)
+tests: tools $(UNIT) $(GOLDEN) $(BENCH)
 
 $(BUILD)/libsharpdarts.a: $(LIB_O)
-	rm -f $@ && $(AR) rcs $@ $^
-$(BUILD)/%.o: %.c
+	@rm -f $@
+	$(SAY) AR $@
+	$(Q)$(AR) rcD $@ $(LIB_O)
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(SAY) CC $@
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+# A kernel file is compiled once for each code path; the engine chooses one when it runs.
+define KERNEL_RULE
+$(BUILD)/lib/engine/cpu/%.$(1).o: lib/engine/cpu/%.c $(BUILD)/flags
+	@mkdir -p $$(@D)
+	$(SAY) CC $$@
+	$(Q)$$(CC) $$(ALL_CPPFLAGS) $$(ALL_CFLAGS) $$(ISA_$(1)) -MMD -MP -c $$< -o $$@
+endef
+$(foreach isa,$(ISAS),$(eval $(call KERNEL_RULE,$(isa))))
+
+$(BUILD)/gen/buildinfo.o: $(BUILD)/gen/buildinfo.c $(BUILD)/flags
+	$(SAY) CC $@
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+$(BUILD)/gen/buildinfo.c: FORCE
+	@mk/buildinfo $@ '$(VERSION)' '$(CC)'
+
+LINK = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)
 $(BUILD)/bin/%: $(BUILD)/tools/%.o $(BUILD)/libsharpdarts.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+	$(SAY) LINK $@
+	$(Q)$(LINK) $^ -o $@ $(ALL_LDLIBS)
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libsharpdarts.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+	$(SAY) LINK $@
+	$(Q)$(LINK) $^ -o $@ $(ALL_LDLIBS)
+$(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(BUILD)/libsharpdarts.a
+	@mkdir -p $(@D)
+	$(SAY) LINK $@
+	$(Q)$(LINK) $^ -o $@ $(ALL_LDLIBS)
+$(BUILD)/tests/golden: $(GOLDEN_O) $(BUILD)/libsharpdarts.a
+	@mkdir -p $(@D)
+	$(SAY) LINK $@
+	$(Q)$(LINK) $^ -o $@ $(ALL_LDLIBS)
+
+# ---- set-up ----
+deps:
+	@mk/deps $(BUILD) '$(CC)' '$(NO_DEPS)'
+
+# These do all of the set-up, so the packages come first and make starts again with them.
+check: deps
+	@$(MAKE) tests
+	@BUILD='$(BUILD)' tests/check
+quickstart: deps
+	@$(MAKE) tools
+	@$(MAKE) -f pipelines/quickstart.mk BIN='$(abspath $(BUILD))/bin'
+bench: tools $(BENCH)
+	@BUILD='$(BUILD)' tests/bench/run
+
+include mk/install.mk
+
+print-config:
+	@printf '%s\n' 'version    $(VERSION)' 'build      $(BUILD)' 'CC         $(CC)' \
+		'CPPFLAGS   $(ALL_CPPFLAGS)' 'CFLAGS     $(ALL_CFLAGS)' 'kernels    $(CPU_OPT)' \
+		'LDFLAGS    $(ALL_LDFLAGS)' 'LDLIBS     $(ALL_LDLIBS)' 'code paths $(ISAS)' \
+		'prefix     $(prefix)' 'tools      $(notdir $(TOOLS))'
 clean:
 	rm -rf $(BUILD)
-.PHONY: all unit clean
+
+FORCE:
+.PHONY: all tools unit golden tests deps check quickstart bench print-config clean FORCE
 .SECONDARY:
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.DELETE_ON_ERROR:
+-include $(LIB_O:.o=.d) $(TOOLS:$(BUILD)/bin/%=$(BUILD)/tools/%.d) $(GOLDEN_O:.o=.d) \
+	$(UNIT:$(BUILD)/tests/%=$(BUILD)/tests/unit/%.d) $(BENCH:$(BUILD)/tests/%=$(BUILD)/tests/bench/%.d)
