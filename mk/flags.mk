@@ -28,7 +28,8 @@ endif
 OPTIM = $(OPT)
 $(BUILD)/lib/engine/cpu/%.o: OPTIM = $(CPU_OPT)
 
-WARN = -Wall -Wextra
+# A message that is cut short is meant to be.
+WARN = -Wall -Wextra -Wno-format-truncation
 ifneq ($(DEVELOPER),)
 WARN += -Werror -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith \
 	-Wwrite-strings -Wundef -Wvla -Wformat-security
