@@ -1,0 +1,62 @@
+/* augment.h: from the bytes of an image to the float32 a network sees.
+ *
+ * The order is the reference's: zero padding and random crop, mirror, x / 255, (x - mean) / std, cutout.
+ * So a padded pixel is a black one, normalised, and a cut-out one is exactly 0.  What happens to an image
+ * is drawn first (sd_augment_draw), as a pure function of seed, image and epoch or step, and then applied
+ * (sd_augment_apply); neither depends on the thread or the place in a batch. */
+#ifndef SD_DATA_AUGMENT_H
+#define SD_DATA_AUGMENT_H
+
+#include <stdint.h>
+
+#include "base/rng.h"
+#include "data/dataset.h"
+
+enum { SD_MAX_HOLES = 2 };
+
+/* What may be done to an image.  All zero: nothing but normalisation, as in evaluation. */
+struct sd_augment {
+	int padding;        /* pixels of zeros on each side before a crop of the old size; 0: no crop */
+	int mirror;         /* mirror left to right with probability one half */
+	int cutout_length;  /* side of a square hole; 0: none.  Odd lengths give one less, as the reference */
+	int cutout_holes;   /* how many holes (0 counts as 1, at most SD_MAX_HOLES) */
+};
+
+/* Which block of random numbers (third counter word, rng.h) decides what; a block is four words.
+ * New kinds of augmentation take new numbers, so that they leave the old draws as they are. */
+enum sd_augment_block {
+	SD_BLOCK_CROP_MIRROR = 0,  /* words: crop row, crop column, mirror, unused */
+	SD_BLOCK_CUTOUT = 1,       /* words: row and column of hole 0, row and column of hole 1 */
+};
+
+/* What was drawn for one image. */
+struct sd_augment_params {
+	int crop_y, crop_x;                /* 0 .. 2 * padding; `padding` leaves the image in place */
+	int mirror;
+	int holes;
+	int hole_y[SD_MAX_HOLES], hole_x[SD_MAX_HOLES];  /* centres, anywhere in the image */
+};
+
+/* The (value - mean) / std of every byte, computed in float32 in the reference's order: exact for all
+ * engines, and faster than the arithmetic. */
+struct sd_augment_table {
+	float value[SD_MAX_CHANNELS][256];
+};
+void sd_augment_table_init(struct sd_augment_table *t, const struct sd_dataset *ds);
+
+/* The reference's training transform for a data set: padding and mirror as the set says, and a hole of
+ * `cutout_length` pixels (0: none). */
+struct sd_augment sd_augment_train(const struct sd_dataset *ds, int cutout_length);
+
+/* The key for all images of a run: purpose "augment", site "train" or "valid". */
+struct sd_rng_key sd_augment_key(uint64_t seed, const char *site);
+
+/* Draws for one image; `when` is the epoch ("train") or the global step ("valid"). */
+void sd_augment_draw(const struct sd_augment *policy, struct sd_rng_key key, uint32_t sample, uint32_t when,
+		     int H, int W, struct sd_augment_params *params);
+
+/* in: (C, H, W) bytes; out: (C, H, W) float32. */
+void sd_augment_apply(const struct sd_augment *policy, const struct sd_augment_params *params,
+		      const struct sd_augment_table *table, int C, int H, int W, const uint8_t *in, float *out);
+
+#endif
