@@ -1,0 +1,57 @@
+# setup.bash: what a test file loads first: `load setup`.  A test then starts in an empty folder of
+# its own, with the built tools in PATH.
+
+for _dir in /usr/lib/bats /usr/share/bats /usr/lib /usr/local/lib; do
+	if [ -e "$_dir/bats-support/load.bash" ]; then
+		load "$_dir/bats-support/load.bash"
+		load "$_dir/bats-assert/load.bash"
+		load "$_dir/bats-file/load.bash"
+		break
+	fi
+done
+
+ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+BUILD=${BUILD:-build}
+case $BUILD in
+/*) ;;
+*) BUILD=$ROOT/$BUILD ;;
+esac
+PATH=$BUILD/bin:$PATH
+DIGITS=$ROOT/share/data/digits.csv.gz
+export ROOT BUILD PATH DIGITS
+export LC_ALL=C
+unset SD_CPU
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+# digits FILE [OPTION...]: the digits data set.
+digits() {
+	local out=$1
+	shift
+	sd-prep digits "$DIGITS" -o "$out" "$@"
+}
+
+# manifest FILE: an artifact's manifest, one JSON object.
+manifest() {
+	sd-verify --print "$1"
+}
+
+# artifact_id FILE: the id in the text line that an artifact starts with.
+artifact_id() {
+	head -c 512 "$1" | tr -d '\0' | grep -aoE '[0-9a-f]{64}' | head -n 1
+}
+
+# columns FILE-OR-NOTHING: the header of a TSV table, one name a line.
+columns() {
+	head -n 1 "$@" | tr '\t' '\n'
+}
+
+# flip FILE BYTE [BIT]: turns one bit of a file over, in place.
+flip() {
+	local bit=${3:-0} old
+	old=$(od -An -tu1 -j "$2" -N 1 "$1")
+	printf "$(printf '\\%03o' $((old ^ (1 << bit))))" |
+		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
