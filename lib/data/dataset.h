@@ -10,7 +10,7 @@
 
 struct sd_artifact;
 
-enum { SD_TRAIN = 0, SD_TEST = 1, SD_NSPLIT = 2 };
+enum { SD_SPLIT_TRAIN = 0, SD_SPLIT_TEST = 1, SD_NSPLIT = 2 };
 
 /* "train" and "test". */
 extern const char *const sd_split_name[SD_NSPLIT];
