@@ -16,21 +16,29 @@ struct sd_schedule_args {
 	int start_epoch;        /* from 1 */
 	bool restart_lr;        /* false: the first start_epoch - 1 rates are left out */
 };
-#define SD_SCHEDULE_DEFAULTS { .max_lr = 0.1, .min_lr = 1e-4, .exponent_order = 10, .start_epoch = 1, .restart_lr = true }
+#define SD_SCHEDULE_DEFAULTS \
+	{ .max_lr = 0.1, .min_lr = 1e-4, .exponent_order = 10, .start_epoch = 1, .restart_lr = true }
 
 struct sd_schedule {
-	int n;                   /* number of epochs computed */
-	int *epoch;              /* their numbers, (n) */
-	double *cos_power, *cos; /* the curves from 1 to 0 (power and plain cosine), (n); NaN in the warm-up */
-	int nlr, first;          /* rates given out; lr[i] belongs to epoch[first + i] */
-	double *lr;              /* (nlr) */
+	int n;             /* epochs computed */
+	int *epoch;        /* (n), as asked for */
+	double *cos_power; /* (n), what lies between min_lr (0) and max_lr (1), warm-up included */
+	double *cos;       /* (n), the plain cosine, which knows of the warm-up only that it is shifted by it */
+	int first;         /* lr[i] belongs to epoch[first + i] */
+	int nlr;           /* rates given out: n - first */
+	double *lr;        /* (nlr) */
 };
 
-/* Computes the schedule in float64, as cosine_power_annealing of sharpDARTS does (Hundt et al. 2019,
- * section 3.4), its quirks included: the warm-up takes warmup_epochs + 1 epochs.  What makes the
- * reference raise or give NaN is a usage error: no or fewer than two epochs to anneal over, an
- * exponent order under 1, a warm-up with an array that doesn't start at 1 or that is longer than
- * the epochs.  `s` is filled in and must be released by sd_schedule_release (on success only). */
+/* Computes the schedule in float64 as cosine_power_annealing() of sharpDARTS does (Hundt, Jain and
+ * Hager 2019, "sharpDARTS", section 3.4).  With epochs e and their end m, both less the warm-up's
+ * length w, and exponent order o,
+ *     c(e) = (1 + cos(pi e / m)) / 2,  p(e) = o^(1 + c(e)) (o = 1: c(e)),  lr = min + (max - min) p,
+ * p rescaled to reach from 0 to 1 over the epochs asked for; epochs 1 to w + 1 of a warm-up get
+ * p = k / (w + 1) instead.  The power and the cosine are rounded correctly, so the numbers don't
+ * depend on a machine's mathematical library; numpy's differ by a few 1e-16.
+ * What makes the reference raise, or gives NaN, is a usage error here: no epochs; a curve without
+ * extent (as with one epoch); an exponent order under 1; a warm-up with epochs that don't start at 1 or
+ * are fewer than w + 1.  `s` is filled in on success only, to be released by sd_schedule_release. */
 int sd_cosine_power_annealing(struct sd_schedule *s, const struct sd_schedule_args *args);
 void sd_schedule_release(struct sd_schedule *s);
 
