@@ -1,0 +1,257 @@
+/* step.c: builds the programs of a run. */
+#include "train/step.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "graph/grad.h"
+
+const char *sd_step_sums(enum sd_step_kind kind)
+{
+	static const char *const name[] = { "sums/train", "sums/arch", "sums/eval" };
+	return name[kind];
+}
+
+static sd_val state_for(struct sd_graph *g, const char *folder, sd_val param)
+{
+	char name[512];
+	if (snprintf(name, sizeof name, "%s%s", folder, g->val[param].name) >= (int)sizeof name)
+		return sd_graph_fail(g, "parameter name '%s' is too long", g->val[param].name);
+	return sd_state(g, name, SD_F32, g->val[param].shape);
+}
+
+/* The network on x: logits, and the auxiliary head's or SD_NIL. */
+static void build_net(struct sd_step_program *p, const struct sd_net *net, sd_val x, sd_val *logits,
+	sd_val *logits_aux)
+{
+	struct sd_graph *g = p->graph;
+	*logits_aux = SD_NIL;
+	if (net->kind == SD_NET_CIFAR) {
+		if (sd_build_network_cifar(&p->build, &net->network, x, logits, logits_aux))
+			*logits = SD_NIL;
+		return;
+	}
+	const struct sd_supernet *s = &net->supernet;
+	struct sd_shape shape = sd_shape2(sd_search_edges(s->steps), s->prims->n);
+	sd_val normal = sd_param(g, SD_VAR_ALPHAS_NORMAL, shape), reduce = sd_param(g, SD_VAR_ALPHAS_REDUCE, shape);
+	p->weights_normal = sd_softmax(g, normal);
+	p->weights_reduce = sd_softmax(g, reduce);
+	*logits = sd_build_supernet(&p->build, s, x, p->weights_normal, p->weights_reduce);
+}
+
+/* SGD with momentum on all parameters, gradients clipped by their common norm: the token. */
+static sd_val build_sgd(struct sd_step_program *p, const struct sd_step_options *o)
+{
+	struct sd_graph *g = p->graph;
+	const struct sd_build *b = &p->build;
+	int n = 0;
+	sd_val token = SD_NIL;
+	sd_val *param = calloc((size_t)b->nparam * 3 + 1, sizeof *param), *grad = param + b->nparam;
+	sd_val *momentum = grad + b->nparam;
+	p->grad = calloc((size_t)b->nparam + 1, sizeof *p->grad);
+	if (!param || !p->grad) {
+		sd_graph_fail(g, "out of memory");
+		goto out;
+	}
+	if (sd_graph_grad(g, p->loss, b->nparam, b->param, p->grad)) {
+		sd_graph_fail(g, "%s", sd_error_text());
+		goto out;
+	}
+	/* What the loss does not depend on has no gradient and stays as it is, decay included. */
+	for (int i = 0; i < b->nparam; i++) {
+		if (p->grad[i] == SD_NIL)
+			continue;
+		param[n] = b->param[i];
+		grad[n] = p->grad[i];
+		momentum[n++] = state_for(g, SD_VAR_MOMENTUM, b->param[i]);
+	}
+	sd_val coef = SD_NIL;
+	if (o->grad_clip > 0) {
+		p->grad_norm = sd_grad_norm(g, n, grad);
+		coef = sd_clip_coef(g, p->grad_norm, o->grad_clip);
+	}
+	sd_val lr = sd_scalar(g, SD_VAR_LR, SD_F32);
+	token = sd_sgd(g, n, param, momentum, grad, lr, coef, o->momentum, o->weight_decay);
+out:
+	free(param);
+	return token;
+}
+
+static sd_val build_adam(struct sd_step_program *p, const struct sd_step_options *o)
+{
+	struct sd_graph *g = p->graph;
+	sd_val alphas[2] = { sd_find(g, SD_VAR_ALPHAS_NORMAL), sd_find(g, SD_VAR_ALPHAS_REDUCE) };
+	sd_val param[2], grad[2], m[2], v[2];
+	int n = 0;
+	if (sd_graph_grad(g, p->loss, 2, alphas, p->grad_alphas))
+		return sd_graph_fail(g, "%s", sd_error_text());
+	for (int i = 0; i < 2; i++) {
+		if (p->grad_alphas[i] == SD_NIL)
+			continue;
+		param[n] = alphas[i];
+		grad[n] = p->grad_alphas[i];
+		m[n] = state_for(g, SD_VAR_ADAM_M, alphas[i]);
+		v[n++] = state_for(g, SD_VAR_ADAM_V, alphas[i]);
+	}
+	sd_val lr = sd_scalar(g, SD_VAR_ARCH_LR, SD_F32), t = sd_state(g, SD_VAR_ADAM_T, SD_I32, sd_shape0());
+	return sd_adam(g, n, param, m, v, grad, lr, t, o->arch_beta1, o->arch_beta2, o->arch_eps,
+		o->arch_weight_decay);
+}
+
+/* Builds the graph; *root gets what the plan must do or keep (allocated), and their number is returned. */
+static int build(struct sd_step_program *p, const struct sd_net *net, const struct sd_step_options *o, int keep,
+	sd_val **root)
+{
+	struct sd_graph *g = p->graph;
+	int n = 0, train = p->kind != SD_STEP_EVAL;
+	sd_val aux;
+	sd_val x = sd_input(g, "input/x", SD_F32, sd_shape4(p->batch, net->channels_in, net->height, net->width));
+	sd_val labels = sd_input(g, "input/labels", SD_I32, sd_shape1(p->batch));
+
+	sd_build_init(&p->build, g, train ? SD_TRAIN : SD_EVAL);
+	p->build.seed = p->seed;
+	if (train && o->drop_path) {
+		p->build.drop_prob = sd_scalar(g, SD_VAR_DROP_PROB, SD_F32);
+		p->build.step = sd_scalar(g, SD_VAR_STEP, SD_I32);
+		p->build.ids = sd_input(g, "input/ids", SD_I32, sd_shape1(p->batch));
+	}
+	build_net(p, net, x, &p->logits, &aux);
+	p->rows = sd_xent(g, p->logits, labels, 0);
+	if (train && aux != SD_NIL)
+		p->rows = sd_wsum(g, p->rows, 1, sd_xent(g, aux, labels, 0), o->auxiliary_weight);
+	p->loss = sd_mean(g, p->rows);
+
+	sd_val sums = sd_state(g, sd_step_sums(p->kind), SD_F64, sd_shape1(5));
+	sd_val metrics = sd_metrics(g, sums, p->rows, sd_rank(g, p->logits, labels));
+	sd_val update = SD_NIL;
+	if (p->kind == SD_STEP_WEIGHTS)
+		update = build_sgd(p, o);
+	else if (p->kind == SD_STEP_ALPHAS)
+		update = build_adam(p, o);
+	else
+		p->argmax = sd_argmax(g, p->logits);
+	if (!sd_graph_ok(g))
+		return -1;
+
+	*root = calloc((size_t)p->build.nupdate + (size_t)p->build.nparam + 16, sizeof **root);
+	if (!*root)
+		return sd_error(SD_ERR_IO, "out of memory");
+	sd_val *r = *root;
+	r[n++] = metrics;
+	if (update != SD_NIL)
+		r[n++] = update;
+	for (int i = 0; i < p->build.nupdate; i++)
+		r[n++] = p->build.update[i];
+	if (p->kind == SD_STEP_EVAL)
+		r[n++] = p->argmax;
+	if (keep) {
+		sd_val also[] = { p->logits, p->rows, p->loss, p->grad_norm, p->grad_alphas[0], p->grad_alphas[1],
+			p->weights_normal, p->weights_reduce };
+		for (size_t i = 0; i < sizeof also / sizeof *also; i++)
+			if (also[i] != SD_NIL)
+				r[n++] = also[i];
+		for (int i = 0; p->grad && i < p->build.nparam; i++)
+			if (p->grad[i] != SD_NIL)
+				r[n++] = p->grad[i];
+	}
+	return n;
+}
+
+/* The input's buffer, or NULL where the graph has no such input (no drop path: no ids). */
+static int bind_input(struct sd_step_program *p, struct sd_vars *vars, const char *name, struct sd_buffer **buffer)
+{
+	sd_val v = sd_find(p->graph, name);
+	if (v == SD_NIL)
+		return 0;
+	const struct sd_value *val = &p->graph->val[v];
+	*buffer = sd_buffer_new(vars->engine, val->dtype, val->shape);
+	if (!*buffer)
+		return -1;
+	p->bind.slot[val->slot] = *buffer;
+	return 0;
+}
+
+struct sd_step_program *sd_step_program_new(struct sd_vars *vars, const struct sd_net *net,
+	const struct sd_step_options *options, enum sd_step_kind kind, int batch, int keep)
+{
+	struct sd_step_program *p = calloc(1, sizeof *p);
+	sd_val *root = NULL;
+	if (!p) {
+		sd_error(SD_ERR_IO, "out of memory");
+		return NULL;
+	}
+	p->kind = kind;
+	p->batch = batch;
+	p->seed = vars->seed;
+	p->weights_normal = p->weights_reduce = p->argmax = p->grad_norm = SD_NIL;
+	p->grad_alphas[0] = p->grad_alphas[1] = SD_NIL;
+	p->graph = sd_graph_new();
+	if (!p->graph)
+		goto fail;
+	p->graph->unfused = options->plan_flags & SD_PLAN_UNFUSED ? 1 : 0;
+	int nroot = build(p, net, options, keep, &root);
+	if (nroot < 0)
+		goto fail;
+	p->program = sd_program_new(vars->engine, p->graph, nroot, root, options->plan_flags);
+	if (!p->program)
+		goto fail;
+	p->bind.nslot = p->graph->nslot;
+	p->bind.slot = calloc((size_t)p->bind.nslot + 1, sizeof *p->bind.slot);
+	if (!p->bind.slot) {
+		sd_error(SD_ERR_IO, "out of memory");
+		goto fail;
+	}
+	if (bind_input(p, vars, "input/x", &p->x) || bind_input(p, vars, "input/labels", &p->labels) ||
+	    bind_input(p, vars, "input/ids", &p->ids) || sd_vars_bind(vars, p->graph, &p->bind))
+		goto fail;
+	free(root);
+	return p;
+fail:
+	free(root);
+	sd_step_program_free(p);
+	return NULL;
+}
+
+void sd_step_program_free(struct sd_step_program *p)
+{
+	if (!p)
+		return;
+	sd_program_free(p->program);
+	sd_build_release(&p->build);
+	sd_graph_free(p->graph);
+	sd_buffer_free(p->x);
+	sd_buffer_free(p->labels);
+	sd_buffer_free(p->ids);
+	free(p->bind.slot);
+	free(p->grad);
+	free(p);
+}
+
+int sd_step_run(struct sd_step_program *p, const float *images, const int32_t *labels, const int32_t *ids)
+{
+	if (sd_buffer_write(p->x, images) || sd_buffer_write(p->labels, labels))
+		return -1;
+	if (p->ids && sd_buffer_write(p->ids, ids))
+		return -1;
+	return sd_program_run(p->program, &p->bind);
+}
+
+int sd_step_read(struct sd_step_program *p, sd_val v, void *host)
+{
+	return sd_program_read(p->program, v, host);
+}
+
+int sd_step_sums_get(const struct sd_vars *vars, enum sd_step_kind kind, struct sd_sums *sums)
+{
+	double s[5];
+	if (sd_vars_get(vars, sd_step_sums(kind), s))
+		return -1;
+	*sums = (struct sd_sums){ .loss = s[0], .top1 = s[1], .top5 = s[2], .n = s[3], .bad = s[4] };
+	return 0;
+}
+
+int sd_step_sums_zero(struct sd_vars *vars, enum sd_step_kind kind)
+{
+	return sd_vars_zero(vars, sd_step_sums(kind));
+}

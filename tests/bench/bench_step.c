@@ -1,0 +1,171 @@
+/* bench_step: times one full step on random data.
+ *
+ *   bench_step --mode search|train|eval [--threads N] [--steps K] [--batch B] [--arch NAME]
+ *              [--layers L] [--channels C] [--primitives LIST] [--max-w] [--unfused] [--profile]
+ *
+ * search: an architecture step and a weight step of the reference's size (16 channels, 8 cells, 4 nodes,
+ * DARTS_PRIMITIVES, 32x32, batch 64).  train: a weight step of the network that is trained
+ * (SHARPSEPCONV_DARTS, 36 channels, 20 cells, auxiliary head).  eval: that network, evaluated.
+ * Prints TSV: mode, threads, median seconds a step, bytes of arena, peak resident bytes. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "base/err.h"
+#include "base/rng.h"
+#include "train/step.h"
+
+static int die(void)
+{
+	fprintf(stderr, "bench_step: %s\n", sd_error_text());
+	return 1;
+}
+
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+struct options {
+	const char *mode, *arch, *primitives;
+	int threads, steps, batch, layers, channels, max_w, unfused, profile;
+};
+
+static int parse(struct options *o, int argc, char **argv)
+{
+	static const struct option table[] = {
+		{ "mode", 1, 0, 'm' }, { "threads", 1, 0, 't' }, { "steps", 1, 0, 's' }, { "batch", 1, 0, 'b' },
+		{ "arch", 1, 0, 'a' }, { "layers", 1, 0, 'l' }, { "channels", 1, 0, 'c' },
+		{ "primitives", 1, 0, 'p' }, { "max-w", 0, 0, 'w' }, { "unfused", 0, 0, 'u' },
+		{ "profile", 0, 0, 'P' }, { 0, 0, 0, 0 }
+	};
+	int c;
+	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
+		switch (c) {
+		case 'm': o->mode = optarg; break;
+		case 't': o->threads = atoi(optarg); break;
+		case 's': o->steps = atoi(optarg); break;
+		case 'b': o->batch = atoi(optarg); break;
+		case 'a': o->arch = optarg; break;
+		case 'l': o->layers = atoi(optarg); break;
+		case 'c': o->channels = atoi(optarg); break;
+		case 'p': o->primitives = optarg; break;
+		case 'w': o->max_w = 1; break;
+		case 'u': o->unfused = 1; break;
+		case 'P': o->profile = 1; break;
+		default: return -1;
+		}
+	}
+	int search = !strcmp(o->mode, "search");
+	if (!search && strcmp(o->mode, "train") && strcmp(o->mode, "eval"))
+		return sd_error(SD_ERR_USAGE, "no mode '%s'", o->mode);
+	if (!o->layers)
+		o->layers = search ? 8 : 20;
+	if (!o->channels)
+		o->channels = search ? 16 : 36;
+	if (o->steps < 1 || o->batch < 1)
+		return sd_error(SD_ERR_USAGE, "steps and batch must be positive");
+	return optind < argc ? sd_error(SD_ERR_USAGE, "unexpected '%s'", argv[optind]) : 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .mode = "search", .arch = "SHARPSEPCONV_DARTS", .primitives = "DARTS_PRIMITIVES",
+		.steps = 5, .batch = 64 };
+	if (parse(&o, argc, argv))
+		return die();
+	struct sd_primitive_list prims;
+	struct sd_genotype genotype;
+	sd_genotype_init(&genotype);
+	struct sd_net net = { .kind = SD_NET_CIFAR, .channels_in = 3, .height = 32, .width = 32 };
+	int search = !strcmp(o.mode, "search");
+	if (search) {
+		if (sd_primitive_list_parse(&prims, o.primitives))
+			return die();
+		net.kind = SD_NET_SUPERNET;
+		net.supernet = (struct sd_supernet){ .channels = o.channels, .classes = 10, .layers = o.layers,
+			.steps = 4, .prims = &prims, .ops = SD_OPS, .weighting = o.max_w ? SD_MAX_W : SD_SCALAR_W };
+	} else {
+		if (sd_genotype_load(&genotype, o.arch, NULL))
+			return die();
+		net.network = (struct sd_network){ .channels = o.channels, .classes = 10, .layers = o.layers,
+			.auxiliary = 1, .mid_channels = 32, .ops = SD_OPS, .genotype = &genotype };
+	}
+
+	struct sd_engine *e = sd_engine_open("cpu", o.threads);
+	if (!e)
+		return die();
+	sd_engine_profile(e, o.profile);
+	struct sd_vars vars;
+	sd_vars_init(&vars, e, 1);
+	struct sd_step_options step = SD_STEP_DEFAULTS;
+	step.drop_path = !search;
+	step.plan_flags = o.unfused ? SD_PLAN_UNFUSED : 0;
+	enum sd_step_kind kind = strcmp(o.mode, "eval") ? SD_STEP_WEIGHTS : SD_STEP_EVAL;
+	double built = now();
+	struct sd_step_program *alphas = NULL, *main_step = sd_step_program_new(&vars, &net, &step, kind, o.batch, 0);
+	if (search)
+		alphas = sd_step_program_new(&vars, &net, &step, SD_STEP_ALPHAS, o.batch, 0);
+	if (!main_step || (search && !alphas))
+		return die();
+	fprintf(stderr, "planned in %.2f s\n", now() - built);
+
+	size_t pixels = (size_t)o.batch * 3 * 32 * 32;
+	float *x = malloc(pixels * sizeof *x);
+	int32_t *labels = malloc((size_t)o.batch * 2 * sizeof *labels), *ids = labels + o.batch;
+	double *seconds = malloc((size_t)o.steps * sizeof *seconds);
+	struct sd_rng_key key = sd_rng_key(1, "augment", "train");
+	for (size_t i = 0; i < pixels; i++)
+		x[i] = 4 * sd_rng_unit(sd_rng_word(key, (uint32_t)i, 0, 0, 0)) - 2;
+	for (int i = 0; i < o.batch; i++) {
+		labels[i] = (int32_t)sd_rng_below(sd_rng_word(key, (uint32_t)i, 1, 0, 0), 10);
+		ids[i] = i;
+	}
+	if (sd_vars_set_f32(&vars, SD_VAR_LR, 0.025f) || sd_vars_set_f32(&vars, SD_VAR_ARCH_LR, 3e-4f) ||
+	    sd_vars_set_f32(&vars, SD_VAR_DROP_PROB, 0.2f))
+		return die();
+
+	for (int i = -1; i < o.steps; i++) { /* the first warms up */
+		double start = now();
+		if (sd_vars_set_i32(&vars, SD_VAR_STEP, i + 1) || (alphas && sd_step_run(alphas, x, labels, ids)) ||
+		    sd_step_run(main_step, x, labels, ids))
+			return die();
+		if (i >= 0)
+			seconds[i] = now() - start;
+	}
+	qsort(seconds, (size_t)o.steps, sizeof *seconds, by_value);
+	struct rusage use;
+	getrusage(RUSAGE_SELF, &use);
+	size_t arena = sd_program_arena(main_step->program);
+	if (alphas && sd_program_arena(alphas->program) > arena)
+		arena = sd_program_arena(alphas->program);
+	printf("%s\t%d\t%.4f\t%zu\t%zu\n", o.mode, sd_engine_threads(e), seconds[o.steps / 2], arena,
+		(size_t)use.ru_maxrss * 1024);
+	struct sd_sums sums;
+	if (sd_step_sums_get(&vars, kind, &sums))
+		return die();
+	fprintf(stderr, "mean loss %.6f\n", sums.loss / sums.n);
+	if (o.profile)
+		sd_engine_profile_print(e, stderr);
+
+	free(x);
+	free(labels);
+	free(seconds);
+	sd_step_program_free(main_step);
+	sd_step_program_free(alphas);
+	sd_vars_release(&vars);
+	sd_engine_close(e);
+	sd_genotype_release(&genotype);
+	return 0;
+}
