@@ -40,7 +40,8 @@ enum sd_class {
 enum sd_op {
 	SD_OP_SOURCE,      /* input, parameter, state or scalar */
 	/* images */
-	SD_OP_ZERO,        /* an image of zeros */
+	SD_OP_IMPORT,      /* a row-major (N, C, H, W) input as an image */
+	SD_OP_FILL,        /* one value everywhere: f[0] */
 	SD_OP_RELU, SD_OP_RELU_BWD,
 	SD_OP_ADD,         /* sum of n >= 1 values of one shape, left to right */
 	SD_OP_CONCAT, SD_OP_SLICE,
@@ -60,7 +61,7 @@ enum sd_op {
 	SD_OP_LINEAR, SD_OP_LINEAR_BWD_X, SD_OP_LINEAR_BWD_W, SD_OP_LINEAR_BWD_B,
 	SD_OP_SOFTMAX, SD_OP_SOFTMAX_BWD,
 	SD_OP_MIX_FACTORS, SD_OP_MIX_FACTORS_BWD,
-	SD_OP_STACK,       /* (K) or scalar pieces to a vector or matrix */
+	SD_OP_ONEHOT,      /* a scalar at index i[0] of a vector of zeros: the gradient of SCALE's factor */
 	SD_OP_XENT, SD_OP_XENT_BWD, SD_OP_RANK, SD_OP_ARGMAX,
 	SD_OP_MEAN, SD_OP_MEAN_BWD, SD_OP_WSUM,
 	/* draws */
@@ -82,6 +83,8 @@ struct sd_window sd_window(int k, int s, int p, int d);
 enum sd_mix_kind { SD_MIX_NONE, SD_MIX_RAW, SD_MIX_NORM, SD_MIX_NORM_RELU };
 enum sd_weighting { SD_SCALAR_W, SD_MAX_W };
 
+#define SD_MIX_TERMS 24
+
 /* Small attributes of a node; which are used is said at the builder. */
 struct sd_attr {
 	struct sd_window win;
@@ -89,10 +92,10 @@ struct sd_attr {
 	float f[4];       /* factors; momentum, weight decay, betas */
 	int i[2];         /* flags and indices */
 	int nterm;        /* mixed edge */
-	uint8_t kind[24]; /* enum sd_mix_kind of each term */
+	uint8_t kind[SD_MIX_TERMS];      /* mixed edge: enum sd_mix_kind of each term */
+	float term_eps[SD_MIX_TERMS];    /* and the eps of its norm */
 	uint32_t key[2];  /* a draw's key */
 };
-#define SD_MIX_TERMS 24
 
 struct sd_value {
 	int node, out;          /* the node that makes it, as its out-th result */
@@ -101,6 +104,9 @@ struct sd_value {
 	struct sd_shape shape;
 	int slot;               /* INPUT..SCALAR: index of the binding, else -1 */
 	const char *name;       /* INPUT..SCALAR: its name; owned by the graph */
+	const int *seg;         /* images: channels of each segment; concat moves nothing, it lists its
+	                           operands' segments; owned by the graph */
+	int nseg;
 };
 
 struct sd_node {
@@ -118,13 +124,16 @@ struct sd_graph {
 	int nval, cap_val;
 	struct sd_node *node;
 	int nnode, cap_node;
-	int *slot;              /* the value of each slot */
+	int *slot;              /* the value of each slot, and the hash of its name */
+	uint32_t *slot_hash;
 	int nslot, cap_slot;
 	int failed;
 	int unfused;            /* sd_mix builds its parts as ops of their own (a check on the fused op) */
 	sd_val pred;            /* given to each node built while it is set */
 	uint32_t *hash;         /* open addressing over nodes; 0 is empty, else node + 1 */
 	int cap_hash;
+	void **owned;           /* names and segment lists */
+	int nowned, cap_owned;
 };
 
 struct sd_graph *sd_graph_new(void);
@@ -151,7 +160,7 @@ sd_val sd_state(struct sd_graph *g, const char *name, enum sd_dtype t, struct sd
 sd_val sd_scalar(struct sd_graph *g, const char *name, enum sd_dtype t);
 sd_val sd_find(const struct sd_graph *g, const char *name); /* SD_NIL if there is none */
 
-/* ---- images (N, C, H, W), float32 ---- */
+/* ---- images (N, C, H, W), float32; an input of that shape is imported where it is used ---- */
 sd_val sd_zero(struct sd_graph *g, struct sd_shape s);
 sd_val sd_relu(struct sd_graph *g, sd_val x);                       /* 0 > x ? 0 : x */
 sd_val sd_add(struct sd_graph *g, int n, const sd_val *x);
@@ -205,7 +214,7 @@ sd_val sd_xent(struct sd_graph *g, sd_val logits, sd_val labels, float smoothing
 sd_val sd_rank(struct sd_graph *g, sd_val logits, sd_val labels);
 sd_val sd_argmax(struct sd_graph *g, sd_val logits);                  /* (N) int32, first maximum */
 sd_val sd_mean(struct sd_graph *g, sd_val x);                         /* of a vector: scalar */
-sd_val sd_wsum(struct sd_graph *g, sd_val a, float fa, sd_val b, float fb); /* fa a + fb b, one shape */
+sd_val sd_wsum(struct sd_graph *g, sd_val a, float fa, sd_val b, float fb); /* fa a + fb b, one shape; b may be SD_NIL */
 
 /* ---- draws ---- */
 /* Drop path: (N) of 0 or 1 / (1 - p): kept where unit(word(key, step, id[n], 0, 0)) < 1 - p.
@@ -237,6 +246,11 @@ sd_val sd_count_up(struct sd_graph *g, sd_val counter); /* i32 scalar state += 1
  * Returns the first result. */
 sd_val sd_node_add(struct sd_graph *g, enum sd_op op, int nin, const sd_val *in, int nout,
 	const struct sd_shape *shapes, enum sd_dtype t, const struct sd_attr *a);
+/* An image v is laid out with the segments of `like` (gradients like what they are gradients of). */
+sd_val sd_like(struct sd_graph *g, sd_val v, sd_val like);
+sd_val sd_fill(struct sd_graph *g, struct sd_shape s, float value);
+/* Hands a malloc'ed p (NULL fails the graph) to the graph, which frees it.  Returns p or NULL. */
+void *sd_graph_own(struct sd_graph *g, void *p);
 int sd_op_is_write(enum sd_op op);
 
 #endif

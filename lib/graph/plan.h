@@ -43,10 +43,10 @@ struct sd_plan {
 
 /* How an engine lays out a value. */
 struct sd_layout {
-	size_t (*size)(const struct sd_graph *g, sd_val v);    /* bytes, padding included */
-	/* byte offset, within the result of a concat, of its i-th operand; operands and slices at such
-	 * offsets are views.  Returns 0 and sets *offset, or -1: must be copied. */
-	int (*concat_offset)(const struct sd_graph *g, int node, int i, size_t *offset);
+	size_t (*size)(const struct sd_graph *g, sd_val v); /* bytes, padding included */
+	/* Where segment `seg` of image v begins, in bytes from v's start: segments are contiguous, so that
+	 * operands of a concat and slices along segments are views. */
+	size_t (*segment)(const struct sd_graph *g, sd_val v, int seg);
 	size_t align;
 };
 
