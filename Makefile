@@ -28,7 +28,7 @@ include mk/flags.mk
 # ---- what there is to build ----
 KERNEL_C := $(sort $(wildcard lib/engine/cpu/k_*.c))
 LIB_C := $(filter-out $(KERNEL_C),$(shell find lib -name '*.c' | LC_ALL=C sort))
-LIB_O = $(LIB_C:%.c=$(BUILD)/%.o) $(BUILD)/gen/buildinfo.o \
+LIB_O = $(LIB_C:%.c=$(BUILD)/%.o) \
 	$(foreach isa,$(ISAS),$(KERNEL_C:%.c=$(BUILD)/%.$(isa).o))
 TOOLS = $(patsubst tools/%.c,$(BUILD)/bin/%,$(sort $(wildcard tools/sd-*.c)))
 UNIT = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
@@ -63,22 +63,24 @@ $(BUILD)/gen/buildinfo.o: $(BUILD)/gen/buildinfo.c $(BUILD)/flags
 	$(SAY) CC $@
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 $(BUILD)/gen/buildinfo.c: FORCE
-	@mk/buildinfo $@ '$(VERSION)' '$(CC)'
+	@mk/buildinfo $@ '$(VERSION)' '$(CC)' '$(OPT)'
 
+# In front of the library, which has weak definitions for a build without this one.
+INFO_O = $(BUILD)/gen/buildinfo.o
 LINK = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)
-$(BUILD)/bin/%: $(BUILD)/tools/%.o $(BUILD)/libsharpdarts.a
+$(BUILD)/bin/%: $(BUILD)/tools/%.o $(INFO_O) $(BUILD)/libsharpdarts.a
 	@mkdir -p $(@D)
 	$(SAY) LINK $@
 	$(Q)$(LINK) $^ -o $@ $(ALL_LDLIBS)
-$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libsharpdarts.a
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(INFO_O) $(BUILD)/libsharpdarts.a
 	@mkdir -p $(@D)
 	$(SAY) LINK $@
 	$(Q)$(LINK) $^ -o $@ $(ALL_LDLIBS)
-$(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(BUILD)/libsharpdarts.a
+$(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(INFO_O) $(BUILD)/libsharpdarts.a
 	@mkdir -p $(@D)
 	$(SAY) LINK $@
 	$(Q)$(LINK) $^ -o $@ $(ALL_LDLIBS)
-$(BUILD)/tests/golden: $(GOLDEN_O) $(BUILD)/libsharpdarts.a
+$(BUILD)/tests/golden: $(GOLDEN_O) $(INFO_O) $(BUILD)/libsharpdarts.a
 	@mkdir -p $(@D)
 	$(SAY) LINK $@
 	$(Q)$(LINK) $^ -o $@ $(ALL_LDLIBS)
