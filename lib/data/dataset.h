@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct sd_artifact;
+struct sd_artifact_out;
 
 enum { SD_SPLIT_TRAIN = 0, SD_SPLIT_TEST = 1, SD_NSPLIT = 2 };
 
@@ -54,13 +55,14 @@ struct sd_dataset *sd_dataset_new(const char *name, int C, int H, int W, int ncl
 int sd_dataset_name_class(struct sd_dataset *ds, int label, const char *name);
 /* Fills computed_mean and computed_std from the training split. */
 void sd_dataset_measure(struct sd_dataset *ds);
-/* Keeps the images order[0..n) of a split, in that order. */
-int sd_dataset_keep(struct sd_dataset *ds, int split, const uint32_t *order, uint32_t n);
+/* Divides a set whose images are all in the training split: order[0..n) stay there and the rest of the
+ * permutation `order` becomes the test split, both in that order. */
+int sd_dataset_part(struct sd_dataset *ds, const uint32_t *order, uint32_t n);
 /* Keeps the first n images of a split after a seeded shuffle (rng.h: "split" at the split's name), in
  * the shuffled order.  An n over the split's size is an error. */
 int sd_dataset_limit(struct sd_dataset *ds, int split, uint32_t n, uint64_t seed);
 /* Writes the payload into an artifact that is being made. */
-int sd_dataset_write(const struct sd_dataset *ds, struct sd_artifact *art);
+int sd_dataset_write(const struct sd_dataset *ds, struct sd_artifact_out *art);
 
 /* One image, (C, H, W) bytes, and the number of bytes of an image. */
 static inline uint32_t sd_dataset_image_bytes(const struct sd_dataset *ds)

@@ -19,7 +19,7 @@ enum sd_loader_order {
 };
 
 struct sd_loader_options {
-	int split;                 /* SD_TRAIN or SD_TEST */
+	int split;                 /* SD_SPLIT_TRAIN or SD_SPLIT_TEST */
 	const uint32_t *indices;   /* which images of the split, n of them, copied; NULL: all in order */
 	uint32_t n;                /* ignored when indices is NULL */
 	uint32_t batch;            /* > 0; for SD_ORDER_DRAW not over n */

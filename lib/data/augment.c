@@ -1,0 +1,117 @@
+/* augment.c: drawing and applying the augmentation of one image. */
+#include <string.h>
+
+#include "base/rng.h"
+#include "data/augment.h"
+
+void sd_augment_table_init(struct sd_augment_table *t, const struct sd_dataset *ds)
+{
+	memset(t, 0, sizeof(*t));
+	for (int c = 0; c < ds->C; c++)
+		for (int v = 0; v < 256; v++) {
+			float x = (float)v / 255.0f;
+
+			x -= ds->mean[c];
+			t->value[c][v] = x / ds->std[c];
+		}
+}
+
+struct sd_augment sd_augment_train(const struct sd_dataset *ds, int cutout_length)
+{
+	return (struct sd_augment){
+		.padding = ds->padding,
+		.mirror = ds->mirror,
+		.cutout_length = cutout_length,
+		.cutout_holes = 1,
+	};
+}
+
+struct sd_rng_key sd_augment_key(uint64_t seed, const char *site)
+{
+	return sd_rng_key(seed, "augment", site);
+}
+
+void sd_augment_draw(const struct sd_augment *policy, struct sd_rng_key key, uint32_t sample, uint32_t when,
+		     int H, int W, struct sd_augment_params *params)
+{
+	uint32_t ctr[4] = { sample, when, SD_BLOCK_CROP_MIRROR, 0 }, word[4];
+
+	*params = (struct sd_augment_params){ 0 };
+	if (policy->padding > 0 || policy->mirror) {
+		uint32_t places = 2 * (uint32_t)policy->padding + 1;
+
+		sd_rng_block(key, ctr, word);
+		params->crop_y = (int)sd_rng_below(word[0], places);
+		params->crop_x = (int)sd_rng_below(word[1], places);
+		params->mirror = policy->mirror && word[2] >> 31;
+	}
+	if (policy->cutout_length > 1) {
+		ctr[2] = SD_BLOCK_CUTOUT;
+		sd_rng_block(key, ctr, word);
+		params->holes = policy->cutout_holes > 1 ? SD_MAX_HOLES : 1;
+		for (int i = 0; i < params->holes; i++) {
+			params->hole_y[i] = (int)sd_rng_below(word[2 * i], (uint32_t)H);
+			params->hole_x[i] = (int)sd_rng_below(word[2 * i + 1], (uint32_t)W);
+		}
+	}
+}
+
+static int clip(int x, int most)
+{
+	return x < 0 ? 0 : x > most ? most : x;
+}
+
+/* One row of W values: `from` in [0, 2 * padding] is where the crop starts in the padded row. */
+static void crop_row(const uint8_t *in, const float *value, int W, int shift, int mirror, float *out)
+{
+	/* columns [first, last) of the crop lie in the image, column x there being x + shift here */
+	int first = clip(-shift, W), last = clip(W - shift, W);
+
+	if (mirror) {
+		for (int x = 0; x < first; x++)
+			out[W - 1 - x] = value[0];
+		for (int x = first; x < last; x++)
+			out[W - 1 - x] = value[in[x + shift]];
+		for (int x = last; x < W; x++)
+			out[W - 1 - x] = value[0];
+	} else {
+		for (int x = 0; x < first; x++)
+			out[x] = value[0];
+		for (int x = first; x < last; x++)
+			out[x] = value[in[x + shift]];
+		for (int x = last; x < W; x++)
+			out[x] = value[0];
+	}
+}
+
+void sd_augment_apply(const struct sd_augment *policy, const struct sd_augment_params *params,
+		      const struct sd_augment_table *table, int C, int H, int W, const uint8_t *in, float *out)
+{
+	size_t plane = (size_t)H * (size_t)W;
+	int dy = params->crop_y - policy->padding, dx = params->crop_x - policy->padding;
+
+	for (int c = 0; c < C; c++) {
+		const float *value = table->value[c];
+
+		for (int y = 0; y < H; y++) {
+			float *row = out + c * plane + (size_t)y * W;
+
+			if (y + dy < 0 || y + dy >= H)
+				for (int x = 0; x < W; x++)
+					row[x] = value[0];
+			else
+				crop_row(in + c * plane + (size_t)(y + dy) * W, value, W, dx, params->mirror, row);
+		}
+	}
+	for (int i = 0; i < params->holes; i++) {
+		/* DeVries and Taylor, "Improved regularization of convolutional neural networks with
+		 * cutout", 2017; the hole may hang over the edge */
+		int half = policy->cutout_length / 2;
+		int y0 = clip(params->hole_y[i] - half, H), y1 = clip(params->hole_y[i] + half, H);
+		int x0 = clip(params->hole_x[i] - half, W), x1 = clip(params->hole_x[i] + half, W);
+
+		for (int c = 0; c < C; c++)
+			for (int y = y0; y < y1; y++)
+				memset(out + c * plane + (size_t)y * W + x0, 0, (size_t)(x1 - x0) * sizeof(*out));
+	}
+}
