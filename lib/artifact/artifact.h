@@ -86,7 +86,7 @@ const struct sd_dset *sd_artifact_dset(const struct sd_artifact *art, int i);
 const struct sd_dset *sd_artifact_find(const struct sd_artifact *art, const char *path);
 
 /* Reads a whole dataset into `data`, which has room for `count` elements of `type`; anything else in the
- * file is a data error.  For SD_STRING `count` is in bytes. */
+ * file is a data error.  For SD_TYPE_STRING `count` is in bytes. */
 int sd_artifact_read(struct sd_artifact *art, const char *path, enum sd_type type, void *data, uint64_t count);
 /* Reads rows [first, first + n) of the first axis; `row` is the number of elements (for strings: bytes)
  * that a row has. */

@@ -16,13 +16,16 @@
 #define SD_BLOCK ((size_t)1 << 20)
 #define SD_MAX_RANK 8
 
-enum sd_type { SD_U8, SD_I32, SD_U32, SD_I64, SD_U64, SD_F32, SD_F64, SD_STRING, SD_NTYPE };
+enum sd_type {
+	SD_TYPE_U8, SD_TYPE_I32, SD_TYPE_U32, SD_TYPE_I64, SD_TYPE_U64, SD_TYPE_F32, SD_TYPE_F64,
+	SD_TYPE_STRING, SD_TYPE_NTYPE
+};
 
 /* What a dataset is, apart from its values. */
 struct sd_dset {
 	const char *path;      /* "/train/images" */
 	enum sd_type type;
-	size_t size;           /* bytes of an element: for SD_STRING its fixed length */
+	size_t size;           /* bytes of an element: for SD_TYPE_STRING its fixed length */
 	int rank;              /* 0: a scalar */
 	uint64_t shape[SD_MAX_RANK];
 	uint64_t count;        /* elements */
@@ -31,7 +34,7 @@ struct sd_dset {
 
 /* "u8", "i32", ..., "s<length>"; returns buf. */
 const char *sd_type_name(enum sd_type type, size_t size, char buf[24]);
-size_t sd_type_size(enum sd_type type); /* 0 for SD_STRING */
+size_t sd_type_size(enum sd_type type); /* 0 for SD_TYPE_STRING */
 
 /* Leaves as the bytes come. */
 struct sd_tree {

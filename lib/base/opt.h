@@ -49,7 +49,7 @@ enum sd_opt_type {
 /* What an option changes, and so where it is recorded. */
 enum sd_opt_class {
 	SD_NUMERIC,   /* numbers in the result: claim.parameters */
-	SD_INPUT,     /* names an input: claim.inputs through sd_stamp_input(), by content */
+	SD_INPUT_NAME, /* names an input: claim.inputs through sd_stamp_input(), by content */
 	SD_EXECUTION, /* how it is run: context (argv) only */
 	SD_OUTPUT,    /* where and how results go: context (argv) only */
 };
