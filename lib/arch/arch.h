@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/file.h"
+
 /* The primitives of convolutional cells.  The numbers are for switch statements within one build;
  * files hold names.  What layers a primitive stands for depends on the op table it is taken from. */
 enum sd_primitive {
@@ -79,9 +81,9 @@ extern const struct sd_primitive_list sd_primitive_lists[];
 /* Reads the name of a published list, or a user's own: names with commas between them (blanks
  * around a name are dropped).  -1 and a usage error for an unknown, empty or repeated name. */
 int sd_primitive_list_parse(struct sd_primitive_list *list, const char *text);
-/* "none,max_pool_3x3,...": allocated, to be freed by the caller; NULL when memory runs out. */
+/* "none,max_pool_3x3,...": to be freed by the caller. */
 char *sd_primitive_list_text(const struct sd_primitive_list *list);
-/* 0 if every primitive of the list exists in the table, else -1 and a usage error naming the first that doesn't. */
+/* 0 if every primitive of the list exists in the table, else -1 and a usage error naming one that doesn't. */
 int sd_primitive_list_check(const struct sd_primitive_list *list, enum sd_op_table table);
 
 /* An operation applied to a node.  In convolutional cells nodes 0 and 1 are the outputs of the
@@ -103,7 +105,7 @@ struct sd_cell {
 enum sd_genotype_kind { SD_GENOTYPE_CELL, SD_GENOTYPE_RECURRENT };
 
 /* A genotype owns all it points to.  Between init and release it may be parsed into or copied to
- * any number of times. */
+ * any number of times.  (Memory that runs out ends the program: genotypes are small.) */
 struct sd_genotype {
 	enum sd_genotype_kind kind;
 	char *name;            /* left of the '=', or NULL for a bare literal */
@@ -130,13 +132,12 @@ static inline int sd_search_edges(int steps)
 
 void sd_genotype_init(struct sd_genotype *g);
 void sd_genotype_release(struct sd_genotype *g);
-/* Deep copy; -1 when memory runs out. */
-int sd_genotype_copy(struct sd_genotype *to, const struct sd_genotype *from);
-/* Gives it a name (NULL takes it away).  It must be an identifier of the Python language: else -1 and a usage error. */
+void sd_genotype_copy(struct sd_genotype *to, const struct sd_genotype *from);
+/* Gives it a name (NULL takes it away), which must be an identifier: else -1 and a usage error. */
 int sd_genotype_set_name(struct sd_genotype *g, const char *name);
 
-/* Allocates a cell's arrays (contents zero); the former ones are freed.  -1 when memory runs out. */
-int sd_cell_alloc(struct sd_cell *cell, int nedge, int nconcat);
+/* Allocates a cell's arrays (contents zero); the former ones are freed. */
+void sd_cell_alloc(struct sd_cell *cell, int nedge, int nconcat);
 
 /* Whether the same network is meant: names, layout and the form of the concat don't count. */
 bool sd_genotype_equal(const struct sd_genotype *a, const struct sd_genotype *b);
@@ -146,7 +147,8 @@ bool sd_genotype_equal(const struct sd_genotype *a, const struct sd_genotype *b)
 int sd_genotype_check(const struct sd_genotype *g);
 
 /* Reads the one literal in `text` (n bytes):
- *     NAME = Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), reduce=..., reduce_concat=...)
+ *     NAME = Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), reduce=[...],
+ *                     reduce_concat=range(2, 6))
  * or a bare Genotype(...), with keywords in any order, lists or tuples, a concat also as range(a, b)
  * or range(b), either quote, any white space and Python comments; layout='cell' may be there or not.
  * Recurrent: Genotype(recurrent=[('tanh', 0), ...], concat=range(1, 9)).  Everything else is a data
@@ -154,21 +156,23 @@ int sd_genotype_check(const struct sd_genotype *g);
 int sd_genotype_parse(struct sd_genotype *g, const char *text, size_t n, const char *source);
 
 /* The literal as the reference prints it, on one line without a line feed, with "NAME = " in front
- * when it has a name.  Allocated, to be freed by the caller; NULL when memory runs out. */
+ * when it has a name.  To be freed by the caller. */
 char *sd_genotype_text(const struct sd_genotype *g);
 
 /* The text a genotype's digest is taken over: the network and nothing else (no name, no layout, one
- * form of the concat), so equal genotypes have equal text.  Allocated; NULL when memory runs out. */
+ * form of the concat), so equal genotypes have equal text.  To be freed by the caller. */
 char *sd_genotype_canonical(const struct sd_genotype *g);
+/* The SHA-256 of that text as 64 hex digits: the payload digest of a genotype. */
+void sd_genotype_digest(const struct sd_genotype *g, char hex[65]);
 
 /* Where a --arch argument leads: with a slash it is a path, "-" is standard input, otherwise the name
  * of a file NAME.genotype in the genotypes/ folder: beside the executable (../share/sharpdarts in an
- * installation or a build, ../.. in the tree) or in the compiled-in data folder.  Returns the path
- * ("-" for standard input), allocated; NULL and an error (no input) when there is no such name. */
+ * installation, ../.. in the tree) or in the compiled-in SD_DATADIR.  Returns the path ("-" for
+ * standard input), allocated; NULL and an error (no input) when there is no such name. */
 char *sd_genotype_locate(const char *arch);
 
-/* Reads a whole genotype file (or standard input for "-") as located by sd_genotype_locate; *text, if
- * asked for, gets the file's text (allocated, NUL-ended) for its comments.  -1 and an error naming the file. */
-int sd_genotype_load(struct sd_genotype *g, const char *arch, char **text);
+/* Reads the genotype of a --arch argument and checks it.  `text`, if not NULL, gets the file's bytes (its
+ * comments may hold manifests), to be released by the caller on success.  -1 and an error that names the file. */
+int sd_genotype_load(struct sd_genotype *g, const char *arch, struct sd_blob *text);
 
 #endif
