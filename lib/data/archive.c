@@ -46,6 +46,11 @@ const char *sd_archive_name(const struct sd_archive *a)
 	return a->name;
 }
 
+int sd_archive_is_folder(const struct sd_archive *a)
+{
+	return a->root != NULL;
+}
+
 /* A name that may be printed and stays inside: relative, no "..", no control characters. */
 static int path_is_safe(const char *path)
 {

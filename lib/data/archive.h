@@ -57,6 +57,9 @@ uint8_t *sd_archive_slurp(struct sd_archive *a, size_t most, size_t *size);
 int sd_archive_finish(struct sd_archive *a);
 const struct sd_archive_raw *sd_archive_raw(const struct sd_archive *a, uint32_t i);
 
+/* Whether a folder was opened: then there may be several raw files, or none. */
+int sd_archive_is_folder(const struct sd_archive *a);
+
 /* The name for messages: "x.tar.gz", "data/dir", or "(stdin)"; an entry of it is "x.tar.gz: a/b.bin". */
 const char *sd_archive_name(const struct sd_archive *a);
 

@@ -14,6 +14,7 @@ const struct sd_reader sd_readers[] = {
 		.what = "60,000 colour images of 32x32 in 10 classes, official binary form",
 		.read = sd_read_cifar10,
 		.limits = { .entry_bytes = 256 * MIB, .total_bytes = 1024 * MIB, .entries = 10000 },
+		.official = { 50000, 10000 },
 		.padding = 4,
 		.mirror = 1,
 		.has_constants = 1,
@@ -26,6 +27,7 @@ const struct sd_reader sd_readers[] = {
 		.what = "1,797 grey handwritten digits of 8x8, lines of 64 values and a label",
 		.read = sd_read_digits,
 		.limits = { .entry_bytes = 4 * MIB, .total_bytes = 16 * MIB, .entries = 1000 },
+		.official = { 1437, 360 },
 		.padding = 1,
 	},
 };

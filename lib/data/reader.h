@@ -16,6 +16,7 @@ struct sd_reader {
 	/* Reads the whole set: images, labels, sources and class names. */
 	struct sd_dataset *(*read)(struct sd_archive *a);
 	struct sd_archive_limits limits;
+	uint32_t official[SD_NSPLIT];  /* images in the whole set */
 	int padding, mirror;   /* as in struct sd_dataset */
 	int has_constants;     /* the reference has normalisation constants of its own for it */
 	float mean[SD_MAX_CHANNELS], std[SD_MAX_CHANNELS];
