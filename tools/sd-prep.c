@@ -156,7 +156,7 @@ static int prepare(const char *name, const char *path)
 	ds = sd_reader_run(r, path, limit, o.seed, &a);
 	if (!ds || stamp_raw(st, a) || sd_stamp_check_target(st, output.s, shared.force))
 		goto done;
-	out = sd_artifact_create("dataset", output.s, true);
+	out = sd_artifact_create(output.s, true);
 	if (!out || sd_dataset_write(ds, out))
 		goto done;
 	ret = sd_artifact_finish(out, st, NULL);

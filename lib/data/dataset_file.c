@@ -17,7 +17,7 @@ static int put_split(const struct sd_dataset *ds, int split, struct sd_artifact_
 	int ret;
 
 	snprintf(path, sizeof(path), "/%s/images", sd_split_name[split]);
-	if (sd_artifact_put(art, path, SD_U8, 4, images, sp->images, 0))
+	if (sd_artifact_put(art, path, SD_TYPE_U8, 4, images, sp->images, 0))
 		return -1;
 	snprintf(path, sizeof(path), "/%s/labels", sd_split_name[split]);
 	if (ds->nclass <= 256) {
@@ -25,15 +25,15 @@ static int put_split(const struct sd_dataset *ds, int split, struct sd_artifact_
 
 		for (uint64_t i = 0; i < n; i++)
 			bytes[i] = (uint8_t)sp->labels[i];
-		ret = sd_artifact_put(art, path, SD_U8, 1, &n, bytes, 0);
+		ret = sd_artifact_put(art, path, SD_TYPE_U8, 1, &n, bytes, 0);
 		free(bytes);
 	} else {
-		ret = sd_artifact_put(art, path, SD_I32, 1, &n, sp->labels, 0);
+		ret = sd_artifact_put(art, path, SD_TYPE_I32, 1, &n, sp->labels, 0);
 	}
 	if (ret)
 		return -1;
 	snprintf(path, sizeof(path), "/%s/source", sd_split_name[split]);
-	return sd_artifact_put(art, path, SD_U32, 1, &n, sp->source, 0);
+	return sd_artifact_put(art, path, SD_TYPE_U32, 1, &n, sp->source, 0);
 }
 
 int sd_dataset_write(const struct sd_dataset *ds, struct sd_artifact_out *art)
@@ -45,10 +45,10 @@ int sd_dataset_write(const struct sd_dataset *ds, struct sd_artifact_out *art)
 			return -1;
 	if (sd_artifact_put_text(art, "/name", ds->name, strlen(ds->name)) ||
 	    sd_artifact_put_strings(art, "/classes", (uint64_t)ds->nclass, (const char *const *)ds->classes) ||
-	    sd_artifact_put(art, "/statistics/mean", SD_F32, 1, &C, ds->computed_mean, 0) ||
-	    sd_artifact_put(art, "/statistics/std", SD_F32, 1, &C, ds->computed_std, 0) ||
-	    sd_artifact_put(art, "/normalize/mean", SD_F32, 1, &C, ds->mean, 0) ||
-	    sd_artifact_put(art, "/normalize/std", SD_F32, 1, &C, ds->std, 0) ||
+	    sd_artifact_put(art, "/statistics/mean", SD_TYPE_F32, 1, &C, ds->computed_mean, 0) ||
+	    sd_artifact_put(art, "/statistics/std", SD_TYPE_F32, 1, &C, ds->computed_std, 0) ||
+	    sd_artifact_put(art, "/normalize/mean", SD_TYPE_F32, 1, &C, ds->mean, 0) ||
+	    sd_artifact_put(art, "/normalize/std", SD_TYPE_F32, 1, &C, ds->std, 0) ||
 	    sd_artifact_put_i64(art, "/augment/padding", ds->padding) ||
 	    sd_artifact_put_i64(art, "/augment/mirror", ds->mirror))
 		return -1;
@@ -57,7 +57,7 @@ int sd_dataset_write(const struct sd_dataset *ds, struct sd_artifact_out *art)
 
 static int wrong(const struct sd_artifact *art, const char *path, const char *expected)
 {
-	return sd_error(SD_ERR_DATA, "'%s': %s: %s expected", sd_artifact_name(art), path, expected);
+	return sd_error(SD_ERR_DATA, "%s: %s: %s expected", sd_artifact_name(art), path, expected);
 }
 
 static int get_split(struct sd_artifact *art, struct sd_dataset *ds, int split)
@@ -67,12 +67,12 @@ static int get_split(struct sd_artifact *art, struct sd_dataset *ds, int split)
 	const struct sd_dset *d;
 
 	snprintf(path, sizeof(path), "/%s/images", sd_split_name[split]);
-	if (sd_artifact_read(art, path, SD_U8, sp->images, (uint64_t)sp->n * sd_dataset_image_bytes(ds)))
+	if (sd_artifact_read(art, path, SD_TYPE_U8, sp->images, (uint64_t)sp->n * sd_dataset_image_bytes(ds)))
 		return -1;
 	snprintf(path, sizeof(path), "/%s/labels", sd_split_name[split]);
 	d = sd_artifact_find(art, path);
-	if (d && d->type == SD_U8) {
-		uint8_t *bytes = sd_artifact_load(art, path, SD_U8, &d);
+	if (d && d->type == SD_TYPE_U8) {
+		uint8_t *bytes = sd_artifact_load(art, path, SD_TYPE_U8, &d);
 
 		if (!bytes)
 			return -1;
@@ -83,7 +83,7 @@ static int get_split(struct sd_artifact *art, struct sd_dataset *ds, int split)
 			snprintf(expected, sizeof(expected), "as many labels as images, %u, are", sp->n);
 			return wrong(art, path, expected);
 		}
-	} else if (sd_artifact_read(art, path, SD_I32, sp->labels, sp->n)) {
+	} else if (sd_artifact_read(art, path, SD_TYPE_I32, sp->labels, sp->n)) {
 		return -1;
 	}
 	for (uint32_t i = 0; i < sp->n; i++)
@@ -93,12 +93,12 @@ static int get_split(struct sd_artifact *art, struct sd_dataset *ds, int split)
 			return wrong(art, path, expected);
 		}
 	snprintf(path, sizeof(path), "/%s/source", sd_split_name[split]);
-	return sd_artifact_read(art, path, SD_U32, sp->source, sp->n);
+	return sd_artifact_read(art, path, SD_TYPE_U32, sp->source, sp->n);
 }
 
 static int get_channels(struct sd_artifact *art, const char *path, int C, int deviation, float *to)
 {
-	if (sd_artifact_read(art, path, SD_F32, to, (uint64_t)C))
+	if (sd_artifact_read(art, path, SD_TYPE_F32, to, (uint64_t)C))
 		return -1;
 	for (int c = 0; c < C; c++)
 		if (!isfinite(to[c]) || (deviation && !(to[c] > 0)))
@@ -111,7 +111,7 @@ static int get_number(struct sd_artifact *art, const char *path, int most, int *
 	int64_t value;
 	char expected[64];
 
-	if (sd_artifact_read(art, path, SD_I64, &value, 1))
+	if (sd_artifact_read(art, path, SD_TYPE_I64, &value, 1))
 		return -1;
 	if (value < 0 || value > most) {
 		snprintf(expected, sizeof(expected), "a number of 0 to %d is", most);
@@ -134,7 +134,7 @@ static struct sd_dataset *sized(struct sd_artifact *art)
 
 		snprintf(path, sizeof(path), "/%s/images", sd_split_name[s]);
 		d = image[s] = sd_artifact_find(art, path);
-		if (!d || d->type != SD_U8 || d->rank != 4 || d->shape[0] > SD_MAX_SAMPLES) {
+		if (!d || d->type != SD_TYPE_U8 || d->rank != 4 || d->shape[0] > SD_MAX_SAMPLES) {
 			wrong(art, path, "bytes of (image, channel, row, column) are");
 			return NULL;
 		}
@@ -145,7 +145,7 @@ static struct sd_dataset *sized(struct sd_artifact *art)
 				return NULL;
 			}
 	}
-	if (!classes || classes->type != SD_STRING || classes->rank != 1 || classes->shape[0] > SD_MAX_CLASSES) {
+	if (!classes || classes->type != SD_TYPE_STRING || classes->rank != 1 || classes->shape[0] > SD_MAX_CLASSES) {
 		wrong(art, "/classes", "a list of names is");
 		return NULL;
 	}
@@ -156,7 +156,7 @@ static struct sd_dataset *sized(struct sd_artifact *art)
 			    (int)classes->shape[0], n);
 	free(name);
 	if (!ds)
-		sd_error_in("'%s'", sd_artifact_name(art));
+		sd_error_in("%s", sd_artifact_name(art));
 	return ds;
 }
 

@@ -33,21 +33,21 @@ static int read_batch(struct sd_archive *a, const struct sd_archive_entry *e, st
 	uint32_t records;
 
 	if (b->data)
-		return sd_error(SD_ERR_DATA, "'%s: %s': a second file of that name", sd_archive_name(a), e->path);
+		return sd_error(SD_ERR_DATA, "%s: %s: a second file of that name", sd_archive_name(a), e->path);
 	b->data = sd_archive_slurp(a, SIZE_MAX / 2, &b->bytes);
 	if (!b->data)
 		return -1;
 	records = (uint32_t)(b->bytes / RECORD);
 	if (!b->bytes)
-		return sd_error(SD_ERR_DATA, "'%s: %s' is empty", sd_archive_name(a), e->path);
+		return sd_error(SD_ERR_DATA, "%s: %s: the file is empty", sd_archive_name(a), e->path);
 	if (b->bytes % RECORD)
-		return sd_error(SD_ERR_DATA, "'%s: %s': record %u is cut short: %zu of %d bytes", sd_archive_name(a),
+		return sd_error(SD_ERR_DATA, "%s: %s: record %u is cut short: %zu of %d bytes", sd_archive_name(a),
 				e->path, records + 1, b->bytes % RECORD, RECORD);
 	for (uint32_t i = 0; i < records; i++) {
 		unsigned label = b->data[(size_t)i * RECORD];
 
 		if (label >= CLASSES)
-			return sd_error(SD_ERR_DATA, "'%s: %s': record %u has label %u, at most %d is expected",
+			return sd_error(SD_ERR_DATA, "%s: %s: record %u has label %u, at most %d is expected",
 					sd_archive_name(a), e->path, i + 1, label, CLASSES - 1);
 	}
 	return 0;
@@ -83,7 +83,7 @@ static int read_names(struct sd_archive *a, const struct sd_archive_entry *e, ch
 	if (n == CLASSES)
 		ret = 0;
 	else
-		sd_error(SD_ERR_DATA, "'%s: %s': %d class names of printable text are expected, one a line",
+		sd_error(SD_ERR_DATA, "%s: %s: %d class names of printable text are expected, one a line",
 			 sd_archive_name(a), e->path, CLASSES);
 	free(text);
 	return ret;
@@ -119,7 +119,7 @@ struct sd_dataset *sd_read_cifar10(struct sd_archive *a)
 		int f;
 
 		if (e.bare) {
-			sd_error(SD_ERR_DATA, "cannot read '%s': it is no archive", sd_archive_name(a));
+			sd_error(SD_ERR_DATA, "%s: this is no archive (tar or zip)", sd_archive_name(a));
 			goto out;
 		}
 		for (f = 0; f < FILES && strcmp(e.base, file_name[f]); f++)
@@ -129,7 +129,7 @@ struct sd_dataset *sd_read_cifar10(struct sd_archive *a)
 				goto out;
 		} else if (!strcmp(e.base, names_file)) {
 			if (have_names) {
-				sd_error(SD_ERR_DATA, "'%s: %s': a second file of that name", sd_archive_name(a),
+				sd_error(SD_ERR_DATA, "%s: %s: a second file of that name", sd_archive_name(a),
 					 e.path);
 				goto out;
 			}
@@ -138,7 +138,7 @@ struct sd_dataset *sd_read_cifar10(struct sd_archive *a)
 				goto out;
 		} else if (len > 4 && !strcmp(e.base + len - 4, ".bin")) {
 			/* data_batch_6.bin, or the files of CIFAR-100 */
-			sd_error(SD_ERR_DATA, "'%s: %s': CIFAR-10 has no file of that name", sd_archive_name(a),
+			sd_error(SD_ERR_DATA, "%s: %s: CIFAR-10 has no file of that name", sd_archive_name(a),
 				 e.path);
 			goto out;
 		}
@@ -147,7 +147,7 @@ struct sd_dataset *sd_read_cifar10(struct sd_archive *a)
 		goto out;
 	for (int f = 0; f < FILES; f++) {
 		if (!batch[f].data) {
-			sd_error(SD_ERR_DATA, "'%s' has no %s", sd_archive_name(a), file_name[f]);
+			sd_error(SD_ERR_DATA, "%s: there is no %s", sd_archive_name(a), file_name[f]);
 			goto out;
 		}
 		n[f < TRAIN_FILES ? SD_SPLIT_TRAIN : SD_SPLIT_TEST] += (uint32_t)(batch[f].bytes / RECORD);

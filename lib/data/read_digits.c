@@ -45,12 +45,12 @@ static int read_lines(const char *name, const char *text, size_t size, struct sd
 
 		for (int i = 0; i < PIXELS; i++) {
 			if (read_number(&p, DEEPEST, ',', &v))
-				return sd_error(SD_ERR_DATA, "'%s': line %u, value %d: a number of 0 to %d and a "
+				return sd_error(SD_ERR_DATA, "%s: line %u, value %d: a number of 0 to %d and a "
 						"comma are expected", name, n + 1, i + 1, DEEPEST);
 			image[i] = (uint8_t)((255 * v + DEEPEST / 2) / DEEPEST);
 		}
 		if (read_number(&p, CLASSES - 1, '\n', &v))
-			return sd_error(SD_ERR_DATA, "'%s': line %u, value %d: a label of 0 to %d and the end of the "
+			return sd_error(SD_ERR_DATA, "%s: line %u, value %d: a label of 0 to %d and the end of the "
 					"line are expected", name, n + 1, PIXELS + 1, CLASSES - 1);
 		out->labels[n] = (int32_t)v;
 		out->source[n] = n;
@@ -70,7 +70,7 @@ static char *read_text(struct sd_archive *a, char **file, size_t *size)
 		if (!e.bare && strcmp(e.base, "digits.csv"))
 			continue;
 		if (text) {
-			sd_error(SD_ERR_DATA, "'%s: %s': a second file of that name", sd_archive_name(a), e.path);
+			sd_error(SD_ERR_DATA, "%s: %s: a second file of that name", sd_archive_name(a), e.path);
 			goto fail;
 		}
 		text = (char *)sd_archive_slurp(a, SIZE_MAX / 2, size);
@@ -85,7 +85,7 @@ static char *read_text(struct sd_archive *a, char **file, size_t *size)
 	if (more < 0)
 		goto fail;
 	if (!text)
-		sd_error(SD_ERR_DATA, "'%s' has no digits.csv", sd_archive_name(a));
+		sd_error(SD_ERR_DATA, "%s: there is no digits.csv", sd_archive_name(a));
 	return text;
 fail:
 	free(text);
@@ -106,7 +106,7 @@ struct sd_dataset *sd_read_digits(struct sd_archive *a)
 	for (size_t i = 0; i < size; i++)
 		n[SD_SPLIT_TRAIN] += text[i] == '\n' || i + 1 == size;
 	if (!size) {
-		sd_error(SD_ERR_DATA, "'%s' is empty", file);
+		sd_error(SD_ERR_DATA, "%s: the file is empty", file);
 		goto out;
 	}
 	ds = sd_dataset_new("digits", 1, SIDE, SIDE, CLASSES, n);

@@ -60,7 +60,7 @@ struct sd_dataset *sd_reader_run(const struct sd_reader *r, const char *path, co
 		goto fail;
 	for (int s = 0; s < SD_NSPLIT; s++)
 		if (limit[s] != UINT32_MAX && sd_dataset_limit(ds, s, limit[s], seed)) {
-			sd_error_in("'%s'", path);
+			sd_error_in("%s", sd_archive_name(a));
 			goto fail;
 		}
 	sd_dataset_measure(ds);
