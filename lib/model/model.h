@@ -8,7 +8,8 @@
 #include "arch/arch.h"
 #include "graph/graph.h"
 
-enum sd_phase { SD_TRAIN, SD_EVAL }; /* which statistics a norm uses; drop path and auxiliary in TRAIN only */
+/* Which statistics a norm uses; drop path and the auxiliary head are in TRAIN only. */
+enum sd_phase { SD_TRAIN, SD_EVAL };
 
 /* How a builder is to build.  A context gathers what it made: parameters in the order of the
  * reference's parameters(), buffers (running statistics), and in TRAIN the tokens that update them.
@@ -26,10 +27,10 @@ struct sd_build {
 	int nbuffer, cap_buffer;
 	sd_val *update;           /* write tokens of the running statistics (roots of a training plan) */
 	int nupdate, cap_update;
-	double macs;              /* multiply-adds by the reference's counter (golden README, quirk 23), one sample;
-	                             an auxiliary head doesn't count */
+	double macs;              /* multiply-adds of one sample by the reference's counter: an element into a
+	                             relu or pool is 1, into a norm 2 (1 not affine); no auxiliary head */
 	uint64_t seed;            /* for the keys of draws */
-	sd_val drop_prob, step, ids; /* drop path's inputs (scalar f32, scalar i32, (N) i32) or SD_NIL: no drop path */
+	sd_val drop_prob, step, ids; /* drop path's inputs (scalar f32, scalar i32, (N) i32); SD_NIL: none */
 };
 /* OPS, affine, no drop path. */
 void sd_build_init(struct sd_build *b, struct sd_graph *g, enum sd_phase phase);
@@ -47,7 +48,8 @@ sd_val sd_build_primitive(struct sd_build *b, const char *prefix, const char *pr
 
 /* Layers of their own, as the reference names them, for tests and networks.
  * ReLUConvBN: relu, convolution op.1, norm op.2. */
-sd_val sd_build_relu_conv_bn(struct sd_build *b, const char *prefix, sd_val x, int c_out, struct sd_window win);
+sd_val sd_build_relu_conv_bn(struct sd_build *b, const char *prefix, sd_val x, int c_out,
+	struct sd_window win);
 /* FactorizedReduce: relu, conv_1 beside conv_2 on the image shifted by (1, 1), norm bn; c_out even. */
 sd_val sd_build_factorized_reduce(struct sd_build *b, const char *prefix, sd_val x, int c_out);
 /* SepConv, also DARTS' DilConv: relu, depthwise op.1, pointwise op.2, norm op.3. */
@@ -58,7 +60,8 @@ sd_val sd_build_sharp_sep_conv(struct sd_build *b, const char *prefix, sd_val x,
 	struct sd_window win);
 /* ResizablePool: a 3x3 pool with padding 1 (maximum, or average that counts the padding), and behind it,
  * if c_out is not the number of channels, a 1x1 convolution op.1 and a norm op.2 (eps 1e-3). */
-sd_val sd_build_resizable_pool(struct sd_build *b, const char *prefix, sd_val x, int c_out, int stride, int max);
+sd_val sd_build_resizable_pool(struct sd_build *b, const char *prefix, sd_val x, int c_out, int stride,
+	int max);
 /* The CIFAR stem: 3x3 convolution 0, norm 1 (always affine). */
 sd_val sd_build_stem(struct sd_build *b, const char *prefix, sd_val x, int c_out);
 /* Auxiliary classifiers, x (N, C, 8, 8) and (N, C, 7, 7): (N, classes). */
@@ -78,7 +81,7 @@ struct sd_supernet {
 	enum sd_op_table ops;
 	enum sd_weighting weighting;
 };
-/* x (N, Cin, H, W) -> logits (N, classes).  weights_* (edges, K) softmaxed, edges = sd_search_edges(steps). */
+/* x (N, Cin, H, W) -> logits (N, classes).  weights_* (edges, K) softmaxed; sd_search_edges(steps) edges. */
 sd_val sd_build_supernet(struct sd_build *b, const struct sd_supernet *s, sd_val x, sd_val weights_normal,
 	sd_val weights_reduce);
 
