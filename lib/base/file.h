@@ -39,8 +39,8 @@ struct sd_blob {
 int sd_blob_read(struct sd_blob *blob, const char *name, size_t most);
 void sd_blob_release(struct sd_blob *blob);
 
-/* A descriptor that can be sought in and holds the file `name`; for "-" all of stdin, kept in memory and
- * over 1 GiB in an unlinked file in $TMPDIR.  -1 with a message. */
+/* A descriptor that can be sought in and holds the file `name`; for "-" (or another pipe) all of the
+ * stream, kept in memory and over 1 GiB in an unlinked file in $TMPDIR.  -1 with a message. */
 int sd_file_open(const char *name);
 /* The name as messages have it: "(stdin)" for "-". */
 const char *sd_file_name(const char *name);

@@ -1,0 +1,557 @@
+/* file.c: files that are written whole or not at all, read whole, and locked. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+/* How much of a stream is kept in memory. */
+#define IN_MEMORY ((uint64_t)1 << 30)
+
+struct sd_out {
+	char *name;   /* the target, "-" for stdout */
+	char *folder; /* it lies in */
+	char *temp;   /* name of the temporary file; NULL when it has none */
+	char path[64]; /* by which the descriptor can be opened again */
+	unsigned flags;
+	int fd;
+	FILE *stream;
+};
+
+const char *sd_file_name(const char *name)
+{
+	return strcmp(name, "-") == 0 ? "(stdin)" : name;
+}
+
+int sd_write_all(int fd, const void *data, size_t n, const char *name)
+{
+	const char *p = data;
+
+	while (n) {
+		ssize_t k = write(fd, p, n);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return sd_error_errno("cannot write '%s'", name);
+		p += k;
+		n -= (size_t)k;
+	}
+	return 0;
+}
+
+int sd_pread_all(int fd, void *data, size_t n, uint64_t offset, const char *name)
+{
+	char *p = data;
+
+	while (n) {
+		ssize_t k = pread(fd, p, n, (off_t)offset);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return sd_error_errno("cannot read '%s'", name);
+		if (k == 0)
+			return sd_error(SD_ERR_DATA, "cannot read '%s': it ends at byte %llu", name,
+					(unsigned long long)offset);
+		p += k;
+		n -= (size_t)k;
+		offset += (uint64_t)k;
+	}
+	return 0;
+}
+
+int sd_pwrite_all(int fd, const void *data, size_t n, uint64_t offset, const char *name)
+{
+	const char *p = data;
+
+	while (n) {
+		ssize_t k = pwrite(fd, p, n, (off_t)offset);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return sd_error_errno("cannot write '%s'", name);
+		p += k;
+		n -= (size_t)k;
+		offset += (uint64_t)k;
+	}
+	return 0;
+}
+
+int sd_file_temporary(void)
+{
+	const char *dir = getenv("TMPDIR");
+	char *path;
+	int fd;
+
+	if (!dir || !*dir)
+		dir = "/tmp";
+	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		return fd;
+	path = sd_xmalloc(strlen(dir) + 32);
+	sprintf(path, "%s/sharpdarts.XXXXXX", dir);
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		sd_error_errno("cannot make a temporary file in '%s'", dir);
+	else
+		unlink(path);
+	free(path);
+	return fd;
+}
+
+/* ---- named temporary files, where the file system has no unnamed ones ----
+ *
+ * They are removed when a signal ends the program.  A handful at once is plenty: one a target. */
+
+#define NTEMP 8
+static char *volatile temps[NTEMP];
+
+static void remove_temps(int sig)
+{
+	for (int i = 0; i < NTEMP; i++)
+		if (temps[i])
+			unlink(temps[i]);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+static void remember_temp(char *path)
+{
+	static const int fatal[] = { SIGHUP, SIGINT, SIGTERM, SIGPIPE };
+	struct sigaction old, sa = { .sa_handler = remove_temps };
+
+	sigemptyset(&sa.sa_mask);
+	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+		if (sigaction(fatal[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+			sigaction(fatal[i], &sa, NULL);
+	for (int i = 0; i < NTEMP; i++) {
+		if (!temps[i]) {
+			temps[i] = path;
+			return;
+		}
+	}
+}
+
+static void forget_temp(const char *path)
+{
+	for (int i = 0; i < NTEMP; i++)
+		if (temps[i] == path)
+			temps[i] = NULL;
+}
+
+/* ".NAME.PID.tmp" beside the target. */
+static char *temp_name(const char *target, const char *folder)
+{
+	const char *base = strrchr(target, '/');
+	struct sd_str s = SD_STR_INIT;
+
+	sd_str_addf(&s, "%s/.%s.%ld.tmp", folder, base ? base + 1 : target, (long)getpid());
+	return sd_str_detach(&s);
+}
+
+static char *folder_of(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	char *dir;
+
+	if (!slash)
+		return sd_xstrdup(".");
+	dir = sd_xstrdup(name);
+	dir[slash == name ? 1 : slash - name] = '\0';
+	return dir;
+}
+
+static int out_open_file(struct sd_out *out)
+{
+	struct stat st;
+
+	if (!*out->name)
+		return sd_error(SD_ERR_USAGE, "the output's name is empty");
+	out->folder = folder_of(out->name);
+	if (stat(out->name, &st) == 0) {
+		if (S_ISDIR(st.st_mode))
+			return sd_error(SD_ERR_IO, "cannot write '%s': Is a directory", out->name);
+		if (!(out->flags & SD_OUT_FORCE))
+			return sd_error(SD_ERR_USAGE, "'%s' exists (--force replaces it)", out->name);
+	}
+	out->fd = open(out->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+	if (out->fd >= 0)
+		return 0;
+	out->temp = temp_name(out->name, out->folder);
+	unlink(out->temp); /* left by a process of the same number */
+	out->fd = open(out->temp, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+	if (out->fd < 0) {
+		sd_error_errno("cannot create '%s'", out->name);
+		free(out->temp);
+		out->temp = NULL;
+		return -1;
+	}
+	remember_temp(out->temp);
+	return 0;
+}
+
+struct sd_out *sd_out_open(const char *name, unsigned flags)
+{
+	struct sd_out *out = sd_xcalloc(1, sizeof(*out));
+
+	out->fd = -1;
+	out->flags = flags;
+	out->name = sd_xstrdup(name);
+	if (strcmp(name, "-") == 0) {
+		if ((flags & SD_OUT_BINARY) && isatty(STDOUT_FILENO)) {
+			sd_error(SD_ERR_USAGE, "refusing to write a binary file to a terminal");
+			goto bad;
+		}
+		out->fd = sd_file_temporary();
+		if (out->fd < 0)
+			goto bad;
+	} else if (out_open_file(out) < 0) {
+		goto bad;
+	}
+	snprintf(out->path, sizeof(out->path), "/proc/self/fd/%d", out->fd);
+	return out;
+bad:
+	sd_out_abandon(out);
+	return NULL;
+}
+
+int sd_out_fd(const struct sd_out *out)
+{
+	return out->fd;
+}
+
+const char *sd_out_path(const struct sd_out *out)
+{
+	return out->path;
+}
+
+FILE *sd_out_stream(struct sd_out *out)
+{
+	int fd;
+
+	if (out->stream)
+		return out->stream;
+	fd = fcntl(out->fd, F_DUPFD_CLOEXEC, 3);
+	if (fd >= 0)
+		out->stream = fdopen(fd, "w");
+	if (!out->stream) {
+		sd_error_errno("cannot write '%s'", out->name);
+		if (fd >= 0)
+			close(fd);
+	}
+	return out->stream;
+}
+
+static int copy_to_stdout(struct sd_out *out)
+{
+	size_t cap = (size_t)1 << 20;
+	char *buf = sd_xmalloc(cap);
+	off_t at = 0;
+	int rc = -1;
+
+	if (fflush(stdout) != 0) {
+		sd_error_errno("cannot write to standard output");
+		goto out;
+	}
+	for (;;) {
+		ssize_t n = pread(out->fd, buf, cap, at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			sd_error_errno("cannot read back a temporary file");
+			goto out;
+		}
+		if (n == 0)
+			break;
+		if (sd_write_all(STDOUT_FILENO, buf, (size_t)n, "(stdout)") < 0)
+			goto out;
+		at += n;
+	}
+	rc = 0;
+out:
+	free(buf);
+	return rc;
+}
+
+static int sync_folder(const char *folder)
+{
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return sd_error_errno("cannot open '%s'", folder);
+	/* EINVAL: a file system where folders can't be synced, and needn't be */
+	if (fsync(fd) != 0 && errno != EINVAL) {
+		sd_error_errno("cannot sync '%s'", folder);
+		close(fd);
+		return -1;
+	}
+	close(fd);
+	return 0;
+}
+
+static int put_in_place(struct sd_out *out)
+{
+	if (fsync(out->fd) != 0)
+		return sd_error_errno("cannot write '%s'", out->name);
+	if (!out->temp) {
+		out->temp = temp_name(out->name, out->folder);
+		unlink(out->temp);
+		if (linkat(AT_FDCWD, out->path, AT_FDCWD, out->temp, AT_SYMLINK_FOLLOW) != 0) {
+			sd_error_errno("cannot create '%s'", out->name);
+			free(out->temp);
+			out->temp = NULL;
+			return -1;
+		}
+	}
+	if (rename(out->temp, out->name) != 0)
+		return sd_error_errno("cannot create '%s'", out->name);
+	forget_temp(out->temp);
+	free(out->temp);
+	out->temp = NULL;
+	return sync_folder(out->folder);
+}
+
+int sd_out_commit(struct sd_out *out)
+{
+	int rc = 0;
+
+	if (out->stream) {
+		if (ferror(out->stream)) {
+			rc = sd_error(SD_ERR_IO, "cannot write '%s'", out->name);
+			fclose(out->stream);
+		} else if (fclose(out->stream) != 0) {
+			rc = sd_error_errno("cannot write '%s'", out->name);
+		}
+		out->stream = NULL;
+	}
+	if (rc == 0)
+		rc = strcmp(out->name, "-") == 0 ? copy_to_stdout(out) : put_in_place(out);
+	sd_out_abandon(out);
+	return rc;
+}
+
+void sd_out_abandon(struct sd_out *out)
+{
+	if (!out)
+		return;
+	if (out->stream)
+		fclose(out->stream);
+	if (out->fd >= 0)
+		close(out->fd);
+	if (out->temp) {
+		unlink(out->temp);
+		forget_temp(out->temp);
+	}
+	free(out->temp);
+	free(out->folder);
+	free(out->name);
+	free(out);
+}
+
+/* ---- reading ---- */
+
+int sd_blob_read(struct sd_blob *blob, const char *name, size_t most)
+{
+	const char *shown = sd_file_name(name);
+	size_t cap = 1 << 16;
+	int fd, rc = -1;
+
+	*blob = (struct sd_blob){ sd_xmalloc(cap), 0 };
+	if (!most)
+		most = (size_t)IN_MEMORY;
+	fd = strcmp(name, "-") == 0 ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		sd_error_errno("cannot open '%s'", shown);
+		goto out;
+	}
+	for (;;) {
+		ssize_t n;
+
+		if (blob->size + 1 == cap)
+			blob->data = sd_xrealloc(blob->data, cap *= 2);
+		n = read(fd, blob->data + blob->size, cap - 1 - blob->size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			sd_error_errno("cannot read '%s'", shown);
+			goto out;
+		}
+		if (n == 0)
+			break;
+		blob->size += (size_t)n;
+		if (blob->size > most) {
+			sd_error(SD_ERR_DATA, "'%s' has more than %zu bytes", shown, most);
+			goto out;
+		}
+	}
+	blob->data[blob->size] = '\0';
+	rc = 0;
+out:
+	if (fd > STDIN_FILENO)
+		close(fd);
+	if (rc < 0)
+		sd_blob_release(blob);
+	return rc;
+}
+
+void sd_blob_release(struct sd_blob *blob)
+{
+	free(blob->data);
+	*blob = (struct sd_blob){ NULL, 0 };
+}
+
+/* All of a stream: a memory file first, which moves to disk when it gets large. */
+static int spool(int from, const char *name)
+{
+	size_t cap = (size_t)1 << 20;
+	char *buf = sd_xmalloc(cap);
+	uint64_t total = 0;
+	int fd = memfd_create("stream", MFD_CLOEXEC), disk;
+
+	if (fd < 0)
+		fd = sd_file_temporary();
+	if (fd < 0)
+		goto bad;
+	for (;;) {
+		ssize_t n = read(from, buf, cap);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			sd_error_errno("cannot read '%s'", name);
+			goto bad;
+		}
+		if (n == 0)
+			break;
+		if (total <= IN_MEMORY && total + (uint64_t)n > IN_MEMORY) {
+			char *copy = sd_xmalloc(cap);
+
+			disk = sd_file_temporary();
+			for (uint64_t at = 0, k; disk >= 0 && at < total; at += k) {
+				k = total - at < cap ? total - at : cap;
+				if (sd_pread_all(fd, copy, (size_t)k, at, name) < 0 ||
+				    sd_write_all(disk, copy, (size_t)k, name) < 0) {
+					close(disk);
+					disk = -1;
+				}
+			}
+			free(copy);
+			if (disk < 0)
+				goto bad;
+			close(fd);
+			fd = disk;
+		}
+		if (sd_write_all(fd, buf, (size_t)n, name) < 0)
+			goto bad;
+		total += (uint64_t)n;
+	}
+	free(buf);
+	return fd;
+bad:
+	if (fd >= 0)
+		close(fd);
+	free(buf);
+	return -1;
+}
+
+int sd_file_open(const char *name)
+{
+	struct stat st;
+	int fd, copy = -1;
+
+	if (strcmp(name, "-") == 0)
+		return spool(STDIN_FILENO, "(stdin)");
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return sd_error_errno("cannot open '%s'", name);
+	if (fstat(fd, &st) != 0) {
+		sd_error_errno("cannot read '%s'", name);
+	} else if (S_ISDIR(st.st_mode)) {
+		sd_error(SD_ERR_NOINPUT, "cannot open '%s': Is a directory", name);
+	} else if (S_ISREG(st.st_mode)) {
+		return fd;
+	} else {
+		copy = spool(fd, name);
+	}
+	close(fd);
+	return copy;
+}
+
+int sd_check_one_stdin(const char *const *names, int n)
+{
+	int seen = 0;
+
+	for (int i = 0; i < n; i++)
+		if (names[i] && strcmp(names[i], "-") == 0 && seen++)
+			return sd_error(SD_ERR_USAGE, "'-' is given twice: standard input can be read only once");
+	return 0;
+}
+
+/* ---- locks ---- */
+
+struct sd_lock {
+	char *path;
+	int fd;
+};
+
+struct sd_lock *sd_lock_take(const char *target)
+{
+	struct sd_lock *lock = sd_xcalloc(1, sizeof(*lock));
+	struct sd_str s = SD_STR_INIT;
+	struct stat here, there;
+
+	lock->fd = -1;
+	if (strcmp(target, "-") == 0)
+		return lock;
+	sd_str_addf(&s, "%s.lock", target);
+	lock->path = sd_str_detach(&s);
+	for (;;) {
+		lock->fd = open(lock->path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
+		if (lock->fd < 0) {
+			sd_error_errno("cannot create '%s'", lock->path);
+			goto bad;
+		}
+		if (flock(lock->fd, LOCK_EX | LOCK_NB) != 0) {
+			if (errno == EWOULDBLOCK)
+				sd_error(SD_ERR_IO, "'%s' is being written by another process", target);
+			else
+				sd_error_errno("cannot lock '%s'", lock->path);
+			goto bad;
+		}
+		/* the one before may have removed the file between our open and our lock */
+		if (fstat(lock->fd, &here) == 0 && stat(lock->path, &there) == 0 && here.st_ino == there.st_ino &&
+		    here.st_dev == there.st_dev)
+			return lock;
+		close(lock->fd);
+	}
+bad:
+	if (lock->fd >= 0)
+		close(lock->fd);
+	free(lock->path);
+	free(lock);
+	return NULL;
+}
+
+void sd_lock_release(struct sd_lock *lock)
+{
+	if (!lock)
+		return;
+	if (lock->fd >= 0) {
+		unlink(lock->path);
+		close(lock->fd);
+	}
+	free(lock->path);
+	free(lock);
+}
