@@ -1,0 +1,163 @@
+/* evaluate.c: how good a network is on a data set. */
+#include "train/evaluate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/sig.h"
+
+struct sd_evaluator {
+	struct sd_vars *vars;
+	struct sd_loader *loader;
+	struct sd_step_program *full, *rest; /* rest: of the short last batch, or NULL */
+	uint32_t limit;
+	int nclass;
+	int32_t *argmax;                     /* (batch) */
+};
+
+void sd_evaluation_release(struct sd_evaluation *ev)
+{
+	free(ev->confusion);
+	memset(ev, 0, sizeof *ev);
+}
+
+double sd_evaluation_class(const struct sd_evaluation *ev, int c)
+{
+	const int64_t *row = ev->confusion + (size_t)c * (size_t)ev->nclass;
+	int64_t sum = 0;
+	for (int i = 0; i < ev->nclass; i++)
+		sum += row[i];
+	return sum ? 100.0 * (double)row[c] / (double)sum : NAN;
+}
+
+static int net_classes(const struct sd_net *net)
+{
+	return net->kind == SD_NET_SUPERNET ? net->supernet.classes : net->network.classes;
+}
+
+static int check_fit(const struct sd_net *net, const struct sd_dataset *ds)
+{
+	if (ds->C != net->channels_in)
+		return sd_error(SD_ERR_DATA, "data set '%s' has %d channels, the network takes %d", ds->name, ds->C,
+			net->channels_in);
+	if (ds->H != net->height || ds->W != net->width)
+		return sd_error(SD_ERR_DATA, "data set '%s' has %dx%d images, the network takes %dx%d", ds->name, ds->H,
+			ds->W, net->height, net->width);
+	if (ds->nclass != net_classes(net))
+		return sd_error(SD_ERR_DATA, "data set '%s' has %d classes, the network %d", ds->name, ds->nclass,
+			net_classes(net));
+	return 0;
+}
+
+struct sd_evaluator *sd_evaluator_new(struct sd_vars *vars, const struct sd_net *net,
+	const struct sd_dataset *ds, const struct sd_loader_options *options, uint32_t limit, int plan_flags)
+{
+	if (check_fit(net, ds))
+		return NULL;
+	struct sd_evaluator *e = calloc(1, sizeof *e);
+	if (!e) {
+		sd_error(SD_ERR_IO, "out of memory");
+		return NULL;
+	}
+	struct sd_loader_options o = *options;
+	struct sd_step_options step = SD_STEP_DEFAULTS;
+	uint32_t n = o.indices ? o.n : ds->split[o.split].n;
+	step.plan_flags = plan_flags;
+	e->vars = vars;
+	e->limit = limit;
+	e->nclass = ds->nclass;
+	if (n == 0) {
+		sd_error(SD_ERR_DATA, "data set '%s' has no %s images to evaluate on", ds->name,
+			sd_split_name[o.split]);
+		goto fail;
+	}
+	if (o.batch > n)
+		o.batch = n;
+	e->argmax = malloc(o.batch * sizeof *e->argmax);
+	if (!e->argmax) {
+		sd_error(SD_ERR_IO, "out of memory");
+		goto fail;
+	}
+	e->loader = sd_loader_new(ds, &o);
+	e->full = sd_step_program_new(vars, net, &step, SD_STEP_EVAL, (int)o.batch, 0);
+	if (!e->loader || !e->full)
+		goto fail;
+	if (n % o.batch && !(limit && limit <= n / o.batch)) {
+		e->rest = sd_step_program_new(vars, net, &step, SD_STEP_EVAL, (int)(n % o.batch), 0);
+		if (!e->rest)
+			goto fail;
+	}
+	return e;
+fail:
+	sd_evaluator_free(e);
+	return NULL;
+}
+
+void sd_evaluator_free(struct sd_evaluator *e)
+{
+	if (!e)
+		return;
+	sd_loader_free(e->loader);
+	sd_step_program_free(e->full);
+	sd_step_program_free(e->rest);
+	free(e->argmax);
+	free(e);
+}
+
+/* One batch: runs it and adds to the confusion matrix. */
+static int run_batch(struct sd_evaluator *e, const struct sd_batch *b, struct sd_evaluation *ev)
+{
+	struct sd_step_program *p = (int)b->n == e->full->batch ? e->full : e->rest;
+	struct sd_sums sums;
+	if (sd_step_run(p, b->images, b->labels, b->ids) || sd_step_sums_get(e->vars, SD_STEP_EVAL, &sums))
+		return -1;
+	if (sums.bad > 0) {
+		sd_engine_trace_nan(e->vars->engine, 1);
+		int ret = sd_step_run(p, b->images, b->labels, b->ids);
+		sd_engine_trace_nan(e->vars->engine, 0);
+		if (!ret)
+			sd_error(SD_ERR_DATA, "no op was found to begin it");
+		return sd_error_in("the loss of the evaluation is not finite");
+	}
+	if (sd_step_read(p, p->argmax, e->argmax))
+		return -1;
+	for (uint32_t i = 0; i < b->n; i++)
+		ev->confusion[(size_t)b->labels[i] * (size_t)e->nclass + (size_t)e->argmax[i]]++;
+	return 0;
+}
+
+int sd_evaluator_run(struct sd_evaluator *e, uint32_t epoch, struct sd_evaluation *ev)
+{
+	struct sd_batch b;
+	struct sd_sums sums;
+	int more = 0;
+	*ev = (struct sd_evaluation){ .nclass = e->nclass };
+	ev->confusion = calloc((size_t)e->nclass * (size_t)e->nclass, sizeof *ev->confusion);
+	if (!ev->confusion)
+		return sd_error(SD_ERR_IO, "out of memory");
+	if (sd_step_sums_zero(e->vars, SD_STEP_EVAL) || sd_loader_epoch(e->loader, epoch, 0))
+		goto fail;
+	for (uint32_t i = 0; !e->limit || i < e->limit; i++) {
+		if (sd_sig_pending()) {
+			sd_error(SD_ERR_STOPPED, "stopped while evaluating");
+			goto fail;
+		}
+		more = sd_loader_next(e->loader, &b);
+		if (more <= 0)
+			break;
+		if (run_batch(e, &b, ev))
+			goto fail;
+	}
+	if (more < 0 || sd_step_sums_get(e->vars, SD_STEP_EVAL, &sums))
+		goto fail;
+	ev->n = (uint64_t)sums.n;
+	ev->loss = sums.loss / sums.n;
+	ev->top1 = 100 * sums.top1 / sums.n;
+	ev->top5 = 100 * sums.top5 / sums.n;
+	return 0;
+fail:
+	sd_evaluation_release(ev);
+	return -1;
+}

@@ -1,0 +1,180 @@
+/* loop.c: epochs of steps. */
+#include "train/loop.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/err.h"
+#include "base/progress.h"
+#include "base/sig.h"
+
+#define CHECKPOINT_SECONDS 30
+
+void sd_history_init(struct sd_history *h, int ncol, const char *const *column)
+{
+	memset(h, 0, sizeof *h);
+	h->ncol = ncol;
+	h->column = column;
+}
+
+void sd_history_release(struct sd_history *h)
+{
+	free(h->v);
+	free(h->seconds);
+	memset(h, 0, sizeof *h);
+}
+
+int sd_history_add(struct sd_history *h, const double *row, double seconds)
+{
+	if (h->n == h->cap) {
+		int cap = h->cap ? 2 * h->cap : 64;
+		double *v = realloc(h->v, (size_t)cap * (size_t)h->ncol * sizeof *v);
+		if (v)
+			h->v = v;
+		double *s = realloc(h->seconds, (size_t)cap * sizeof *s);
+		if (s)
+			h->seconds = s;
+		if (!v || !s)
+			return sd_error(SD_ERR_IO, "out of memory");
+		h->cap = cap;
+	}
+	memcpy(h->v + (size_t)h->n * (size_t)h->ncol, row, (size_t)h->ncol * sizeof *row);
+	h->seconds[h->n++] = seconds;
+	return 0;
+}
+
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* How many losses of the epoch's steps were not finite. */
+static int bad_losses(const struct sd_loop *l, double *bad)
+{
+	static const enum sd_step_kind kind[] = { SD_STEP_ALPHAS, SD_STEP_WEIGHTS };
+	*bad = 0;
+	for (size_t i = 0; i < sizeof kind / sizeof *kind; i++) {
+		struct sd_sums s;
+		if (!sd_vars_find(l->vars, sd_step_sums(kind[i])))
+			continue;
+		if (sd_step_sums_get(l->vars, kind[i], &s))
+			return -1;
+		*bad += s.bad;
+	}
+	return 0;
+}
+
+/* Goes back to how the epoch was begun (`copy`, at batch `from`), repeats its steps, which gives the same
+ * numbers again, and watches every op of the last one.  Returns -1, the message names the op. */
+static int find_where(struct sd_loop *l, const struct sd_vars_copy *copy, uint32_t from)
+{
+	int epoch = l->first_epoch + l->epochs_done;
+	uint32_t last = l->steps_done;
+	sd_progress_clear();
+	l->steps_done = from;
+	if (sd_vars_restore(l->vars, copy) || l->ops->start(l->ctx, epoch, from))
+		return -1;
+	while (l->steps_done < last) {
+		if (l->ops->step(l->ctx))
+			return -1;
+		l->steps_done++;
+	}
+	sd_engine_trace_nan(l->vars->engine, 1);
+	int ret = l->ops->step(l->ctx);
+	sd_engine_trace_nan(l->vars->engine, 0);
+	if (!ret)
+		sd_error(SD_ERR_DATA, "no op was found to begin it");
+	return sd_error_in("the loss is not finite in epoch %d, step %u", epoch, last + 1);
+}
+
+static int stop_asked(const struct sd_loop *l, double began)
+{
+	return sd_sig_pending() || (l->max_seconds > 0 && now() - began >= l->max_seconds);
+}
+
+/* Writes the checkpoint of a run that is to stop.  Returns -1, kind SD_ERR_STOPPED. */
+static int stop(struct sd_loop *l)
+{
+	sd_progress_clear();
+	if (l->ops->checkpoint(l->ctx))
+		return -1;
+	return sd_error(SD_ERR_STOPPED, "stopped in epoch %d after %u of %u steps", l->first_epoch + l->epochs_done,
+		l->steps_done, l->steps);
+}
+
+/* The steps of one epoch that are left; 1 when asked to stop. */
+static int run_steps(struct sd_loop *l, int epoch, struct sd_vars_copy *copy, double began)
+{
+	uint32_t from = l->steps_done;
+	if (from == 0 && sd_vars_find(l->vars, sd_step_sums(SD_STEP_ALPHAS)) &&
+	    sd_step_sums_zero(l->vars, SD_STEP_ALPHAS))
+		return -1;
+	if (from == 0 && sd_step_sums_zero(l->vars, SD_STEP_WEIGHTS))
+		return -1;
+	if (sd_vars_resave(l->vars, copy) || l->ops->start(l->ctx, epoch, from))
+		return -1;
+	while (l->steps_done < l->steps) {
+		double bad;
+		if (stop_asked(l, began))
+			return 1;
+		if (l->ops->step(l->ctx) || bad_losses(l, &bad))
+			return -1;
+		if (bad > 0)
+			return find_where(l, copy, from);
+		l->steps_done++;
+		sd_progress(l->quiet, sd_loop_step(l), (uint64_t)l->epochs * l->steps, "%s: epoch %d, step %u/%u",
+			l->name, epoch, l->steps_done, l->steps);
+	}
+	return 0;
+}
+
+int sd_loop_run(struct sd_loop *l)
+{
+	double began = now(), saved = began;
+	double *row = calloc((size_t)l->history.ncol, sizeof *row);
+	struct sd_vars_copy *copy = sd_vars_save(l->vars);
+	int ret = -1;
+	if (!row) {
+		sd_error(SD_ERR_IO, "out of memory");
+		goto out;
+	}
+	if (!copy)
+		goto out;
+	while (l->epochs_done < l->epochs) {
+		int epoch = l->first_epoch + l->epochs_done;
+		double start = now();
+		int asked = run_steps(l, epoch, copy, began);
+		if (asked < 0)
+			goto out;
+		if (asked) {
+			stop(l);
+			goto out;
+		}
+		if (l->ops->end(l->ctx, epoch, row)) {
+			if (sd_error_kind() == SD_ERR_STOPPED)
+				stop(l);
+			goto out;
+		}
+		sd_progress_clear();
+		double seconds = now() - start;
+		if (sd_history_add(&l->history, row, seconds))
+			goto out;
+		l->epochs_done++;
+		l->steps_done = 0;
+		l->ops->report(l->ctx, epoch, row, seconds);
+		if (l->epochs_done < l->epochs && now() - saved >= CHECKPOINT_SECONDS) {
+			if (l->ops->checkpoint(l->ctx))
+				goto out;
+			saved = now();
+		}
+	}
+	ret = 0;
+out:
+	sd_vars_copy_free(copy);
+	free(row);
+	return ret;
+}
