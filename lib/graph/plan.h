@@ -16,9 +16,12 @@ struct sd_load {
 
 struct sd_step {
 	int node;            /* index into the graph */
-	struct sd_load *in;  /* nin loads, one for each operand (plain: only .x) */
-	int accumulate;      /* add to the result's present content (a sum's part built in place) */
-	int skip;            /* an alias or folded op: nothing to run */
+	struct sd_load *in;  /* one for each operand (plain: only .x); a gradient into a norm with its relu set is
+	                        masked by that norm: counts where norm(x) > 0 */
+	int nin;             /* operands to run on; a sum built in place keeps only what is left to add */
+	int accumulate;      /* add to the result's present content (a part of a sum built in place) */
+	int skip;            /* a view, a sum complete in place, or run with its partner: nothing to do */
+	int pair;            /* the step done in the same pass (depthwise data and weight gradient), or -1 */
 };
 
 struct sd_place {
