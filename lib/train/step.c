@@ -22,14 +22,12 @@ static sd_val state_for(struct sd_graph *g, const char *folder, sd_val param)
 }
 
 /* The network on x: logits, and the auxiliary head's or SD_NIL. */
-static void build_net(struct sd_step_program *p, const struct sd_net *net, sd_val x, sd_val *logits,
-	sd_val *logits_aux)
+static void build_net(struct sd_step_program *p, const struct sd_net *net, sd_val x)
 {
 	struct sd_graph *g = p->graph;
-	*logits_aux = SD_NIL;
 	if (net->kind == SD_NET_CIFAR) {
-		if (sd_build_network_cifar(&p->build, &net->network, x, logits, logits_aux))
-			*logits = SD_NIL;
+		if (sd_build_network_cifar(&p->build, &net->network, x, &p->logits, &p->logits_aux))
+			p->logits = SD_NIL;
 		return;
 	}
 	const struct sd_supernet *s = &net->supernet;
@@ -37,7 +35,7 @@ static void build_net(struct sd_step_program *p, const struct sd_net *net, sd_va
 	sd_val normal = sd_param(g, SD_VAR_ALPHAS_NORMAL, shape), reduce = sd_param(g, SD_VAR_ALPHAS_REDUCE, shape);
 	p->weights_normal = sd_softmax(g, normal);
 	p->weights_reduce = sd_softmax(g, reduce);
-	*logits = sd_build_supernet(&p->build, s, x, p->weights_normal, p->weights_reduce);
+	p->logits = sd_build_supernet(&p->build, s, x, p->weights_normal, p->weights_reduce);
 }
 
 /* SGD with momentum on all parameters, gradients clipped by their common norm: the token. */
@@ -105,7 +103,6 @@ static int build(struct sd_step_program *p, const struct sd_net *net, const stru
 {
 	struct sd_graph *g = p->graph;
 	int n = 0, train = p->kind != SD_STEP_EVAL;
-	sd_val aux;
 	sd_val x = sd_input(g, "input/x", SD_F32, sd_shape4(p->batch, net->channels_in, net->height, net->width));
 	sd_val labels = sd_input(g, "input/labels", SD_I32, sd_shape1(p->batch));
 
@@ -116,10 +113,10 @@ static int build(struct sd_step_program *p, const struct sd_net *net, const stru
 		p->build.step = sd_scalar(g, SD_VAR_STEP, SD_I32);
 		p->build.ids = sd_input(g, "input/ids", SD_I32, sd_shape1(p->batch));
 	}
-	build_net(p, net, x, &p->logits, &aux);
+	build_net(p, net, x);
 	p->rows = sd_xent(g, p->logits, labels, 0);
-	if (train && aux != SD_NIL)
-		p->rows = sd_wsum(g, p->rows, 1, sd_xent(g, aux, labels, 0), o->auxiliary_weight);
+	if (train && p->logits_aux != SD_NIL)
+		p->rows = sd_wsum(g, p->rows, 1, sd_xent(g, p->logits_aux, labels, 0), o->auxiliary_weight);
 	p->loss = sd_mean(g, p->rows);
 
 	sd_val sums = sd_state(g, sd_step_sums(p->kind), SD_F64, sd_shape1(5));
@@ -146,8 +143,8 @@ static int build(struct sd_step_program *p, const struct sd_net *net, const stru
 	if (p->kind == SD_STEP_EVAL)
 		r[n++] = p->argmax;
 	if (keep) {
-		sd_val also[] = { p->logits, p->rows, p->loss, p->grad_norm, p->grad_alphas[0], p->grad_alphas[1],
-			p->weights_normal, p->weights_reduce };
+		sd_val also[] = { p->logits, p->logits_aux, p->rows, p->loss, p->grad_norm,
+			p->grad_alphas[0], p->grad_alphas[1], p->weights_normal, p->weights_reduce };
 		for (size_t i = 0; i < sizeof also / sizeof *also; i++)
 			if (also[i] != SD_NIL)
 				r[n++] = also[i];
@@ -184,7 +181,7 @@ struct sd_step_program *sd_step_program_new(struct sd_vars *vars, const struct s
 	p->kind = kind;
 	p->batch = batch;
 	p->seed = vars->seed;
-	p->weights_normal = p->weights_reduce = p->argmax = p->grad_norm = SD_NIL;
+	p->logits_aux = p->weights_normal = p->weights_reduce = p->argmax = p->grad_norm = SD_NIL;
 	p->grad_alphas[0] = p->grad_alphas[1] = SD_NIL;
 	p->graph = sd_graph_new();
 	if (!p->graph)

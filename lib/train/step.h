@@ -60,6 +60,7 @@ struct sd_step_program {
 	struct sd_buffer *x, *labels, *ids;
 	sd_val weights_normal, weights_reduce; /* softmaxed (supernet), else SD_NIL */
 	sd_val logits, rows, loss;             /* rows: the loss of each sample */
+	sd_val logits_aux;                     /* of the auxiliary head, in training, else SD_NIL */
 	sd_val argmax;                         /* SD_STEP_EVAL */
 	sd_val grad_norm;                      /* SD_STEP_WEIGHTS: before clipping */
 	sd_val grad_alphas[2];                 /* SD_STEP_ALPHAS */
