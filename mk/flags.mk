@@ -29,7 +29,7 @@ OPTIM = $(OPT)
 $(BUILD)/lib/engine/cpu/%.o: OPTIM = $(CPU_OPT)
 
 # A message that is cut short is meant to be.
-WARN = -Wall -Wextra -Wno-format-truncation
+WARN = -Wall -Wextra $(if $(findstring clang,$(shell $(CC) --version 2>&1)),,-Wno-format-truncation)
 ifneq ($(DEVELOPER),)
 WARN += -Werror -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith \
 	-Wwrite-strings -Wundef -Wvla -Wformat-security
