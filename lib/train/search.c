@@ -1,0 +1,293 @@
+/* search.c: the search for a cell. */
+#include "train/search.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "train/store.h"
+
+static const char *const columns[SD_SEARCH_NCOL] = {
+	"lr", "train_loss", "train_top1", "train_top5", "arch_loss", "valid_loss", "valid_top1", "valid_top5"
+};
+static const char *const cells[2] = { "normal", "reduce" };
+static const char *const alpha_names[2] = { SD_VAR_ALPHAS_NORMAL, SD_VAR_ALPHAS_REDUCE };
+
+/* A program that gives the softmaxed weights as the steps see them, bit for bit. */
+static int softmax_init(struct sd_search *s)
+{
+	struct sd_shape shape = sd_shape2(sd_search_edges(s->o.net.steps), s->o.net.prims->n);
+	struct sd_graph *g = s->softmax_graph = sd_graph_new();
+	if (!g)
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		s->softmax_out[i] = sd_softmax(g, sd_param(g, alpha_names[i], shape));
+		s->ncell[i] = sd_shape_count(&shape);
+	}
+	if (!sd_graph_ok(g))
+		return -1;
+	s->softmax = sd_program_new(s->vars.engine, g, 2, s->softmax_out, 0);
+	if (!s->softmax)
+		return -1;
+	s->softmax_bind.nslot = g->nslot;
+	s->softmax_bind.slot = calloc((size_t)g->nslot + 1, sizeof *s->softmax_bind.slot);
+	if (!s->softmax_bind.slot)
+		return sd_error(SD_ERR_IO, "out of memory");
+	return sd_vars_bind(&s->vars, g, &s->softmax_bind);
+}
+
+static int loaders_init(struct sd_search *s, uint64_t seed)
+{
+	uint32_t n = s->ds->split[SD_SPLIT_TRAIN].n;
+	uint32_t *order = malloc(((size_t)n + 1) * sizeof *order);
+	if (!order)
+		return sd_error(SD_ERR_IO, "out of memory");
+	for (uint32_t i = 0; i < n; i++)
+		order[i] = i;
+	s->valid = order;
+	s->ntrain = sd_dataset_portion(n, s->o.train_portion);
+	s->nvalid = n - s->ntrain;
+	if (s->ntrain == 0 || s->nvalid < s->o.batch)
+		return sd_error(SD_ERR_USAGE, "of %u training images %u are left to train on and %u to validate; at "
+			"least one and a batch of %u are needed", n, s->ntrain, s->nvalid, s->o.batch);
+
+	struct sd_loader_options train = { .split = SD_SPLIT_TRAIN, .indices = order, .n = s->ntrain,
+		.batch = s->o.batch, .order = SD_ORDER_SHUFFLE, .policy = s->o.augment, .seed = seed,
+		.site = "train" };
+	s->train_loader = sd_loader_new(s->ds, &train);
+
+	struct sd_loader_options valid = train;
+	valid.indices = order + s->ntrain;
+	valid.n = s->nvalid;
+	valid.order = SD_ORDER_DRAW;
+	valid.site = "valid";
+	s->valid_loader = sd_loader_new(s->ds, &valid);
+
+	/* The evaluation after an epoch sees each validation image once, augmented as the reference does;
+	 * these images take no other draw at the site "train". */
+	struct sd_loader_options all = valid;
+	all.order = SD_ORDER_AS_IS;
+	all.site = "train";
+	s->evaluator = sd_evaluator_new(&s->vars, &s->net, s->ds, &all, s->o.limit, s->o.step.plan_flags);
+	return s->train_loader && s->valid_loader && s->evaluator ? 0 : -1;
+}
+
+int sd_search_init(struct sd_search *s, struct sd_engine *engine, const struct sd_dataset *ds,
+	const struct sd_search_options *o, uint64_t seed, int first_epoch, int epochs)
+{
+	memset(s, 0, sizeof *s);
+	s->o = *o;
+	s->ds = ds;
+	s->net = (struct sd_net){ .kind = SD_NET_SUPERNET, .channels_in = ds->C, .height = ds->H, .width = ds->W,
+		.supernet = o->net };
+	sd_vars_init(&s->vars, engine, seed);
+	sd_history_init(&s->loop.history, SD_SEARCH_NCOL, columns);
+	if (loaders_init(s, seed))
+		goto fail;
+
+	uint32_t steps = sd_loader_batches(s->train_loader), rest = s->ntrain % o->batch;
+	int full = s->ntrain >= o->batch, cut = o->limit && o->limit < steps;
+	s->alphas = sd_step_program_new(&s->vars, &s->net, &o->step, SD_STEP_ALPHAS, (int)o->batch, 0);
+	if (!s->alphas)
+		goto fail;
+	if (full && !(s->weights = sd_step_program_new(&s->vars, &s->net, &o->step, SD_STEP_WEIGHTS, (int)o->batch, 0)))
+		goto fail;
+	if (rest && !cut &&
+	    !(s->weights_rest = sd_step_program_new(&s->vars, &s->net, &o->step, SD_STEP_WEIGHTS, (int)rest, 0)))
+		goto fail;
+	if (softmax_init(s))
+		goto fail;
+
+	s->loop.vars = &s->vars;
+	s->loop.first_epoch = first_epoch;
+	s->loop.epochs = epochs;
+	s->loop.steps = cut ? o->limit : steps;
+	return 0;
+fail:
+	sd_search_release(s);
+	return -1;
+}
+
+void sd_search_release(struct sd_search *s)
+{
+	sd_loader_free(s->train_loader);
+	sd_loader_free(s->valid_loader);
+	sd_evaluator_free(s->evaluator);
+	sd_step_program_free(s->alphas);
+	sd_step_program_free(s->weights);
+	sd_step_program_free(s->weights_rest);
+	sd_program_free(s->softmax);
+	sd_graph_free(s->softmax_graph);
+	free(s->softmax_bind.slot);
+	free(s->valid);
+	for (int i = 0; i < 2; i++) {
+		free(s->alpha[i]);
+		free(s->weight[i]);
+	}
+	sd_history_release(&s->loop.history);
+	sd_vars_release(&s->vars);
+	memset(s, 0, sizeof *s);
+}
+
+/* ---- the parts of an epoch ---- */
+
+struct run {
+	struct sd_search *s;
+	int (*checkpoint)(void *ctx);
+	void (*report)(void *ctx, int epoch, const double *row, double seconds);
+	void *ctx;
+};
+
+static int start_epoch(void *ctx, int epoch, uint32_t from)
+{
+	struct sd_search *s = ((struct run *)ctx)->s;
+	double lr = s->o.lr[s->loop.epochs_done];
+	if (sd_vars_set_f32(&s->vars, SD_VAR_LR, (float)lr) ||
+	    sd_vars_set_f32(&s->vars, SD_VAR_ARCH_LR, (float)s->o.arch_lr))
+		return -1;
+	uint32_t step = (uint32_t)s->loop.epochs_done * s->loop.steps + from;
+	return sd_loader_epoch(s->train_loader, (uint32_t)epoch, from) || sd_loader_epoch(s->valid_loader, 0, step)
+		? -1 : 0;
+}
+
+static int next(struct sd_loader *l, struct sd_batch *b)
+{
+	int got = sd_loader_next(l, b);
+	return got == 0 ? sd_error(SD_ERR_BUG, "the data set ended early") : got < 0 ? -1 : 0;
+}
+
+static int one_step(void *ctx)
+{
+	struct sd_search *s = ((struct run *)ctx)->s;
+	struct sd_batch b;
+	if (sd_vars_set_i32(&s->vars, SD_VAR_STEP, (int32_t)sd_loop_step(&s->loop)))
+		return -1;
+	if (next(s->valid_loader, &b) || sd_step_run(s->alphas, b.images, b.labels, b.ids))
+		return -1;
+	if (next(s->train_loader, &b))
+		return -1;
+	return sd_step_run(b.n == s->o.batch ? s->weights : s->weights_rest, b.images, b.labels, b.ids);
+}
+
+static int record_alphas(struct sd_search *s)
+{
+	int n = s->loop.epochs_done;
+	if (n >= s->alpha_cap) {
+		int cap = n + 64;
+		for (int i = 0; i < 2; i++) {
+			size_t bytes = (size_t)cap * s->ncell[i] * sizeof(float);
+			float *a = realloc(s->alpha[i], bytes), *w;
+			if (a)
+				s->alpha[i] = a;
+			w = realloc(s->weight[i], bytes);
+			if (w)
+				s->weight[i] = w;
+			if (!a || !w)
+				return sd_error(SD_ERR_IO, "out of memory");
+		}
+		s->alpha_cap = cap;
+	}
+	if (sd_program_run(s->softmax, &s->softmax_bind))
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		size_t at = (size_t)n * s->ncell[i];
+		if (sd_vars_get(&s->vars, alpha_names[i], s->alpha[i] + at) ||
+		    sd_program_read(s->softmax, s->softmax_out[i], s->weight[i] + at))
+			return -1;
+	}
+	return 0;
+}
+
+static int end_epoch(void *ctx, int epoch, double *row)
+{
+	struct sd_search *s = ((struct run *)ctx)->s;
+	struct sd_sums train, arch;
+	struct sd_evaluation ev;
+	if (sd_step_sums_get(&s->vars, SD_STEP_WEIGHTS, &train) || sd_step_sums_get(&s->vars, SD_STEP_ALPHAS, &arch) ||
+	    sd_evaluator_run(s->evaluator, (uint32_t)epoch, &ev))
+		return -1;
+	row[SD_SEARCH_LR] = s->o.lr[s->loop.epochs_done];
+	row[SD_SEARCH_TRAIN_LOSS] = train.loss / train.n;
+	row[SD_SEARCH_TRAIN_TOP1] = 100 * train.top1 / train.n;
+	row[SD_SEARCH_TRAIN_TOP5] = 100 * train.top5 / train.n;
+	row[SD_SEARCH_ARCH_LOSS] = arch.loss / arch.n;
+	row[SD_SEARCH_VALID_LOSS] = ev.loss;
+	row[SD_SEARCH_VALID_TOP1] = ev.top1;
+	row[SD_SEARCH_VALID_TOP5] = ev.top5;
+	sd_evaluation_release(&ev);
+	return record_alphas(s);
+}
+
+static int checkpoint(void *ctx)
+{
+	struct run *r = ctx;
+	return r->checkpoint(r->ctx);
+}
+
+static void report(void *ctx, int epoch, const double *row, double seconds)
+{
+	struct run *r = ctx;
+	r->report(r->ctx, epoch, row, seconds);
+}
+
+int sd_search_run(struct sd_search *s, int (*on_checkpoint)(void *ctx),
+	void (*on_report)(void *ctx, int epoch, const double *row, double seconds), void *ctx)
+{
+	static const struct sd_loop_ops ops = { start_epoch, one_step, end_epoch, checkpoint, report };
+	struct run run = { s, on_checkpoint, on_report, ctx };
+	s->loop.ops = &ops;
+	s->loop.ctx = &run;
+	return sd_loop_run(&s->loop);
+}
+
+/* ---- artifacts ---- */
+
+int sd_search_write(const struct sd_search *s, struct sd_artifact_out *out, bool partial)
+{
+	const struct sd_primitive_list *prims = s->o.net.prims;
+	const char *name[SD_PRIM_COUNT];
+	char path[64];
+	for (int i = 0; i < prims->n; i++)
+		name[i] = sd_primitives[prims->id[i]].name;
+	if (sd_artifact_put_strings(out, "/primitives", (uint64_t)prims->n, name))
+		return -1;
+	uint64_t shape[3] = { (uint64_t)s->loop.epochs_done, (uint64_t)sd_search_edges(s->o.net.steps),
+		(uint64_t)prims->n };
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof path, "/alphas/%s", cells[i]);
+		if (sd_artifact_put(out, path, SD_TYPE_F32, 3, shape, s->alpha[i], 0))
+			return -1;
+		snprintf(path, sizeof path, "/weights/%s", cells[i]);
+		if (sd_artifact_put(out, path, SD_TYPE_F32, 3, shape, s->weight[i], 0))
+			return -1;
+	}
+	if (sd_store_put(out, &s->vars, partial) || sd_store_put_history(out, &s->loop.history))
+		return -1;
+	return partial ? sd_store_put_progress(out, &s->loop) : 0;
+}
+
+int sd_search_read(struct sd_search *s, struct sd_artifact *art)
+{
+	char path[64];
+	if (sd_store_get(art, &s->vars, true) || sd_store_get_history(art, &s->loop.history) ||
+	    sd_store_get_progress(art, &s->loop))
+		return -1;
+	size_t n = (size_t)s->loop.epochs_done;
+	s->alpha_cap = s->loop.epochs_done;
+	for (int i = 0; i < 2; i++) {
+		for (int w = 0; w < 2; w++) {
+			const struct sd_dset *d;
+			snprintf(path, sizeof path, "/%s/%s", w ? "weights" : "alphas", cells[i]);
+			float *v = sd_artifact_load(art, path, SD_TYPE_F32, &d);
+			if (!v)
+				return -1;
+			float **to = w ? &s->weight[i] : &s->alpha[i];
+			free(*to);
+			*to = v;
+			if (d->count != n * s->ncell[i])
+				return sd_error(SD_ERR_DATA, "%s: '%s' has another size than the run's",
+					sd_artifact_name(art), path);
+		}
+	}
+	return 0;
+}
