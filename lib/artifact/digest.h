@@ -18,7 +18,7 @@
 
 enum sd_type {
 	SD_TYPE_U8, SD_TYPE_I32, SD_TYPE_U32, SD_TYPE_I64, SD_TYPE_U64, SD_TYPE_F32, SD_TYPE_F64,
-	SD_TYPE_STRING, SD_TYPE_NTYPE
+	SD_TYPE_STRING, SD_NTYPE
 };
 
 /* What a dataset is, apart from its values. */

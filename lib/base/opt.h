@@ -7,19 +7,19 @@
  *	static struct { int epochs; double lr; bool cutout; int weighting; uint64_t seed; } o;
  *	static struct sd_shared shared;
  *	static struct sd_opt rows[] = {
- *		SD_OPT_INT("epochs", NULL, SD_NUMERIC, &o.epochs, "50", "N", "epochs to run", SD_AT_LEAST(1)),
+ *		SD_OPT_INT("epochs", NULL, SD_NUMERIC, &o.epochs, "50", "N", "epochs", SD_AT_LEAST(1)),
  *		SD_OPT_REAL("learning_rate", "--lr", SD_NUMERIC, &o.lr, "0.025", "R", "initial rate",
  *			    SD_AT_LEAST(0)),
  *		SD_OPT_FLAG("cutout", NULL, SD_NUMERIC, &o.cutout, "cut a square out of each image"),
- *		SD_OPT_CHOICE("weighting_algorithm", NULL, SD_NUMERIC, &o.weighting, "scalar", "scalar|max_w",
- *			      "how the weights act"),
+ *		SD_OPT_CHOICE("weighting_algorithm", NULL, SD_NUMERIC, &o.weighting, "scalar",
+ *			      "scalar|max_w", "how the weights act"),
  *		SD_OPT_SEED("seed", NULL, &o.seed, "2", "the run's seed"),
  *		SD_OPTS_COMMON(shared), SD_OPTS_THREADS(shared), SD_OPTS_OUTPUT(shared),
  *		SD_OPT_END
  *	};
  *	static struct sd_opts opts = {
- *		.tool = "sd-x", .summary = "does x", .operands = "FILE", .min_operands = 1, .max_operands = 1,
- *		.rows = rows,
+ *		.tool = "sd-x", .summary = "does x", .operands = "FILE", .min_operands = 1,
+ *		.max_operands = 1, .rows = rows,
  *	};
  *	int done = sd_opts_parse(&opts, argc, argv);
  *	if (done)
@@ -48,10 +48,10 @@ enum sd_opt_type {
 
 /* What an option changes, and so where it is recorded. */
 enum sd_opt_class {
-	SD_NUMERIC,   /* numbers in the result: claim.parameters */
+	SD_NUMERIC,    /* numbers in the result: claim.parameters */
 	SD_INPUT_NAME, /* names an input: claim.inputs through sd_stamp_input(), by content */
-	SD_EXECUTION, /* how it is run: context (argv) only */
-	SD_OUTPUT,    /* where and how results go: context (argv) only */
+	SD_EXECUTION,  /* how it is run: context (argv) only */
+	SD_OUTPUT,     /* where and how results go: context (argv) only */
 };
 
 struct sd_opt_list {
@@ -130,7 +130,8 @@ enum sd_context { SD_CONTEXT_FULL, SD_CONTEXT_NONE };
 	SD_OPT_FLAG("verbose", "-v", SD_EXECUTION, &(s).verbose, "say more")
 #define SD_OPTS_THREADS(s) \
 	SD_OPT_INT("threads", NULL, SD_EXECUTION, &(s).threads, NULL, "N", \
-		   "threads to use (default: as many as affinity and the control group allow)", SD_BETWEEN(1, 1024))
+		   "threads to use (default: as many as affinity and the control group allow)", \
+		   SD_BETWEEN(1, 1024))
 #define SD_OPTS_OUTPUT(s) \
 	SD_OPT_TEXT("output", "-o", SD_OUTPUT, &(s).output, NULL, "FILE", \
 		    "write the result here, - is standard output"), \
@@ -171,9 +172,6 @@ bool sd_opts_given(const struct sd_opts *opts, const char *name);
  * there is no such option or the text is no value for it. */
 int sd_opts_default(struct sd_opts *opts, const char *name, const char *text);
 
-/* The word of a choice that is set. */
-const char *sd_opts_word(const struct sd_opts *opts, const char *name);
-
 /* The numeric parameters with their present values, as claim.parameters holds them: flags as booleans,
  * ints as integers, reals as strings, choices and texts as strings, lists as arrays.  A new reference,
  * NULL with a message (a text that isn't UTF-8).  Seeds are not among them. */
@@ -181,7 +179,9 @@ json_t *sd_opts_parameters(const struct sd_opts *opts);
 /* The seed row's value as text in buf[24]; false when the table has none. */
 bool sd_opts_seed(const struct sd_opts *opts, char buf[24]);
 
+/* What --help and the like print. */
 void sd_opts_help(const struct sd_opts *opts, FILE *f);
+void sd_opts_version(const struct sd_opts *opts, FILE *f);
 /* One line an option: --name, aliases, metavar, default, class, tab-separated. */
 void sd_opts_synopsis(const struct sd_opts *opts, FILE *f);
 /* A completion script for bash. */
