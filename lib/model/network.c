@@ -4,14 +4,15 @@
 
 /* ---- auxiliary classifiers ---- */
 
-static int is_square(const struct sd_build *b, sd_val x, int size)
+/* Whether height and width are in [least, most]. */
+static int has_size(const struct sd_build *b, sd_val x, int least, int most)
 {
 	const struct sd_shape *s;
 
 	if (x == SD_NIL)
 		return 1; /* failed before */
 	s = sd_shape_of(b->g, x);
-	return s->d[2] == size && s->d[3] == size;
+	return s->d[2] >= least && s->d[2] <= most && s->d[3] >= least && s->d[3] <= most;
 }
 
 /* relu, 5x5 average pool, 1x1 convolution, norm, relu, 2x2 convolution, norm, relu, classifier.  The
@@ -35,9 +36,9 @@ static sd_val aux_head(struct sd_build *b, const char *prefix, sd_val x, int c, 
 	bias = sd_layer_bias(b, fc, classes);
 	if (x == SD_NIL)
 		return SD_NIL;
-	x = sd_avgpool(b->g, sd_relu(b->g, x), pool, 0);
-	if (!is_square(b, x, 2))
+	if (!has_size(b, x, 5 + stride, 5 + 2 * stride - 1))
 		return sd_graph_fail(b->g, "the images have the wrong size for the auxiliary head");
+	x = sd_avgpool(b->g, sd_relu(b->g, x), pool, 0);
 	t = sd_tail_norm(b, sd_conv(b->g, x, w2, SD_NIL, one), &norm3);
 	x = sd_relu(b->g, sd_tail_finish(b, &t));
 	t = sd_tail_norm(b, sd_conv(b->g, x, w5, SD_NIL, two), &norm6);
@@ -98,7 +99,7 @@ static int body(struct sd_build *b, const struct sd_network *n, enum kind kind, 
 		*logits_aux = aux_head(b, "auxiliary_head", b->phase == SD_TRAIN ? aux : SD_NIL, aux_channels,
 			n->classes, kind == CIFAR ? 3 : 2);
 	}
-	if (kind == IMAGENET && !is_square(b, s1, 7))
+	if (kind == IMAGENET && !has_size(b, s1, 7, 7))
 		sd_graph_fail(b->g, "the ImageNet network is for images of 224x224");
 	*logits = sd_layer_classifier(b, "", s1, n->classes);
 	return sd_graph_ok(b->g) ? 0 : -1;

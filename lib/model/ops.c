@@ -63,14 +63,14 @@ static struct sd_tail resizable_pool(struct sd_build *b, const char *prefix, sd_
 	return sd_layer_norm_tail(b, sd_name(prefix, "op.2"), x, SD_BN_EPS_LARGE);
 }
 
-/* relu, 1x7 with the horizontal stride, 7x1 with the vertical one, norm */
+/* relu, 1x7 with the horizontal stride, 7x1 with the vertical one (and the new channels), norm */
 static struct sd_tail conv_7x1_1x7(struct sd_build *b, const char *prefix, sd_val x, int c_out, int stride,
 	float eps)
 {
 	struct sd_window across = { 1, 7, 1, stride, 0, 3, 1, 1 }, down = { 7, 1, stride, 1, 3, 0, 1, 1 };
 
 	x = sd_layer_relu(b, x);
-	x = sd_layer_conv(b, sd_name(prefix, "1"), x, c_out, across);
+	x = sd_layer_conv(b, sd_name(prefix, "1"), x, sd_channels(b, x), across);
 	x = sd_layer_conv(b, sd_name(prefix, "2"), x, c_out, down);
 	return sd_layer_norm_tail(b, sd_name(prefix, "3"), x, eps);
 }
