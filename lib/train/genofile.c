@@ -65,7 +65,7 @@ static int read_primitives(struct sd_snapshots *s, struct sd_artifact *art)
 	uint64_t i;
 	int rc = -1;
 
-	if (!d || d->type != SD_STRING || d->rank != 1 || d->count < 1 || d->count > SD_PRIM_COUNT)
+	if (!d || d->type != SD_TYPE_STRING || d->rank != 1 || d->count < 1 || d->count > SD_PRIM_COUNT)
 		return sd_error(SD_ERR_DATA, "%s: no list of 1 to %d names in /primitives: not of a search for "
 			"cells", name, SD_PRIM_COUNT);
 	for (i = 0; i < d->count; i++) {
@@ -109,7 +109,7 @@ static double *read_weights(struct sd_snapshots *s, struct sd_artifact *art, con
 	}
 	s->epochs = (int)d->shape[0];
 	s->edges = (int)d->shape[1];
-	f = sd_artifact_load(art, path, SD_F32, NULL);
+	f = sd_artifact_load(art, path, SD_TYPE_F32, NULL);
 	if (f) {
 		w = sd_xcalloc(d->count, sizeof(*w));
 		for (i = 0; i < d->count; i++)
