@@ -109,6 +109,7 @@ SD_INLINE m16 v16_gt(v16 a, v16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ)
 SD_INLINE m16 v16_eq(v16 a, v16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 SD_INLINE m16 v16_isnan(v16 a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
 SD_INLINE v16 v16_select(m16 m, v16 a, v16 b) { return _mm512_mask_mov_ps(b, m, a); }
+SD_INLINE v16 v16_keep(m16 m, v16 a) { return _mm512_maskz_mov_ps(m, a); }
 
 SD_INLINE m16 m16_or(m16 a, m16 b) { return (m16)(a | b); }
 SD_INLINE m16 m16_and(m16 a, m16 b) { return (m16)(a & b); }
@@ -137,7 +138,10 @@ SD_V16D_OP(v16d_sub, _mm512_sub_pd)
 SD_V16D_OP(v16d_mul, _mm512_mul_pd)
 SD_V16D_OP(v16d_div, _mm512_div_pd)
 SD_INLINE v16d v16d_set1(double x) { return (v16d){{ _mm512_set1_pd(x), _mm512_set1_pd(x) }}; }
-SD_INLINE v16d v16d_load(const double *p) { return (v16d){{ _mm512_loadu_pd(p), _mm512_loadu_pd(p + 8) }}; }
+SD_INLINE v16d v16d_load(const double *p)
+{
+	return (v16d){{ _mm512_loadu_pd(p), _mm512_loadu_pd(p + 8) }};
+}
 SD_INLINE void v16d_store(double *p, v16d a)
 {
 	_mm512_storeu_pd(p, a.q[0]);
@@ -191,19 +195,26 @@ SD_INLINE v16 v16_fma(v16 a, v16 b, v16 c)
 }
 SD_INLINE m16 v16_gt(v16 a, v16 b)
 {
-	return (m16){{ _mm256_cmp_ps(a.q[0], b.q[0], _CMP_GT_OQ), _mm256_cmp_ps(a.q[1], b.q[1], _CMP_GT_OQ) }};
+	return (m16){{ _mm256_cmp_ps(a.q[0], b.q[0], _CMP_GT_OQ),
+		_mm256_cmp_ps(a.q[1], b.q[1], _CMP_GT_OQ) }};
 }
 SD_INLINE m16 v16_eq(v16 a, v16 b)
 {
-	return (m16){{ _mm256_cmp_ps(a.q[0], b.q[0], _CMP_EQ_OQ), _mm256_cmp_ps(a.q[1], b.q[1], _CMP_EQ_OQ) }};
+	return (m16){{ _mm256_cmp_ps(a.q[0], b.q[0], _CMP_EQ_OQ),
+		_mm256_cmp_ps(a.q[1], b.q[1], _CMP_EQ_OQ) }};
 }
 SD_INLINE m16 v16_isnan(v16 a)
 {
-	return (m16){{ _mm256_cmp_ps(a.q[0], a.q[0], _CMP_UNORD_Q), _mm256_cmp_ps(a.q[1], a.q[1], _CMP_UNORD_Q) }};
+	return (m16){{ _mm256_cmp_ps(a.q[0], a.q[0], _CMP_UNORD_Q),
+		_mm256_cmp_ps(a.q[1], a.q[1], _CMP_UNORD_Q) }};
 }
 SD_INLINE v16 v16_select(m16 m, v16 a, v16 b)
 {
 	return (v16){{ _mm256_blendv_ps(b.q[0], a.q[0], m.q[0]), _mm256_blendv_ps(b.q[1], a.q[1], m.q[1]) }};
+}
+SD_INLINE v16 v16_keep(m16 m, v16 a)
+{
+	return (v16){{ _mm256_and_ps(m.q[0], a.q[0]), _mm256_and_ps(m.q[1], a.q[1]) }};
 }
 
 SD_V16_OP2(m16_or, m16, _mm256_or_ps)
@@ -212,7 +223,8 @@ SD_V16_OP2(m16_and, m16, _mm256_and_ps)
 SD_INLINE v16i v16i_set1(int32_t x) { return (v16i){{ _mm256_set1_epi32(x), _mm256_set1_epi32(x) }}; }
 SD_INLINE v16i v16i_load(const int32_t *p)
 {
-	return (v16i){{ _mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)(p + 8)) }};
+	return (v16i){{ _mm256_loadu_si256((const __m256i *)p),
+		_mm256_loadu_si256((const __m256i *)(p + 8)) }};
 }
 SD_INLINE void v16i_store(int32_t *p, v16i a)
 {
@@ -258,7 +270,8 @@ SD_INLINE v16 v16_from_int(v16i a)
 #define SD_V16D_OP(name, op) \
 	SD_INLINE v16d name(v16d a, v16d b) \
 	{ \
-		return (v16d){{ op(a.q[0], b.q[0]), op(a.q[1], b.q[1]), op(a.q[2], b.q[2]), op(a.q[3], b.q[3]) }}; \
+		return (v16d){{ op(a.q[0], b.q[0]), op(a.q[1], b.q[1]), \
+			op(a.q[2], b.q[2]), op(a.q[3], b.q[3]) }}; \
 	}
 SD_V16D_OP(v16d_add, _mm256_add_pd)
 SD_V16D_OP(v16d_sub, _mm256_sub_pd)
@@ -412,6 +425,7 @@ SD_INLINE v16 v16_select(m16 m, v16 a, v16 b)
 {
 	SD_V16_EACH(v16, sd_f4_select(m.q[i], a.q[i], b.q[i]));
 }
+SD_INLINE v16 v16_keep(m16 m, v16 a) { SD_V16_EACH(v16, (sd_f4)(m.q[i] & (sd_i4)a.q[i])); }
 
 SD_INLINE m16 m16_or(m16 a, m16 b) { SD_V16_EACH(m16, a.q[i] | b.q[i]); }
 SD_INLINE m16 m16_and(m16 a, m16 b) { SD_V16_EACH(m16, a.q[i] & b.q[i]); }
@@ -499,6 +513,14 @@ SD_INLINE void v16_store_n(float *p, v16 a, int n)
 		p[i] = t[i];
 }
 #endif
+
+/* The mask of lanes 0..n-1: v16_keep(m16_first(n), x) is x there and 0 in the others. */
+SD_INLINE m16 m16_first(int n)
+{
+	static const float lane[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+
+	return v16_gt(v16_set1((float)n), v16_load(lane));
+}
 
 /* All lanes from one float in memory. */
 SD_INLINE v16 v16_bcast(const float *p) { return v16_set1(*p); }
