@@ -47,7 +47,7 @@ static bool is_name(const char *s)
 	if (!isascii(*s) || !(isalnum(*s) || *s == '_'))
 		return false;
 	for (; *s; s++)
-		if (!isascii(*s) || !(isalnum(*s) || strchr("_-+.", *s)))
+		if (!isascii(*s) || !(isalnum(*s) || *s == '_'))
 			return false;
 	return true;
 }
