@@ -33,22 +33,29 @@ LIB_O = $(LIB_C:%.c=$(BUILD)/%.o) \
 TOOLS = $(patsubst tools/%.c,$(BUILD)/bin/%,$(sort $(wildcard tools/sd-*.c)))
 UNIT = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 BENCH = $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/bench_*.c)))
-GOLDEN_O = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/golden/*.c)))
+GOLDEN_O = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/golden/*.c)))
 GOLDEN = $(if $(GOLDEN_O),$(BUILD)/tests/golden)
+OPTABLE_O = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/optable/*.c)))
 
 tools: $(TOOLS)
 unit: $(UNIT)
 golden: $(GOLDEN)
-tests: tools $(UNIT) $(GOLDEN) $(BENCH)
+tests: tools $(UNIT) $(GOLDEN) $(BUILD)/tests/optable $(BENCH)
 
 $(BUILD)/libsharpdarts.a: $(LIB_O)
 	@rm -f $@
 	$(SAY) AR $@
 	$(Q)$(AR) rcD $@ $(LIB_O)
+define COMPILE
+@mkdir -p $(@D)
+$(SAY) CC $@
+$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+endef
 $(BUILD)/%.o: %.c $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(SAY) CC $@
-	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(COMPILE)
+# Programs of several files, named like their folders, keep their objects here.
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	$(COMPILE)
 
 # A kernel file is compiled once for each code path; the engine chooses one when it runs.
 define KERNEL_RULE
@@ -81,6 +88,8 @@ $(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(INFO_O) $(BUILD)/libsharpdarts.a
 	$(SAY) LINK $@
 	$(Q)$(LINK) $^ -o $@ $(ALL_LDLIBS)
 $(BUILD)/tests/golden: $(GOLDEN_O) $(INFO_O) $(BUILD)/libsharpdarts.a
+$(BUILD)/tests/optable: $(OPTABLE_O) $(INFO_O) $(BUILD)/libsharpdarts.a
+$(BUILD)/tests/golden $(BUILD)/tests/optable:
 	@mkdir -p $(@D)
 	$(SAY) LINK $@
 	$(Q)$(LINK) $^ -o $@ $(ALL_LDLIBS)
@@ -113,5 +122,5 @@ FORCE:
 .PHONY: all tools unit golden tests deps check quickstart bench print-config clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
--include $(LIB_O:.o=.d) $(TOOLS:$(BUILD)/bin/%=$(BUILD)/tools/%.d) $(GOLDEN_O:.o=.d) \
+-include $(LIB_O:.o=.d) $(TOOLS:$(BUILD)/bin/%=$(BUILD)/tools/%.d) $(GOLDEN_O:.o=.d) $(OPTABLE_O:.o=.d) \
 	$(UNIT:$(BUILD)/tests/%=$(BUILD)/tests/unit/%.d) $(BENCH:$(BUILD)/tests/%=$(BUILD)/tests/bench/%.d)
