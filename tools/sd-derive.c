@@ -16,7 +16,8 @@ static struct {
 } o;
 static struct sd_shared shared;
 static struct sd_opt rows[] = {
-	SD_OPT_FLAG("allow_none", NULL, SD_NUMERIC, &o.allow_none, "let 'none' be chosen like any other primitive"),
+	SD_OPT_FLAG("allow_none", NULL, SD_NUMERIC, &o.allow_none,
+		"let 'none' be chosen like any other primitive"),
 	SD_OPT_INT("epoch", NULL, SD_NUMERIC, &o.epoch, "0", "N",
 		"take the weights as they were after epoch N, counted from 1; 0 is the last", SD_AT_LEAST(0)),
 	SD_OPT_TEXT("name", NULL, SD_OUTPUT, &o.name, "genotype", "NAME", "what stands left of the '='"),
@@ -64,7 +65,8 @@ static int print_all(FILE *f, const struct sd_snapshots *s)
 }
 
 /* The genotype artifact: comments for people, comments for programs, the literal. */
-static int print_one(FILE *f, const struct sd_snapshots *s, struct sd_artifact *art, const struct sd_stamp *stamp)
+static int print_one(FILE *f, const struct sd_snapshots *s, struct sd_artifact *art,
+	const struct sd_stamp *stamp)
 {
 	struct sd_lineage *lineage = NULL;
 	struct sd_genotype g;
@@ -135,7 +137,8 @@ int main(int argc, char **argv)
 	if (done)
 		return done < 0 ? sd_tool_fail(TOOL) : sd_tool_close(TOOL);
 	if (o.all && (sd_opts_given(&opts, "epoch") || sd_opts_given(&opts, "name")))
-		rc = sd_error(SD_ERR_USAGE, "--all prints every epoch, without names: no --epoch or --name with it");
+		rc = sd_error(SD_ERR_USAGE, "--all prints every epoch, without names: no --epoch or --name "
+			"with it");
 	else
 		rc = derive(opts.noperand ? opts.operand[0] : "-", shared.output ? shared.output : "-");
 	sd_opts_release(&opts);

@@ -20,7 +20,8 @@ static struct sd_shared shared;
 static struct sd_opt rows[] = {
 	SD_OPT_CHOICE("cell", NULL, SD_OUTPUT, &o.cell, "both", "both|normal|reduce", "which cell to draw"),
 	SD_OPT_INT("epoch", NULL, SD_OUTPUT, &o.epoch, "0", "N",
-		"of a search artifact: the genotype after epoch N, counted from 1; 0 is the last", SD_AT_LEAST(0)),
+		"of a search artifact: the genotype after epoch N, counted from 1; 0 is the last",
+		SD_AT_LEAST(0)),
 	SD_OPT_FLAG("allow_none", NULL, SD_OUTPUT, &o.allow_none,
 		"of a search artifact: let 'none' be chosen like any other primitive"),
 	SD_OPT_FLAG("partial", NULL, SD_EXECUTION, &o.partial, "accept a search that isn't complete"),
@@ -37,8 +38,8 @@ static struct sd_opts opts = {
 	.operands = "[GENOTYPE|SEARCH]",
 	.max_operands = 1,
 	.rows = rows,
-	.epilog = "The operand is a file, if it has a slash or dot in it, or a name in genotypes/; without it, or\n"
-		"where it is -, standard input is read.\n"
+	.epilog = "The operand is a file, if it has a slash or dot in it, or a name in genotypes/;\n"
+		"without it, or where it is -, standard input is read.\n"
 		"  sd-dot DARTS_V2 | dot -Tsvg > cells.svg",
 };
 
@@ -84,7 +85,8 @@ static int from_file(struct sd_genotype *g, const char *arch, struct sd_str *abo
 	struct sd_genofile f;
 
 	if (sd_opts_given(&opts, "epoch") || sd_opts_given(&opts, "allow_none"))
-		return sd_error(SD_ERR_USAGE, "--epoch and --allow_none are for search artifacts, not for genotypes");
+		return sd_error(SD_ERR_USAGE, "--epoch and --allow_none are for search artifacts, not for "
+			"genotypes");
 	if (sd_genofile_open(&f, arch) < 0)
 		return -1;
 	sd_genotype_copy(g, &f.g);
@@ -100,12 +102,13 @@ static int draw(const char *operand, const char *output)
 	struct sd_out *out = NULL;
 	struct sd_genotype g;
 	const char *title;
-	bool file = strpbrk(operand, "/.") || !strcmp(operand, "-");
+	bool bare, file = strpbrk(operand, "/.") || !strcmp(operand, "-");
 	int rc = -1, binary = 0;
 	FILE *f;
 
 	sd_genotype_init(&g);
-	sd_str_addf(&path, "%s%s", strchr(operand, '/') || strcmp(operand, "-") == 0 || !file ? "" : "./", operand);
+	bare = file && !strchr(operand, '/') && strcmp(operand, "-");
+	sd_str_addf(&path, "%s%s", bare ? "./" : "", operand);
 	if (file)
 		binary = is_artifact(path.s);
 	if (binary < 0)

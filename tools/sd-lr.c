@@ -21,8 +21,8 @@ static struct sd_opt rows[] = {
 		"the rate at the start", SD_AT_LEAST(0)),
 	SD_OPT_REAL("min_lr", "--learning_rate_min", SD_NUMERIC, &o.args.min_lr, "0.0001", "R",
 		"the rate at the end", SD_AT_LEAST(0)),
-	SD_OPT_REAL("exponent_order", "--lr_power_annealing_exponent_order", SD_NUMERIC, &o.args.exponent_order,
-		"10", "R", "how fast the rate falls at first; 1 is plain cosine annealing", SD_AT_LEAST(1)),
+	SD_OPT_REAL("exponent_order", "--lr_power_annealing_exponent_order", SD_NUMERIC,
+		&o.args.exponent_order, "10", "R", "how fast the rate falls at first; 1 is plain cosine annealing", SD_AT_LEAST(1)),
 	SD_OPT_INT("max_epoch", NULL, SD_NUMERIC, &o.args.max_epoch, NULL, "N",
 		"the epoch at which the curve ends (default: the last one)", SD_AT_LEAST(1)),
 	SD_OPT_INT("warmup_epochs", NULL, SD_NUMERIC, &o.args.warmup_epochs, "0", "N",
@@ -40,7 +40,7 @@ static struct sd_opts opts = {
 	.summary = "prints the learning rates of cosine power annealing, an epoch a line",
 	.rows = rows,
 	.epilog = "Options, defaults and numbers are those of cosine_power_annealing() of sharpDARTS.\n"
-		"  sd-lr --epochs 60 | gnuplot -p -e \"plot '-' using 1:2 with lines\"",
+		"  sd-lr --epochs 60 | gnuplot -p -e \"plot '<cat' using 1:2 with lines\"",
 };
 
 #define MAX_EPOCHS 10000000
@@ -81,8 +81,8 @@ static int parse_epochs(const char *text, int **list)
 	}
 	do {
 		if (parse_item(&p, &first, &last) < 0 || n + last - first >= MAX_EPOCHS)
-			return sd_error(SD_ERR_USAGE, "--epochs '%s': a number or a list like 1,5,9 or 301-600 is "
-				"expected, of epochs from 1 to %d", text, MAX_EPOCHS);
+			return sd_error(SD_ERR_USAGE, "--epochs '%s': a number or a list like 1,5,9 or 301-600 "
+				"is expected, of epochs from 1 to %d", text, MAX_EPOCHS);
 		if (n + last - first >= cap) {
 			cap = 2 * (int)(n + last - first + 1);
 			*list = sd_xrealloc(*list, (size_t)cap * sizeof(**list));
@@ -106,7 +106,8 @@ static void print(const struct sd_schedule *s)
 
 		printf("%d\t%s", s->epoch[e], sd_real_text(s->lr[i], lr));
 		if (!o.intermediates)
-			printf("\t%s\t%s", sd_real_text(s->cos_power[e], power), sd_real_text(s->cos[e], cosine));
+			printf("\t%s\t%s", sd_real_text(s->cos_power[e], power),
+				sd_real_text(s->cos[e], cosine));
 		putchar('\n');
 	}
 }

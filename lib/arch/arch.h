@@ -172,7 +172,8 @@ void sd_genotype_digest(const struct sd_genotype *g, char hex[65]);
 char *sd_genotype_locate(const char *arch);
 
 /* Reads the genotype of a --arch argument and checks it.  `text`, if not NULL, gets the file's bytes (its
- * comments may hold manifests), to be released by the caller on success.  -1 and an error that names the file. */
+ * comments may hold manifests), to be released by the caller on success.  -1 and an error that names
+ * the file. */
 int sd_genotype_load(struct sd_genotype *g, const char *arch, struct sd_blob *text);
 
 #endif

@@ -23,7 +23,8 @@ int sd_derive_cell(struct sd_cell *cell, const double *w, int steps, int multipl
 	if (steps < 1 || steps > SD_NODES_MAX)
 		return sd_error(SD_ERR_DATA, "a cell of %d nodes: 1 to %d are possible", steps, SD_NODES_MAX);
 	if (multiplier < 1 || multiplier > steps)
-		return sd_error(SD_ERR_DATA, "a cell of %d nodes can't give the last %d of them", steps, multiplier);
+		return sd_error(SD_ERR_DATA, "a cell of %d nodes can't give the last %d of them", steps,
+			multiplier);
 	if (!list->n || (list->n == 1 && list->id[0] == SD_PRIM_NONE && !allow_none))
 		return sd_error(SD_ERR_DATA, "no primitive but 'none' to choose from");
 	edges = sd_search_edges(steps);

@@ -84,7 +84,8 @@ static void inputs(FILE *f, const char *cell, bool recurrent)
 			cell, cell, cell, cell, cell, cell, cell);
 	else
 		fprintf(f, "\t\t\"%s c_{k-2}\" [label=<c<sub>k-2</sub>>, fillcolor=\"darkseagreen2\"];\n"
-			"\t\t\"%s c_{k-1}\" [label=<c<sub>k-1</sub>>, fillcolor=\"darkseagreen2\"];\n", cell, cell);
+			"\t\t\"%s c_{k-1}\" [label=<c<sub>k-1</sub>>, fillcolor=\"darkseagreen2\"];\n",
+			cell, cell);
 }
 
 static void cell(FILE *f, const char *name, const char *title, const struct sd_cell *c, bool recurrent)

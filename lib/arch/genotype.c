@@ -62,13 +62,12 @@ void sd_genotype_copy(struct sd_genotype *to, const struct sd_genotype *from)
 
 int sd_genotype_set_name(struct sd_genotype *g, const char *name)
 {
-	size_t i;
+	const char *p = name;
 
 	if (name) {
-		for (i = 0; name[i]; i++)
-			if (!isascii(name[i]) || !(isalpha(name[i]) || name[i] == '_' || (i && isdigit(name[i]))))
-				break;
-		if (!i || name[i])
+		while (isascii(*p) && (isalpha(*p) || *p == '_' || (p > name && isdigit(*p))))
+			p++;
+		if (p == name || *p)
 			return sd_error(SD_ERR_USAGE, "'%s' can't name a genotype: letters, digits and "
 				"underscores, no digit first", name);
 	}
@@ -104,6 +103,7 @@ bool sd_genotype_equal(const struct sd_genotype *a, const struct sd_genotype *b)
 static int cell_check(const struct sd_cell *cell, const char *what, bool recurrent)
 {
 	int per = recurrent ? 1 : 2, inputs = recurrent ? 1 : 2;
+	int ops = recurrent ? (int)SD_ACT_COUNT : (int)SD_PRIM_COUNT;
 	int i, j, nodes = inputs + cell->nedge / per;
 
 	if (cell->nedge < per || cell->nedge % per || cell->nedge / per > SD_NODES_MAX)
@@ -112,18 +112,18 @@ static int cell_check(const struct sd_cell *cell, const char *what, bool recurre
 	for (i = 0; i < cell->nedge; i++) {
 		const struct sd_edge *e = &cell->edge[i];
 
-		if (e->op < (recurrent ? 1 : 0) || e->op >= (recurrent ? (int)SD_ACT_COUNT : (int)SD_PRIM_COUNT))
+		if (e->op < (recurrent ? 1 : 0) || e->op >= ops)
 			return sd_error(SD_ERR_DATA, "edge %d of %s has no operation", i, what);
 		if (e->from < 0 || e->from >= inputs + i / per)
-			return sd_error(SD_ERR_DATA, "edge %d of %s starts at node %d, which is not before its "
-				"own node %d", i, what, e->from, inputs + i / per);
+			return sd_error(SD_ERR_DATA, "edge %d of %s starts at node %d, which is not before "
+				"its own node %d", i, what, e->from, inputs + i / per);
 	}
 	if (cell->nconcat < 1)
 		return sd_error(SD_ERR_DATA, "the concat of %s is empty", what);
 	for (i = 0; i < cell->nconcat; i++) {
 		if (cell->concat[i] < 0 || cell->concat[i] >= nodes)
-			return sd_error(SD_ERR_DATA, "the concat of %s has node %d, but its nodes are 0 to %d",
-				what, cell->concat[i], nodes - 1);
+			return sd_error(SD_ERR_DATA, "the concat of %s has node %d, but its nodes are 0 to "
+				"%d", what, cell->concat[i], nodes - 1);
 		for (j = 0; j < i; j++)
 			if (cell->concat[j] == cell->concat[i])
 				return sd_error(SD_ERR_DATA, "the concat of %s has node %d twice", what,

@@ -44,7 +44,7 @@ static bool folder(int i, struct sd_str *path)
 
 static bool is_name(const char *s)
 {
-	if (!isascii(*s) || !(isalnum(*s) || *s == '_'))
+	if (!*s)
 		return false;
 	for (; *s; s++)
 		if (!isascii(*s) || !(isalnum(*s) || *s == '_'))
@@ -60,8 +60,8 @@ char *sd_genotype_locate(const char *arch)
 	if (!strcmp(arch, "-") || strchr(arch, '/'))
 		return sd_xstrdup(arch);
 	if (!is_name(arch)) {
-		sd_error(SD_ERR_NOINPUT, "'%s' can't be the name of a genotype, and a file needs a slash: './%s'",
-			arch, arch);
+		sd_error(SD_ERR_NOINPUT, "'%s' can't be the name of a genotype, and a file needs a slash: "
+			"'./%s'", arch, arch);
 		return NULL;
 	}
 	for (i = 0; folder(i, &path); i++) {

@@ -48,7 +48,7 @@ static void blanks(struct parser *ps)
 		if (*ps->p == '#')
 			while (ps->p < ps->end && *ps->p != '\n')
 				ps->p++;
-		else if (*ps->p == ' ' || *ps->p == '\t' || *ps->p == '\n' || *ps->p == '\r' || *ps->p == '\f')
+		else if (*ps->p && strchr(" \t\n\r\f", *ps->p))
 			ps->p++;
 		else
 			break;
@@ -186,7 +186,8 @@ static int sequence_next(struct parser *ps, struct sequence *s)
 		s->comma = accept(ps, ',');
 	if (accept(ps, s->close)) {
 		if (s->close == ')' && s->n == 1 && !s->comma)
-			return bad(ps, s->start, "parentheses around one thing make no tuple: a comma is missing");
+			return bad(ps, s->start, "parentheses around one thing make no tuple: a comma is "
+				"missing");
 		return 0;
 	}
 	if (s->n && !s->comma)
@@ -398,7 +399,8 @@ static int literal(struct parser *ps, struct sd_genotype *g)
 		return -1;
 	blanks(ps);
 	if (ps->p < ps->end)
-		return bad(ps, ps->p, "unexpected %s behind the genotype: a file holds one", seen(ps, ps->p, ch));
+		return bad(ps, ps->p, "unexpected %s behind the genotype: a file holds one",
+			seen(ps, ps->p, ch));
 	return 0;
 }
 

@@ -102,8 +102,8 @@ static int add_name(struct sd_primitive_list *list, const char *name, size_t n)
 	snprintf(buf, sizeof(buf), "%.*s", (int)(n < sizeof(buf) ? n : sizeof(buf)), name);
 	id = sd_primitives_find(buf);
 	if (id < 0)
-		return sd_error(SD_ERR_USAGE, "'%s' is neither a primitive nor PRIMITIVES, DARTS_PRIMITIVES or "
-			"SHARPER_PRIMITIVES", buf);
+		return sd_error(SD_ERR_USAGE, "'%s' is neither a primitive nor PRIMITIVES, "
+			"DARTS_PRIMITIVES or SHARPER_PRIMITIVES", buf);
 	for (i = 0; i < list->n; i++)
 		if (list->id[i] == id)
 			return sd_error(SD_ERR_USAGE, "the list of primitives has '%s' twice", buf);

@@ -12,10 +12,12 @@ static int check_lineage(const struct sd_genofile *f, const char *name)
 	char digest[65];
 
 	if (strcmp(own->kind, "genotype"))
-		return sd_error(SD_ERR_DATA, "%s: its manifest is of a %s, not of a genotype", name, own->kind);
+		return sd_error(SD_ERR_DATA, "%s: its manifest is of a %s, not of a genotype", name,
+			own->kind);
 	sd_genotype_digest(&f->g, digest);
 	if (strcmp(own->payload, digest))
-		return sd_error(SD_ERR_DATA, "%s: the genotype is not the one that its manifest was made for", name);
+		return sd_error(SD_ERR_DATA, "%s: the genotype is not the one that its manifest was made "
+			"for", name);
 	return 0;
 }
 
@@ -66,8 +68,8 @@ static int read_primitives(struct sd_snapshots *s, struct sd_artifact *art)
 	int rc = -1;
 
 	if (!d || d->type != SD_TYPE_STRING || d->rank != 1 || d->count < 1 || d->count > SD_PRIM_COUNT)
-		return sd_error(SD_ERR_DATA, "%s: no list of 1 to %d names in /primitives: not of a search for "
-			"cells", name, SD_PRIM_COUNT);
+		return sd_error(SD_ERR_DATA, "%s: no list of 1 to %d names in /primitives: not of a search "
+			"for cells", name, SD_PRIM_COUNT);
 	for (i = 0; i < d->count; i++) {
 		char *one = sd_artifact_string(art, "/primitives", i);
 
@@ -95,8 +97,8 @@ static double *read_weights(struct sd_snapshots *s, struct sd_artifact *art, con
 
 	if (!d || d->rank != 3 || d->shape[2] != (uint64_t)s->list.n || d->shape[0] > 1 << 20 ||
 	    d->shape[1] > (uint64_t)sd_search_edges(SD_NODES_MAX)) {
-		sd_error(SD_ERR_DATA, "%s: no %s of epochs x edges x %d: not of a search for cells", name, path,
-			s->list.n);
+		sd_error(SD_ERR_DATA, "%s: no %s of epochs x edges x %d: not of a search for cells", name,
+			path, s->list.n);
 		return NULL;
 	}
 	if (!d->count) {
@@ -162,5 +164,6 @@ int sd_snapshots_derive(const struct sd_snapshots *s, int epoch, bool allow_none
 
 	if (epoch < 1 || epoch > s->epochs)
 		return sd_error(SD_ERR_USAGE, "no epoch %d: the search has 1 to %d", epoch, s->epochs);
-	return sd_derive_genotype(g, s->normal + at, s->reduce + at, s->steps, s->steps, &s->list, allow_none);
+	return sd_derive_genotype(g, s->normal + at, s->reduce + at, s->steps, s->steps, &s->list,
+		allow_none);
 }

@@ -103,16 +103,20 @@ static double pow_rounded(double base, double y)
 static int check_args(const struct sd_schedule_args *a)
 {
 	if (!isfinite(a->max_lr) || !isfinite(a->min_lr))
-		return sd_error(SD_ERR_USAGE, "learning rates must be finite, not %g and %g", a->max_lr, a->min_lr);
+		return sd_error(SD_ERR_USAGE, "learning rates must be finite, not %g and %g",
+			a->max_lr, a->min_lr);
 	if (!(a->exponent_order >= 1) || !(a->exponent_order <= 1e150))
-		return sd_error(SD_ERR_USAGE, "the exponent order must be at least 1, not %g", a->exponent_order);
+		return sd_error(SD_ERR_USAGE, "the exponent order must be at least 1, not %g",
+			a->exponent_order);
 	if (a->warmup_epochs < 0)
-		return sd_error(SD_ERR_USAGE, "warm-up epochs must not be negative, as %d is", a->warmup_epochs);
+		return sd_error(SD_ERR_USAGE, "warm-up epochs must not be negative, as %d is",
+			a->warmup_epochs);
 	if (a->start_epoch < 1)
-		return sd_error(SD_ERR_USAGE, "the start epoch counts from 1, so it can't be %d", a->start_epoch);
+		return sd_error(SD_ERR_USAGE, "the start epoch counts from 1, so it can't be %d",
+			a->start_epoch);
 	if (a->epochs < 0 || a->max_epoch < 0 || (a->epoch_array && a->nepoch < 1) ||
 	    (!a->epoch_array && !a->epochs && !a->max_epoch))
-		return sd_error(SD_ERR_USAGE, "a schedule needs at least one epoch (epochs, max_epoch or a list)");
+		return sd_error(SD_ERR_USAGE, "a schedule needs at least one epoch");
 	return 0;
 }
 
@@ -130,8 +134,8 @@ static int warm_up(struct sd_schedule *s, long warmup)
 	if (least != 1)
 		return sd_error(SD_ERR_USAGE, "a warm-up needs epochs that start at 1, not at %d", least);
 	if (k != warmup + 1)
-		return sd_error(SD_ERR_USAGE, "a warm-up of %ld epochs needs %ld epochs up to epoch %ld, not %d",
-			warmup, warmup + 1, warmup + 1, k);
+		return sd_error(SD_ERR_USAGE, "a warm-up of %ld epochs needs %ld epochs up to epoch "
+			"%ld, not %d", warmup, warmup + 1, warmup + 1, k);
 	for (i = k = 0; i < s->n; i++)
 		if (s->epoch[i] <= warmup + 1)
 			s->cos_power[i] = (double)++k / (double)(warmup + 1);
@@ -151,8 +155,8 @@ static int curve(struct sd_schedule *s, const struct sd_schedule_args *a)
 	}
 	end -= a->warmup_epochs;
 	if (end == 0)
-		return sd_error(SD_ERR_USAGE, "a curve that ends with the warm-up, at epoch %d, has no extent",
-			a->warmup_epochs);
+		return sd_error(SD_ERR_USAGE, "a curve that ends with the warm-up, at epoch %d, has no "
+			"extent", a->warmup_epochs);
 	for (i = 0; i < s->n; i++) {
 		double e = (double)s->epoch[i] - a->warmup_epochs;
 

@@ -23,7 +23,7 @@ struct sd_schedule {
 	int n;             /* epochs computed */
 	int *epoch;        /* (n), as asked for */
 	double *cos_power; /* (n), what lies between min_lr (0) and max_lr (1), warm-up included */
-	double *cos;       /* (n), the plain cosine, which knows of the warm-up only that it is shifted by it */
+	double *cos;       /* (n), the plain cosine, shifted by the warm-up and otherwise ignoring it */
 	int first;         /* lr[i] belongs to epoch[first + i] */
 	int nlr;           /* rates given out: n - first */
 	double *lr;        /* (nlr) */

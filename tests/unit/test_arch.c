@@ -53,7 +53,8 @@ static void forms(void)
 		"normal_concat=range(2, 3), normal=[('sep_conv_3x3', 1), ('skip_connect', 0)])", SMALL);
 	round_trip("Genotype(normal=[" N3 "], normal_concat=range(3), reduce=[" N3 "], reduce_concat=range(2, 3))",
 		"Genotype(normal=[" N3 "], normal_concat=range(0, 3), reduce=[" N3 "], reduce_concat=range(2, 3))");
-	round_trip("Genotype(layout='cell', normal=[" N3 "], normal_concat=[2], reduce=[" N3 "], reduce_concat=[2, 1])",
+	round_trip("Genotype(layout='cell', normal=[" N3 "], normal_concat=[2], reduce=[" N3 "], "
+		"reduce_concat=[2, 1])",
 		"Genotype(normal=[" N3 "], normal_concat=[2], reduce=[" N3 "], reduce_concat=[2, 1], layout='cell')");
 }
 
@@ -72,7 +73,8 @@ static void refuse(const char *text, const char *message)
 	sd_genotype_release(&g);
 }
 
-#define WITH(normal, concat) "Genotype(normal=" normal ", normal_concat=" concat ",\nreduce=[" N3 "], reduce_concat=[2])"
+#define WITH(normal, concat) \
+	"Genotype(normal=" normal ", normal_concat=" concat ",\nreduce=[" N3 "], reduce_concat=[2])"
 
 static void errors(void)
 {
@@ -186,7 +188,8 @@ static void lists(void)
 		CHECK(sd_primitives_find(sd_primitives[i].name) == i &&
 			sd_primitives[i].pool == !!strstr(sd_primitives[i].name, "pool"), "%d", i);
 	CHECK(sd_primitives_find("tanh") == -1);
-	CHECK(sd_primitive_list_parse(&l, "DARTS_PRIMITIVES") == 0 && l.n == 8 && !strcmp(l.name, "DARTS_PRIMITIVES"));
+	CHECK(sd_primitive_list_parse(&l, "DARTS_PRIMITIVES") == 0 && l.n == 8 &&
+		!strcmp(l.name, "DARTS_PRIMITIVES"));
 	CHECK(sd_primitive_list_check(&l, SD_OPS) == 0 && sd_primitive_list_check(&l, SD_DARTS_OPS) == 0);
 	text = sd_primitive_list_text(&l);
 	CHECK(!strcmp(text, "none,max_pool_3x3,avg_pool_3x3,skip_connect,sep_conv_3x3,sep_conv_5x5,dil_conv_3x3,"
@@ -194,7 +197,8 @@ static void lists(void)
 	free(text);
 	CHECK(sd_primitive_list_parse(&l, "none, nor_conv_3x3 ,skip_connect") == 0 && l.n == 3 && !*l.name &&
 		l.id[1] == SD_PRIM_NOR_CONV_3X3);
-	CHECK(sd_primitive_list_check(&l, SD_OPS) == -1 && strstr(sd_error_text(), "OPS has no primitive 'nor_conv_3x3'"));
+	CHECK(sd_primitive_list_check(&l, SD_OPS) == -1 &&
+		strstr(sd_error_text(), "OPS has no primitive 'nor_conv_3x3'"));
 	CHECK(sd_primitive_list_parse(&l, "none,") == -1 && sd_error_kind() == SD_ERR_USAGE);
 	CHECK(sd_primitive_list_parse(&l, "") == -1);
 	CHECK(sd_primitive_list_parse(&l, "none,sep_conv_3x3,none") == -1 && strstr(sd_error_text(), "twice"));
@@ -231,12 +235,14 @@ static void derive_small(void)
 	CHECK(sd_derive_cell(&cell, w, 1, 1, &none_only, false) == -1);
 	CHECK(sd_derive_cell(&cell, w, 1, 1, &none_only, true) == 0);
 	w[7] = 0.0 / w[1] - 1e308 * 1e10;
-	CHECK(sd_derive_cell(&cell, w, 2, 2, &l, false) == -1 && strstr(sd_error_text(), "edge 2"), "%s", sd_error_text());
+	CHECK(sd_derive_cell(&cell, w, 2, 2, &l, false) == -1 && strstr(sd_error_text(), "edge 2"), "%s",
+		sd_error_text());
 	free(cell.edge);
 	free(cell.concat);
 }
 
-static void compare_cell(hid_t file, const char *path, int steps, const struct sd_primitive_list *list, bool none)
+static void compare_cell(hid_t file, const char *path, int steps, const struct sd_primitive_list *list,
+	bool none)
 {
 	struct sd_cell cell = { 0 };
 	char name[400];
@@ -392,7 +398,8 @@ static void dots(void)
 		"('max_pool_3x3', 0)], normal_concat=[3], reduce=[" N3 "], reduce_concat=[2])") == 0);
 	both = drawn(&g, SD_DOT_BOTH);
 	normal = drawn(&g, SD_DOT_NORMAL);
-	CHECK(strstr(both, "digraph \"A\" {") == both && strstr(both, "cluster reduce") && !strstr(normal, "reduce"));
+	CHECK(strstr(both, "digraph \"A\" {") == both && strstr(both, "cluster reduce") &&
+		!strstr(normal, "reduce"));
 	CHECK(strstr(normal, "\"normal c_{k-1}\" -> \"normal 0\" [label=\"sep_conv_3x3\""));
 	CHECK(strstr(normal, "\"normal 0\" -> \"normal 1\" [label=\"none\""));
 	CHECK(strstr(normal, "\"normal 1\" -> \"normal out\"") && !strstr(normal, "\"normal 0\" -> \"normal out\""));
@@ -415,7 +422,8 @@ static void locations(void)
 	path = sd_genotype_locate("-");
 	CHECK(path && !strcmp(path, "-"));
 	free(path);
-	CHECK(!sd_genotype_locate("NO_SUCH") && sd_error_kind() == SD_ERR_NOINPUT && strstr(sd_error_text(), "'NO_SUCH'"));
+	CHECK(!sd_genotype_locate("NO_SUCH") && sd_error_kind() == SD_ERR_NOINPUT &&
+		strstr(sd_error_text(), "'NO_SUCH'"));
 	CHECK(!sd_genotype_locate("..") && !sd_genotype_locate("") && !sd_genotype_locate("a b"));
 }
 
