@@ -88,10 +88,10 @@ static int write_search(const char *path, uint64_t edges)
 		for (e = 0; e < EPOCHS; e++)
 			weights(e, i, w[i][e]);
 		snprintf(at, sizeof(at), "/weights/%s", cells[i]);
-		if (sd_artifact_put(art, at, SD_F32, 3, shape, w[i], 0) < 0)
+		if (sd_artifact_put(art, at, SD_TYPE_F32, 3, shape, w[i], 0) < 0)
 			goto out;
 		snprintf(at, sizeof(at), "/alphas/%s", cells[i]);
-		if (sd_artifact_put(art, at, SD_F32, 3, shape, w[i], 0) < 0)
+		if (sd_artifact_put(art, at, SD_TYPE_F32, 3, shape, w[i], 0) < 0)
 			goto out;
 	}
 	sd_stamp_progress(stamp, EPOCHS, true);
