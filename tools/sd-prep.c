@@ -99,19 +99,20 @@ static int info(const char *file)
 	return ds ? 0 : -1;
 }
 
-/* Each raw file that was read goes into the claim: an archive as "raw", the files of a folder as
- * "raw/<path>". */
+/* Each raw file that was read goes into the claim: an archive as "raw", the files of a folder as "raw/NAME";
+ * readers take no name twice. */
 static int stamp_raw(struct sd_stamp *st, const struct sd_archive *a)
 {
 	const struct sd_archive_raw *raw;
 
 	for (uint32_t i = 0; (raw = sd_archive_raw(a, i)); i++) {
+		const char *slash = strrchr(raw->name, '/');
 		struct sd_str role = SD_STR_INIT;
 		int ret;
 
 		sd_str_adds(&role, "raw");
 		if (sd_archive_is_folder(a))
-			sd_str_addf(&role, "/%s", raw->name);
+			sd_str_addf(&role, "/%s", slash ? slash + 1 : raw->name);
 		ret = sd_stamp_input_raw(st, role.s, raw->name, raw->size, raw->sha256);
 		sd_str_release(&role);
 		if (ret)
