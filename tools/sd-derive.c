@@ -88,8 +88,7 @@ static int print_one(FILE *f, const struct sd_snapshots *s, struct sd_artifact *
 	}
 	if (rc == 0)
 		rc = print_genotype(f, &g);
-	if (lineage)
-		sd_lineage_free(lineage);
+	sd_lineage_free(lineage);
 	sd_genotype_release(&g);
 	return rc;
 }
@@ -122,11 +121,9 @@ static int derive(const char *input, const char *output)
 	}
 out:
 	sd_out_abandon(out);
-	if (stamp)
-		sd_stamp_free(stamp);
+	sd_stamp_free(stamp);
 	sd_snapshots_release(&s);
-	if (art)
-		sd_artifact_close(art);
+	sd_artifact_close(art);
 	return rc;
 }
 

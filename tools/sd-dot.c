@@ -75,8 +75,7 @@ static int from_search(struct sd_genotype *g, const char *name, struct sd_str *a
 		sd_str_addf(about, "epoch %d of %d", epoch, s.epochs);
 	}
 	sd_snapshots_release(&s);
-	if (art)
-		sd_artifact_close(art);
+	sd_artifact_close(art);
 	return rc;
 }
 

@@ -45,8 +45,7 @@ fail:
 void sd_genofile_release(struct sd_genofile *f)
 {
 	sd_genotype_release(&f->g);
-	if (f->lineage)
-		sd_lineage_free(f->lineage);
+	sd_lineage_free(f->lineage);
 	sd_blob_release(&f->text);
 	free(f->name);
 	memset(f, 0, sizeof(*f));
