@@ -41,6 +41,10 @@ struct sd_manifest *sd_manifest_parse(const char *text, size_t len, const char *
 struct sd_manifest *sd_manifest_from_json(json_t *json, const char *what);
 void sd_manifest_free(struct sd_manifest *m);
 
+/* A lineage of its own manifest, which it owns from then on, and one more ancestor (twice the same is
+ * once). */
+struct sd_lineage *sd_lineage_new(struct sd_manifest *own);
+void sd_lineage_add(struct sd_lineage *l, struct sd_manifest *ancestor);
 /* The ancestor (or own manifest) of that id, or NULL. */
 const struct sd_manifest *sd_lineage_find(const struct sd_lineage *l, const char *id);
 void sd_lineage_free(struct sd_lineage *l);
