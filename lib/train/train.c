@@ -175,6 +175,28 @@ out:
 /* ---- artifacts ---- */
 
 
+/* The genotype without its name, in one form whatever the form it was read in: equal networks give equal
+ * payloads. */
+static char *anonymous_text(const struct sd_genotype *genotype)
+{
+	struct sd_genotype g;
+	sd_genotype_init(&g);
+	sd_genotype_copy(&g, genotype);
+	free(g.name);
+	g.name = NULL;
+	g.layout = false;
+	struct sd_cell *cell[2] = { &g.normal, &g.reduce };
+	for (int i = 0; i < 2; i++) {
+		cell[i]->concat_range = true;
+		for (int k = 1; k < cell[i]->nconcat; k++)
+			if (cell[i]->concat[k] != cell[i]->concat[0] + k)
+				cell[i]->concat_range = false;
+	}
+	char *text = sd_genotype_text(&g);
+	sd_genotype_release(&g);
+	return text;
+}
+
 static int write_network(const struct sd_train *t, struct sd_artifact_out *out)
 {
 	const struct sd_network *n = &t->net.network;
@@ -188,9 +210,7 @@ static int write_network(const struct sd_train *t, struct sd_artifact_out *out)
 		if (sd_artifact_put_i64(out, number[i].path, number[i].value))
 			return -1;
 	const char *ops = sd_op_table_name(n->ops);
-	char *text = sd_genotype_text(n->genotype);
-	if (!text)
-		return sd_error(SD_ERR_IO, "out of memory");
+	char *text = anonymous_text(n->genotype);
 	int ret = sd_artifact_put_text(out, "/network/ops", ops, strlen(ops)) ||
 		sd_artifact_put_text(out, "/genotype", text, strlen(text)) ? -1 : 0;
 	free(text);
