@@ -288,20 +288,24 @@ static void supernet_file(hid_t f, const char *name)
 	struct sd_build b;
 	char table[256];
 	size_t all, rest;
+	int phase;
 	sd_val y;
 
 	CHECK(list_of(&list, f, ".", "primitives_list") == 0, "%s", name);
 	s.prims = &list;
 	s.ops = sd_op_table_find(text(f, ".", "op_dict", table));
 	alphas = sd_shape2(sd_search_edges(s.steps), list.n);
-	sd_build_init(&b, g, SD_TRAIN);
-	y = sd_build_supernet(&b, &s, input(g, f, "."), sd_softmax(g, sd_param(g, "alphas_normal", alphas)),
-		sd_softmax(g, sd_param(g, "alphas_reduce", alphas)));
-	same_build(&b, f, ".");
-	CHECK(y != SD_NIL && sd_shape_equal(&logits, sd_shape_of(g, y)), "%s", name);
-	sd_build_count(&b, &all, &rest);
-	CHECK(all == rest && (int)all == number(f, ".", "param_count", 0), "%s: %zu", name, all);
-	sd_build_release(&b);
+	for (phase = SD_TRAIN; phase <= SD_EVAL; phase++) {
+		sd_build_init(&b, g, phase);
+		y = sd_build_supernet(&b, &s, input(g, f, "."),
+			sd_softmax(g, sd_param(g, "alphas_normal", alphas)),
+			sd_softmax(g, sd_param(g, "alphas_reduce", alphas)));
+		same_build(&b, f, ".");
+		CHECK(y != SD_NIL && sd_shape_equal(&logits, sd_shape_of(g, y)), "%s", name);
+		sd_build_count(&b, &all, &rest);
+		CHECK(all == rest && (int)all == number(f, ".", "param_count", 0), "%s: %zu", name, all);
+		sd_build_release(&b);
+	}
 	sd_graph_free(g);
 }
 
