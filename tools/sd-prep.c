@@ -187,8 +187,8 @@ int main(int argc, char **argv)
 		list();
 		ret = 0;
 	} else if (o.list || opts.noperand != 2) {
-		ret = sd_error(SD_ERR_USAGE, "%s", o.list ? "--list takes no operands"
-				: "two operands are expected: a data set and its file, or info and an artifact");
+		ret = sd_error(SD_ERR_USAGE, o.list ? "--list takes no operands" :
+			       "two operands are expected: a data set and its file, or info and an artifact");
 	} else if (!strcmp(opts.operand[0], "info")) {
 		ret = info(opts.operand[1]);
 	} else {

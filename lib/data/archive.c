@@ -290,8 +290,8 @@ void sd_archive_close(struct sd_archive *a)
 
 static int over_limit(struct sd_archive *a, uint64_t bytes, uint64_t most)
 {
-	return sd_error(SD_ERR_DATA, "cannot read '%s: %s': %llu bytes or more, at most %llu are expected", a->name,
-			a->path, (unsigned long long)bytes, (unsigned long long)most);
+	return sd_error(SD_ERR_DATA, "cannot read '%s: %s': %llu bytes or more, at most %llu are expected",
+			a->name, a->path, (unsigned long long)bytes, (unsigned long long)most);
 }
 
 /* Checks the name and size of a new entry and makes it the present one. */
@@ -300,9 +300,11 @@ static int enter(struct sd_archive *a, const char *path, int64_t size)
 	char *copy;
 
 	if (++a->entries > a->limits.entries)
-		return sd_error(SD_ERR_DATA, "cannot read '%s': more than %u files", a->name, a->limits.entries);
+		return sd_error(SD_ERR_DATA, "cannot read '%s': more than %u files", a->name,
+				a->limits.entries);
 	if (!path || !path_is_safe(path))
-		return sd_error(SD_ERR_DATA, "cannot read '%s': entry %u has an unsafe name", a->name, a->entries);
+		return sd_error(SD_ERR_DATA, "cannot read '%s': entry %u has an unsafe name", a->name,
+				a->entries);
 	copy = strdup(path);
 	if (!copy)
 		return sd_error(SD_ERR_IO, "out of memory for '%s'", a->name);

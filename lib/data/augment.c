@@ -61,7 +61,7 @@ static int clip(int x, int most)
 	return x < 0 ? 0 : x > most ? most : x;
 }
 
-/* One row of W values: `from` in [0, 2 * padding] is where the crop starts in the padded row. */
+/* One row of W values; `shift`: the column of the image that the crop starts at, negative in the padding. */
 static void crop_row(const uint8_t *in, const float *value, int W, int shift, int mirror, float *out)
 {
 	/* columns [first, last) of the crop lie in the image, column x there being x + shift here */
@@ -85,7 +85,8 @@ static void crop_row(const uint8_t *in, const float *value, int W, int shift, in
 }
 
 void sd_augment_apply(const struct sd_augment *policy, const struct sd_augment_params *params,
-		      const struct sd_augment_table *table, int C, int H, int W, const uint8_t *in, float *out)
+		      const struct sd_augment_table *table, int C, int H, int W, const uint8_t *in,
+		      float *out)
 {
 	size_t plane = (size_t)H * (size_t)W;
 	int dy = params->crop_y - policy->padding, dx = params->crop_x - policy->padding;
@@ -96,11 +97,12 @@ void sd_augment_apply(const struct sd_augment *policy, const struct sd_augment_p
 		for (int y = 0; y < H; y++) {
 			float *row = out + c * plane + (size_t)y * W;
 
-			if (y + dy < 0 || y + dy >= H)
+			if (y + dy >= 0 && y + dy < H)
+				crop_row(in + c * plane + (size_t)(y + dy) * W, value, W, dx, params->mirror,
+					 row);
+			else
 				for (int x = 0; x < W; x++)
 					row[x] = value[0];
-			else
-				crop_row(in + c * plane + (size_t)(y + dy) * W, value, W, dx, params->mirror, row);
 		}
 	}
 	for (int i = 0; i < params->holes; i++) {
@@ -110,8 +112,10 @@ void sd_augment_apply(const struct sd_augment *policy, const struct sd_augment_p
 		int y0 = clip(params->hole_y[i] - half, H), y1 = clip(params->hole_y[i] + half, H);
 		int x0 = clip(params->hole_x[i] - half, W), x1 = clip(params->hole_x[i] + half, W);
 
+		size_t bytes = (size_t)(x1 - x0) * sizeof(*out);
+
 		for (int c = 0; c < C; c++)
 			for (int y = y0; y < y1; y++)
-				memset(out + c * plane + (size_t)y * W + x0, 0, (size_t)(x1 - x0) * sizeof(*out));
+				memset(out + c * plane + (size_t)y * W + x0, 0, bytes);
 	}
 }

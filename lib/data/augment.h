@@ -57,6 +57,7 @@ void sd_augment_draw(const struct sd_augment *policy, struct sd_rng_key key, uin
 
 /* in: (C, H, W) bytes; out: (C, H, W) float32. */
 void sd_augment_apply(const struct sd_augment *policy, const struct sd_augment_params *params,
-		      const struct sd_augment_table *table, int C, int H, int W, const uint8_t *in, float *out);
+		      const struct sd_augment_table *table, int C, int H, int W, const uint8_t *in,
+		      float *out);
 
 #endif

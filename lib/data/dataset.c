@@ -11,7 +11,8 @@
 
 const char *const sd_split_name[SD_NSPLIT] = { "train", "test" };
 
-struct sd_dataset *sd_dataset_new(const char *name, int C, int H, int W, int nclass, const uint32_t n[SD_NSPLIT])
+struct sd_dataset *sd_dataset_new(const char *name, int C, int H, int W, int nclass,
+				  const uint32_t n[SD_NSPLIT])
 {
 	struct sd_dataset *ds;
 
@@ -128,7 +129,8 @@ void sd_dataset_measure(struct sd_dataset *ds)
 }
 
 /* to = the images order[0..n) of `from`. */
-static int gather(const struct sd_split *from, const uint32_t *order, uint32_t n, size_t bytes, struct sd_split *to)
+static int gather(const struct sd_split *from, const uint32_t *order, uint32_t n, size_t bytes,
+		  struct sd_split *to)
 {
 	*to = (struct sd_split){
 		.n = n,

@@ -50,7 +50,8 @@ void sd_dataset_free(struct sd_dataset *ds);
 
 /* An empty one with its sizes set and `n[split]` uninitialised images each, class names "0", "1", ...,
  * no statistics.  For readers.  NULL and a message when the sizes are out of bounds or memory is. */
-struct sd_dataset *sd_dataset_new(const char *name, int C, int H, int W, int nclass, const uint32_t n[SD_NSPLIT]);
+struct sd_dataset *sd_dataset_new(const char *name, int C, int H, int W, int nclass,
+				  const uint32_t n[SD_NSPLIT]);
 /* Replaces a class name (copied). */
 int sd_dataset_name_class(struct sd_dataset *ds, int label, const char *name);
 /* Fills computed_mean and computed_std from the training split. */

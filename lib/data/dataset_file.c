@@ -38,13 +38,14 @@ static int put_split(const struct sd_dataset *ds, int split, struct sd_artifact_
 
 int sd_dataset_write(const struct sd_dataset *ds, struct sd_artifact_out *art)
 {
+	const char *const *classes = (const char *const *)ds->classes;
 	uint64_t C = (uint64_t)ds->C;
 
 	for (int s = 0; s < SD_NSPLIT; s++)
 		if (put_split(ds, s, art))
 			return -1;
 	if (sd_artifact_put_text(art, "/name", ds->name, strlen(ds->name)) ||
-	    sd_artifact_put_strings(art, "/classes", (uint64_t)ds->nclass, (const char *const *)ds->classes) ||
+	    sd_artifact_put_strings(art, "/classes", (uint64_t)ds->nclass, classes) ||
 	    sd_artifact_put(art, "/statistics/mean", SD_TYPE_F32, 1, &C, ds->computed_mean, 0) ||
 	    sd_artifact_put(art, "/statistics/std", SD_TYPE_F32, 1, &C, ds->computed_std, 0) ||
 	    sd_artifact_put(art, "/normalize/mean", SD_TYPE_F32, 1, &C, ds->mean, 0) ||
@@ -88,8 +89,8 @@ static int get_split(struct sd_artifact *art, struct sd_dataset *ds, int split)
 	}
 	for (uint32_t i = 0; i < sp->n; i++)
 		if (sp->labels[i] < 0 || sp->labels[i] >= ds->nclass) {
-			snprintf(expected, sizeof(expected), "label %d of image %u: 0 to %d is", sp->labels[i], i,
-				 ds->nclass - 1);
+			snprintf(expected, sizeof(expected), "label %d of image %u: 0 to %d is",
+				 sp->labels[i], i, ds->nclass - 1);
 			return wrong(art, path, expected);
 		}
 	snprintf(path, sizeof(path), "/%s/source", sd_split_name[split]);
@@ -145,7 +146,8 @@ static struct sd_dataset *sized(struct sd_artifact *art)
 				return NULL;
 			}
 	}
-	if (!classes || classes->type != SD_TYPE_STRING || classes->rank != 1 || classes->shape[0] > SD_MAX_CLASSES) {
+	if (!classes || classes->type != SD_TYPE_STRING || classes->rank != 1 ||
+	    classes->shape[0] > SD_MAX_CLASSES) {
 		wrong(art, "/classes", "a list of names is");
 		return NULL;
 	}

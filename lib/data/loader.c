@@ -140,6 +140,7 @@ struct sd_loader *sd_loader_new(const struct sd_dataset *ds, const struct sd_loa
 	const struct sd_split *split = &ds->split[o->split];
 	uint32_t n = o->indices ? o->n : split->n;
 	size_t pixels = sd_dataset_image_bytes(ds);
+	const char *site = o->site ? o->site : "";
 	struct sd_loader *l;
 	sigset_t all, old;
 
@@ -173,8 +174,8 @@ struct sd_loader *sd_loader_new(const struct sd_dataset *ds, const struct sd_loa
 	else
 		l->batches = n / o->batch + (!o->drop_last && n % o->batch);
 	l->shuffle_key = o->order == SD_ORDER_DRAW ? sd_rng_key(o->seed, "valid", "search")
-						   : sd_rng_key(o->seed, "shuffle", o->site);
-	l->augment_key = sd_augment_key(o->seed, o->site);
+						   : sd_rng_key(o->seed, "shuffle", site);
+	l->augment_key = sd_augment_key(o->seed, site);
 	sd_augment_table_init(&l->table, ds);
 	l->indices = malloc(((size_t)n + 1) * sizeof(*l->indices));
 	l->order = malloc(((size_t)n + 1) * sizeof(*l->order));

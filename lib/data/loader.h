@@ -12,7 +12,8 @@
 
 enum sd_loader_order {
 	SD_ORDER_AS_IS,    /* the indices as given: evaluation */
-	SD_ORDER_SHUFFLE,  /* a new permutation each epoch (rng.h: "shuffle" at `site`, of places in the list) */
+	SD_ORDER_SHUFFLE,  /* a new permutation each epoch (rng.h: "shuffle" at `site`; the places in the list
+	                    * of indices are what is permuted) */
 	SD_ORDER_DRAW,     /* every batch a fresh draw without replacement: the first `batch` of a new shuffle
 	                    * for each global step (rng.h: "valid", "search"), as the reference takes the
 	                    * validation batch of a search step */
@@ -27,7 +28,8 @@ struct sd_loader_options {
 	enum sd_loader_order order;
 	struct sd_augment policy;  /* all zero: the plain transform of evaluation */
 	uint64_t seed;             /* of the run */
-	const char *site;          /* "train" or "valid", for the shuffle and the augmentation */
+	const char *site;          /* "train" or "valid", for the shuffle and the augmentation; NULL where
+	                            * there is neither */
 };
 
 /* Owned by the loader, valid until its next call. */

@@ -33,7 +33,8 @@ static int read_batch(struct sd_archive *a, const struct sd_archive_entry *e, st
 	uint32_t records;
 
 	if (b->data)
-		return sd_error(SD_ERR_DATA, "%s: %s: a second file of that name", sd_archive_name(a), e->path);
+		return sd_error(SD_ERR_DATA, "%s: %s: a second file of that name", sd_archive_name(a),
+				e->path);
 	b->data = sd_archive_slurp(a, SIZE_MAX / 2, &b->bytes);
 	if (!b->data)
 		return -1;
@@ -41,8 +42,8 @@ static int read_batch(struct sd_archive *a, const struct sd_archive_entry *e, st
 	if (!b->bytes)
 		return sd_error(SD_ERR_DATA, "%s: %s: the file is empty", sd_archive_name(a), e->path);
 	if (b->bytes % RECORD)
-		return sd_error(SD_ERR_DATA, "%s: %s: record %u is cut short: %zu of %d bytes", sd_archive_name(a),
-				e->path, records + 1, b->bytes % RECORD, RECORD);
+		return sd_error(SD_ERR_DATA, "%s: %s: record %u is cut short: %zu of %d bytes",
+				sd_archive_name(a), e->path, records + 1, b->bytes % RECORD, RECORD);
 	for (uint32_t i = 0; i < records; i++) {
 		unsigned label = b->data[(size_t)i * RECORD];
 
@@ -129,8 +130,8 @@ struct sd_dataset *sd_read_cifar10(struct sd_archive *a)
 				goto out;
 		} else if (!strcmp(e.base, names_file)) {
 			if (have_names) {
-				sd_error(SD_ERR_DATA, "%s: %s: a second file of that name", sd_archive_name(a),
-					 e.path);
+				sd_error(SD_ERR_DATA, "%s: %s: a second file of that name",
+					 sd_archive_name(a), e.path);
 				goto out;
 			}
 			have_names = 1;

@@ -45,13 +45,15 @@ static int read_lines(const char *name, const char *text, size_t size, struct sd
 
 		for (int i = 0; i < PIXELS; i++) {
 			if (read_number(&p, DEEPEST, ',', &v))
-				return sd_error(SD_ERR_DATA, "%s: line %u, value %d: a number of 0 to %d and a "
-						"comma are expected", name, n + 1, i + 1, DEEPEST);
+				return sd_error(SD_ERR_DATA,
+						"%s: line %u, value %d: a number of 0 to %d and a comma are "
+						"expected", name, n + 1, i + 1, DEEPEST);
 			image[i] = (uint8_t)((255 * v + DEEPEST / 2) / DEEPEST);
 		}
 		if (read_number(&p, CLASSES - 1, '\n', &v))
-			return sd_error(SD_ERR_DATA, "%s: line %u, value %d: a label of 0 to %d and the end of the "
-					"line are expected", name, n + 1, PIXELS + 1, CLASSES - 1);
+			return sd_error(SD_ERR_DATA,
+					"%s: line %u, value %d: a label of 0 to %d and the end of the line "
+					"are expected", name, n + 1, PIXELS + 1, CLASSES - 1);
 		out->labels[n] = (int32_t)v;
 		out->source[n] = n;
 		n++;
@@ -70,13 +72,15 @@ static char *read_text(struct sd_archive *a, char **file, size_t *size)
 		if (!e.bare && strcmp(e.base, "digits.csv"))
 			continue;
 		if (text) {
-			sd_error(SD_ERR_DATA, "%s: %s: a second file of that name", sd_archive_name(a), e.path);
+			sd_error(SD_ERR_DATA, "%s: %s: a second file of that name", sd_archive_name(a),
+				 e.path);
 			goto fail;
 		}
 		text = (char *)sd_archive_slurp(a, SIZE_MAX / 2, size);
 		if (!text)
 			goto fail;
-		if (asprintf(file, "%s%s%s", sd_archive_name(a), e.bare ? "" : ": ", e.bare ? "" : e.path) < 0) {
+		if (asprintf(file, "%s%s%s", sd_archive_name(a), e.bare ? "" : ": ",
+			     e.bare ? "" : e.path) < 0) {
 			*file = NULL;
 			sd_error(SD_ERR_IO, "out of memory for '%s'", sd_archive_name(a));
 			goto fail;

@@ -177,7 +177,8 @@ static void check_cifar(const char *path)
 	CHECK(ds, "%s: %s", path, sd_error_text());
 	if (!ds)
 		return;
-	CHECK(ds->split[0].n == 15 && ds->split[1].n == 3 && ds->nclass == 10 && !strcmp(ds->classes[9], "a9"));
+	CHECK(ds->split[0].n == 15 && ds->split[1].n == 3 && ds->nclass == 10 && !strcmp(ds->classes[9],
+	      "a9"));
 	for (int s = 0; s < 2; s++)
 		for (uint32_t i = 0; i < ds->split[s].n; i++) {
 			int f = s ? 6 : (int)i / 3 + 1, k = (int)i % 3;
@@ -186,7 +187,8 @@ static void check_cifar(const char *path)
 			CHECK(sd_dataset_image(ds, s, i)[0] == f * 16 + k &&
 			      sd_dataset_image(ds, s, i)[3071] == f * 16 + k);
 		}
-	CHECK(ds->mean[0] == 0.49139968f && ds->computed_mean[0] != ds->mean[0] && ds->mirror && ds->padding == 4);
+	CHECK(ds->mean[0] == 0.49139968f && ds->computed_mean[0] != ds->mean[0] && ds->mirror &&
+	      ds->padding == 4);
 	sd_dataset_free(ds);
 	sd_archive_close(a);
 }
@@ -237,7 +239,8 @@ static void test_cifar(void)
 	sd_sha256(m[0].data, m[0].size, digest);
 	sd_sha256_hex(digest, hex);
 	CHECK(sd_archive_raw(a, 0) && !strcmp(sd_archive_raw(a, 0)->sha256, hex) && !sd_archive_raw(a, 1));
-	CHECK(sd_archive_raw(a, 0) && !strcmp(sd_archive_raw(a, 0)->name, "cifar-10-batches-bin/data_batch_3.bin"));
+	CHECK(sd_archive_raw(a, 0) && !strcmp(sd_archive_raw(a, 0)->name,
+	      "cifar-10-batches-bin/data_batch_3.bin"));
 	sd_archive_close(a);
 
 	/* what is missing, twice there, too much, cut short, out of range */
@@ -253,7 +256,8 @@ static void test_cifar(void)
 		CHECK(outcome("cifar10", in_dir("bad.tar"), "second file") == SD_ERR_DATA);
 		bad[i].size -= 100;
 		pack(in_dir("bad.tar"), 0, 0, bad, n);
-		CHECK(outcome("cifar10", in_dir("bad.tar"), "record 3 is cut short: 2973 of 3073") == SD_ERR_DATA);
+		CHECK(outcome("cifar10", in_dir("bad.tar"), "record 3 is cut short: 2973 of 3073") ==
+		      SD_ERR_DATA);
 		bad[i].size = 0;
 		pack(in_dir("bad.tar"), 0, 0, bad, n);
 		CHECK(outcome("cifar10", in_dir("bad.tar"), "empty") == SD_ERR_DATA);
@@ -279,7 +283,8 @@ static void test_cifar(void)
 	bad[6] = bad[7];
 	pack(in_dir("bad.tar"), 0, 0, bad, 7);
 	CHECK(outcome("cifar10", in_dir("bad.tar"), NULL) == 0);  /* the names are known */
-	CHECK(outcome("cifar10", in_dir("folder/cifar-10-batches-bin/data_batch_1.bin"), "no archive") == SD_ERR_DATA);
+	CHECK(outcome("cifar10", in_dir("folder/cifar-10-batches-bin/data_batch_1.bin"), "no archive") ==
+	      SD_ERR_DATA);
 	CHECK(outcome("cifar10", in_dir("nothing"), "cannot open") == SD_ERR_NOINPUT);
 	write_file(in_dir("empty"), "", 0);
 	CHECK(outcome("cifar10", in_dir("empty"), "empty") == SD_ERR_DATA);
@@ -325,9 +330,11 @@ static void test_malice(void)
 	}
 
 	/* a header that claims 8 GiB: refused before anything is set aside for it */
-	pack(in_dir("m.tar"), 0, 0, &(struct member){ .name = "data_batch_1.bin", .data = "x", .size = 1 }, 1);
+	pack(in_dir("m.tar"), 0, 0, &(struct member){ .name = "data_batch_1.bin", .data = "x", .size = 1 },
+	      1);
 	claim_size(in_dir("m.tar"), "77777777777");
-	CHECK(outcome("cifar10", in_dir("m.tar"), "8589934591 bytes or more") == SD_ERR_DATA, "%s", sd_error_text());
+	CHECK(outcome("cifar10", in_dir("m.tar"), "8589934591 bytes or more") == SD_ERR_DATA, "%s",
+	      sd_error_text());
 	/* and one that is cut off in the data */
 	w = pack_begin(in_dir("m.tar"), 0, 0);
 	pack_member(w, &(struct member){ .name = "data_batch_1.bin", .data = fill, .size = 4000 });
@@ -359,7 +366,8 @@ static void test_malice(void)
 	for (int kind = 0; kind < 2; kind++) {
 		w = pack_begin(in_dir("m.tar"), 0, 0);
 		for (int i = 0; i < 8; i++)
-			pack_member(w, &(struct member){ .name = "x", .data = fill, .size = kind ? 1 : 90000 });
+			pack_member(w, &(struct member){ .name = "x", .data = fill,
+			      .size = kind ? 1 : 90000 });
 		archive_write_close(w);
 		archive_write_free(w);
 		a = sd_archive_open(in_dir("m.tar"), &limits);
@@ -425,7 +433,8 @@ static void test_digits(void)
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		write_file(in_dir("d.csv"), bad[i].text, strlen(bad[i].text));
-		CHECK(outcome("digits", in_dir("d.csv"), bad[i].message) == SD_ERR_DATA, "%s", sd_error_text());
+		CHECK(outcome("digits", in_dir("d.csv"), bad[i].message) == SD_ERR_DATA, "%s",
+		      sd_error_text());
 	}
 	for (int i = 0; i < 64; i++)
 		snprintf(line + strlen(line), sizeof(line) - strlen(line), "%d,", i % 17);
@@ -434,7 +443,8 @@ static void test_digits(void)
 
 		snprintf(text, sizeof(text), "%s1\n%s%s", line, line, end[i]);
 		write_file(in_dir("d.csv"), text, strlen(text));
-		CHECK(outcome("digits", in_dir("d.csv"), "line 2, value 65:") == SD_ERR_DATA, "%s", sd_error_text());
+		CHECK(outcome("digits", in_dir("d.csv"), "line 2, value 65:") == SD_ERR_DATA, "%s",
+		      sd_error_text());
 	}
 	/* with and without line ends of either kind */
 	snprintf(text, sizeof(text), "%s0\r\n%s1\n%s2\n%s3\n%s4", line, line, line, line, line);

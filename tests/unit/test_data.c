@@ -58,9 +58,9 @@ static void test_dataset(void)
 				sum += sd_dataset_image(ds, SD_SPLIT_TRAIN, i)[c * 35 + j] / 255.0;
 		for (uint32_t i = 0; i < 100; i++)
 			for (int j = 0; j < 35; j++) {
-				double d = sd_dataset_image(ds, SD_SPLIT_TRAIN, i)[c * 35 + j] / 255.0 - sum / n;
+				double v = sd_dataset_image(ds, SD_SPLIT_TRAIN, i)[c * 35 + j] / 255.0;
 
-				squares += d * d;
+				squares += (v - sum / n) * (v - sum / n);
 			}
 		CHECK(fabs(ds->computed_mean[c] - sum / n) < 1e-7, "mean %d", c);
 		CHECK(fabs(ds->computed_std[c] - sqrt(squares / n)) < 1e-7, "std %d", c);
@@ -97,8 +97,8 @@ static void test_dataset(void)
 }
 
 /* The transform as the reference writes it down, pixel by pixel. */
-static void plain(const struct sd_augment *policy, const struct sd_augment_params *p, const struct sd_dataset *ds,
-		  const uint8_t *in, float *out)
+static void plain(const struct sd_augment *policy, const struct sd_augment_params *p,
+		  const struct sd_dataset *ds, const uint8_t *in, float *out)
 {
 	int C = ds->C, H = ds->H, W = ds->W, half = policy->cutout_length / 2;
 
@@ -106,7 +106,8 @@ static void plain(const struct sd_augment *policy, const struct sd_augment_param
 		for (int y = 0; y < H; y++)
 			for (int x = 0; x < W; x++) {
 				int sx = p->mirror ? W - 1 - x : x;
-				int fy = y + p->crop_y - policy->padding, fx = sx + p->crop_x - policy->padding;
+				int fy = y + p->crop_y - policy->padding;
+				int fx = sx + p->crop_x - policy->padding;
 				int inside = fy >= 0 && fy < H && fx >= 0 && fx < W;
 				float v = (float)(inside ? in[(c * H + fy) * W + fx] : 0) / 255.0f;
 
@@ -148,9 +149,10 @@ static void test_apply(void)
 		/* nothing but normalisation */
 		policy = (struct sd_augment){ 0 };
 		sd_augment_draw(&policy, sd_augment_key(7, "train"), 1, 3, ds->H, ds->W, &p);
-		sd_augment_apply(&policy, &p, &table, ds->C, ds->H, ds->W, sd_dataset_image(ds, SD_SPLIT_TRAIN, 1),
-				 got);
-		plain(&policy, &(struct sd_augment_params){ 0 }, ds, sd_dataset_image(ds, SD_SPLIT_TRAIN, 1), want);
+		sd_augment_apply(&policy, &p, &table, ds->C, ds->H, ds->W,
+				 sd_dataset_image(ds, SD_SPLIT_TRAIN, 1), got);
+		p = (struct sd_augment_params){ 0 };
+		plain(&policy, &p, ds, sd_dataset_image(ds, SD_SPLIT_TRAIN, 1), want);
 		CHECK(!memcmp(got, want, n * sizeof(*got)), "plain transform, size %d", s);
 		free(got);
 		free(want);
@@ -323,12 +325,12 @@ static struct sd_loader *loader(const struct sd_dataset *ds, struct sd_loader_op
 static uint64_t batch_hash(const struct sd_batch *b, size_t pixels)
 {
 	uint64_t h = 14695981039346656037u;
-	const uint8_t *part[] = { (const uint8_t *)b->images, (const uint8_t *)b->labels, (const uint8_t *)b->ids };
+	const void *part[] = { b->images, b->labels, b->ids };
 	size_t bytes[] = { b->n * pixels * 4, b->n * 4, b->n * 4 };
 
 	for (int k = 0; k < 3; k++)
 		for (size_t i = 0; i < bytes[k]; i++)
-			h = (h ^ part[k][i]) * 1099511628211u;
+			h = (h ^ ((const uint8_t *)part[k])[i]) * 1099511628211u;
 	return h + b->index;
 }
 
@@ -337,8 +339,8 @@ static void test_loader_epochs(void)
 	enum { N = 103, B = 10 };
 	struct sd_dataset *ds = noise(3, 8, 8, N, 5);
 	struct sd_loader_options o = {
-		.split = SD_SPLIT_TRAIN, .batch = B, .order = SD_ORDER_SHUFFLE, .policy = sd_augment_train(ds, 4),
-		.seed = 9, .site = "train",
+		.split = SD_SPLIT_TRAIN, .batch = B, .order = SD_ORDER_SHUFFLE,
+		.policy = sd_augment_train(ds, 4), .seed = 9, .site = "train",
 	};
 	struct sd_loader *l = loader(ds, o);
 	struct sd_batch b;
@@ -376,7 +378,8 @@ static void test_loader_epochs(void)
 		for (uint32_t k = from; k < 11; k++) {
 			if (k % 4 == 0)
 				usleep(2000);
-			CHECK(sd_loader_next(l, &b) == 1 && batch_hash(&b, 192) == hash[0][k], "from %u, %u", from, k);
+			CHECK(sd_loader_next(l, &b) == 1 && batch_hash(&b, 192) == hash[0][k],
+			      "from %u, %u", from, k);
 			if (from == 3 && k == 5)
 				break;
 		}
