@@ -1,0 +1,642 @@
+/* k_conv.c: dense convolutions, and the factorised reduce as one of window 2x2 of which only the
+ * diagonal is used.
+ *
+ * An output element is its bias (or 0) plus its products in the order of (window row, window column,
+ * channel), one accumulator; how channels are cut into blocks changes nothing.  A weight gradient has one
+ * sum an element, pixels in row order (in bands, where rows are longer than a band), images in order, for
+ * each chunk of the batch; then chunks in order. */
+#include "engine/cpu/gather.h"
+#include "engine/cpu/kernels.h"
+#include "engine/cpu/simd.h"
+#include "engine/cpu/tile.h"
+
+#include <string.h>
+
+/* Output pixels in a band: a task of the forward pass. */
+#define BAND_PIXELS 256
+/* Tasks that a weight gradient is cut into where the batch allows. */
+#define TASKS 64
+
+/* Accumulators in registers: of a tile of pixels by output blocks, and of one of input channels
+ * by output blocks. */
+#if defined(SD_ISA_AVX512)
+#define MAX_BLOCKS 3
+#define MAX_SUMS 24
+#elif defined(SD_ISA_AVX2)
+#define MAX_BLOCKS 1
+#define MAX_SUMS 6
+#else
+#define MAX_BLOCKS 1
+#define MAX_SUMS 4
+#endif
+
+/* A run of channels of the source: lanes of one block, and their first index in the weights. */
+struct run {
+	int block, lane, n, ch;
+};
+
+/* The weights of one tap (of struct sd_gather, same index): output channel o, input channel i of
+ * its runs is w[(o - first) * so + i * si] for o in [first, last), 0 for others. */
+struct tap_w {
+	const float *w;
+	ptrdiff_t so, si;
+	int first, last;
+	int run, nrun;
+	size_t depth;  /* channels summed */
+	size_t before; /* channels summed by the taps before this one */
+};
+
+/* Output blocks that are summed together, over taps [tap, tap + ntap). */
+struct group {
+	int block, n, tap, ntap;
+	float *w; /* packed: [tap][channel][n][16] */
+};
+
+struct conv {
+	struct sd_gather g;
+	const struct sd_src *x;
+	const struct sd_dst *y;
+	const float *bias;   /* by logical channel, or NULL */
+	struct tap_w *tap;
+	struct run *run;
+	struct group *group;
+	int ngroup;
+	float *bias_lanes;   /* [block][16] */
+	int direct;          /* the source itself serves as tile */
+	float *tile;
+	size_t tile_stride;
+};
+
+/* R pixels by B blocks. */
+SD_INLINE void sum_tile(const struct conv *c, const struct group *gr, int tap, int end, const float *src,
+	size_t block_stride, float *const *y, size_t step, const m16 *mask, const int R, const int B)
+{
+	const float *w = gr->w;
+	v16 s[MAX_SUMS], wv[MAX_BLOCKS];
+
+	if (tap < end)
+		w += (c->tap[tap].before - c->tap[gr->tap].before) * (size_t)B * 16;
+	SD_UNROLL(3)
+	for (int b = 0; b < B; b++) {
+		v16 bias = v16_load(c->bias_lanes + (gr->block + b) * 16);
+
+		SD_UNROLL(16)
+		for (int r = 0; r < R; r++)
+			s[r * B + b] = bias;
+	}
+	for (int t = tap; t < end; t++) {
+		const struct run *run = c->run + c->tap[t].run, *last = run + c->tap[t].nrun;
+
+		for (; run < last; run++) {
+			const float *p = src + c->g.tap[t].off + (size_t)run->block * block_stride + run->lane;
+
+			for (int i = 0; i < run->n; i++, p++, w += B * 16) {
+				SD_UNROLL(3)
+				for (int b = 0; b < B; b++)
+					wv[b] = v16_load(w + b * 16);
+				SD_UNROLL(16)
+				for (int r = 0; r < R; r++) {
+					v16 x = v16_bcast(p + r * 16);
+
+					SD_UNROLL(3)
+					for (int b = 0; b < B; b++)
+						s[r * B + b] = v16_fma(x, wv[b], s[r * B + b]);
+				}
+			}
+		}
+	}
+	SD_UNROLL(3)
+	for (int b = 0; b < B; b++) {
+		SD_UNROLL(16)
+		for (int r = 0; r < R; r++) {
+			float *d = y[b] + (size_t)r * step;
+			v16 v = s[r * B + b];
+
+			v16_store(d, v16_keep(mask[b], c->y->acc ? v16_add(v16_load(d), v) : v));
+		}
+	}
+}
+
+/* The pixels of one row: as many at once as there are registers for. */
+SD_INLINE void sum_row(const struct conv *c, const struct group *gr, int tap, int end, const float *src,
+	size_t block_stride, float **y, size_t step, const m16 *mask, int n, const int B)
+{
+	int j = 0;
+
+#define TRY(R) \
+	for (; j + R <= n; j += R) { \
+		sum_tile(c, gr, tap, end, src + (size_t)j * 16, block_stride, y, step, mask, R, B); \
+		for (int b = 0; b < B; b++) \
+			y[b] += R * step; \
+	}
+#if MAX_SUMS == 24
+	if (B == 1)
+		TRY(16);
+	if (B == 2)
+		TRY(12);
+	TRY(8);
+#endif
+#if MAX_SUMS == 6
+	TRY(6);
+#endif
+	TRY(4);
+	TRY(1);
+#undef TRY
+}
+
+SD_INLINE void sum_rows(const struct conv *c, const struct group *gr, const struct sd_phase *ph, int n, int i0, int j0,
+	int ni, int nj, const float *src, size_t block_stride, size_t row_stride, const int B)
+{
+	const struct sd_gather *g = &c->g;
+	size_t step = (size_t)g->oxs * 16;
+	int tap = ph->tap > gr->tap ? ph->tap : gr->tap;
+	int end = ph->tap + ph->ntap < gr->tap + gr->ntap ? ph->tap + ph->ntap : gr->tap + gr->ntap;
+	float *y[MAX_BLOCKS];
+	m16 mask[MAX_BLOCKS];
+
+	for (int b = 0; b < B; b++)
+		mask[b] = m16_first(c->y->y.blk[gr->block + b].n);
+	for (int i = 0; i < ni; i++, src += row_stride) {
+		size_t pixel = (size_t)(ph->oy + (i0 + i) * g->oys) * (size_t)g->ow
+			+ (size_t)(ph->ox + j0 * g->oxs);
+
+		for (int b = 0; b < B; b++)
+			y[b] = sd_img_at(&c->y->y, gr->block + b, n) + pixel * 16;
+		sum_row(c, gr, tap, end, src, block_stride, y, step, mask, nj, B);
+	}
+}
+
+static void sum_group(const struct conv *c, const struct group *gr, const struct sd_phase *ph, int n, int i0, int j0,
+	int ni, int nj, const float *src, size_t block_stride, size_t row_stride)
+{
+	switch (gr->n) {
+#define CASE(B) case B: sum_rows(c, gr, ph, n, i0, j0, ni, nj, src, block_stride, row_stride, B); break
+	CASE(1);
+#if MAX_BLOCKS > 1
+	CASE(2);
+	CASE(3);
+#endif
+#undef CASE
+	}
+}
+
+/* One band of one image, all channels. */
+static void sum_task(void *ctx, int task, int thread)
+{
+	const struct conv *c = ctx;
+	const struct sd_gather *g = &c->g;
+	int bands = g->nbi * g->nbj, n = task / bands, band = task % bands;
+	int i0 = band / g->nbj * g->bi, j0 = band % g->nbj * g->bj;
+	int ni = g->ni - i0 < g->bi ? g->ni - i0 : g->bi, nj = g->nj - j0 < g->bj ? g->nj - j0 : g->bj;
+	size_t block_stride = g->tile, row_stride = (size_t)g->cols * 16;
+	const float *src;
+
+	if (c->direct) {
+		src = sd_img_at(&c->x->x, 0, n) + ((size_t)(i0 * g->sy) * (size_t)g->w + (size_t)j0) * 16;
+		block_stride = (size_t)c->x->x.n * (size_t)g->h * (size_t)g->w * 16;
+		row_stride = (size_t)(g->sy * g->w) * 16;
+	} else {
+		float *tile = c->tile + (size_t)thread * c->tile_stride;
+
+		for (int b = 0; b < c->x->x.cb; b++)
+			sd_tile_fill(g, c->x, b, n, i0, j0, nj, 0, ni, tile + (size_t)b * g->tile);
+		src = tile;
+	}
+	for (int k = 0; k < c->ngroup; k++) {
+		for (int f = 0; f < g->nphase; f++) {
+			const struct sd_phase *ph = &g->phase[f];
+			int hi = ph->ni - i0 < ni ? ph->ni - i0 : ni, wi = ph->nj - j0 < nj ? ph->nj - j0 : nj;
+
+			/* no tap ever reaches these: there is nothing to add to them */
+			if (!ph->ntap && c->y->acc && !c->bias)
+				continue;
+			sum_group(c, &c->group[k], ph, n, i0, j0, hi, wi, src, block_stride, row_stride);
+		}
+	}
+}
+
+/* Packs a group's weights: for each tap and channel the lanes of the group's blocks. */
+static void pack_task(void *ctx, int task, int thread)
+{
+	const struct conv *c = ctx;
+	const struct group *gr = &c->group[task];
+	float *d = gr->w;
+
+	(void)thread;
+	for (int t = gr->tap; t < gr->tap + gr->ntap; t++) {
+		const struct tap_w *tw = &c->tap[t];
+
+		for (int k = tw->run; k < tw->run + tw->nrun; k++) {
+			const struct run *run = &c->run[k];
+
+			for (int i = run->ch; i < run->ch + run->n; i++) {
+				for (int b = gr->block; b < gr->block + gr->n; b++) {
+					const struct sd_blk *blk = &c->y->y.blk[b];
+
+					for (int l = 0; l < 16; l++) {
+						int o = blk->ch + l;
+
+						*d++ = l < blk->n && o >= tw->first && o < tw->last
+							? tw->w[(o - tw->first) * tw->so + i * tw->si] : 0;
+					}
+				}
+			}
+		}
+	}
+}
+
+/* The lanes of x that hold channels [first, last), numbered from `first`. */
+static int find_runs(struct run *run, const struct sd_img *x, int first, int last)
+{
+	int n = 0;
+
+	for (int b = 0; b < x->cb; b++) {
+		int lo = first > x->blk[b].ch ? first - x->blk[b].ch : 0;
+		int hi = last - x->blk[b].ch < x->blk[b].n ? last - x->blk[b].ch : x->blk[b].n;
+
+		if (lo < hi)
+			run[n++] = (struct run){ b, lo, hi - lo, x->blk[b].ch + lo - first };
+	}
+	return n;
+}
+
+static int tap_used(const struct tap_w *tw, const struct sd_blk *blk)
+{
+	return blk->ch < tw->last && blk->ch + blk->n > tw->first;
+}
+
+/* Blocks in a row that use the same taps form groups, as even as can be. */
+static void make_groups(struct conv *c, float *packed)
+{
+	const struct sd_img *y = &c->y->y;
+
+	for (int b = 0; b < y->cb; ) {
+		struct group *gr = &c->group[c->ngroup++];
+		int lo = c->g.ntap, hi = 0, n = 0, same;
+
+		for (int t = 0; t < c->g.ntap; t++) {
+			if (tap_used(&c->tap[t], &y->blk[b])) {
+				lo = t < lo ? t : lo;
+				hi = t + 1;
+			}
+		}
+		do {
+			n++;
+			same = b + n < y->cb;
+			for (int t = 0; t < c->g.ntap && same; t++)
+				same = tap_used(&c->tap[t], &y->blk[b]) == tap_used(&c->tap[t], &y->blk[b + n]);
+		} while (same);
+		n = (n + (n + MAX_BLOCKS - 1) / MAX_BLOCKS - 1) / ((n + MAX_BLOCKS - 1) / MAX_BLOCKS);
+		*gr = (struct group){ .block = b, .n = n, .tap = lo < hi ? lo : 0, .ntap = lo < hi ? hi - lo : 0,
+			.w = packed };
+		for (int t = gr->tap; t < gr->tap + gr->ntap; t++)
+			packed += c->tap[t].depth * (size_t)n * 16;
+		b += n;
+	}
+}
+
+static size_t up64(size_t n)
+{
+	return (n + 63) / 64 * 64;
+}
+
+/* Room for the geometry in slot 3: gather's, then taps, runs and groups.  Slot 0 holds bias and packed
+ * weights, slot 1 tiles, slot 2 partial sums. */
+static void *place(struct sd_par *par, struct conv *c, struct sd_window win)
+{
+	size_t g = up64(sd_gather_bytes(win)), t = up64((size_t)(win.kh * win.kw) * sizeof(*c->tap));
+	size_t r = up64(2 * (size_t)c->x->x.cb * sizeof(*c->run));
+	char *mem = sd_par_scratch(par, 3, g + t + r + (size_t)c->y->y.cb * sizeof(*c->group));
+
+	c->tap = (struct tap_w *)(mem + g);
+	c->run = (struct run *)(mem + g + t);
+	c->group = (struct group *)(mem + g + t + r);
+	return mem;
+}
+
+/* With geometry, taps and runs in place: packs the weights and runs the tasks. */
+static void conv_run(struct sd_par *par, struct conv *c)
+{
+	const struct sd_img *y = &c->y->y;
+	size_t depth = 0;
+	float *packed;
+
+	for (int t = 0; t < c->g.ntap; t++) {
+		c->tap[t].before = depth;
+		depth += c->tap[t].depth;
+	}
+	packed = sd_par_scratch(par, 0, (size_t)y->cb * 64 * (depth + 1));
+	c->bias_lanes = packed;
+	for (int b = 0; b < y->cb; b++)
+		for (int l = 0; l < 16; l++)
+			*packed++ = c->bias && l < y->blk[b].n ? c->bias[y->blk[b].ch + l] : 0;
+	make_groups(c, packed);
+	sd_par_run(par, c->ngroup, pack_task, c);
+
+	c->direct = sd_src_plain(c->x) && c->g.sx == 1 && sd_gather_inside(&c->g);
+	if (c->direct) {
+		for (int t = 0; t < c->g.ntap; t++)
+			c->g.tap[t].off = ((ptrdiff_t)c->g.tap[t].ty * c->g.w + c->g.tap[t].tx) * 16;
+	} else {
+		c->tile = sd_par_scratch_each(par, 1, (size_t)c->x->x.cb * c->g.tile * sizeof(float),
+			&c->tile_stride);
+		c->tile_stride /= sizeof(float);
+	}
+	sd_par_run(par, y->n * c->g.nbi * c->g.nbj, sum_task, c);
+}
+
+static void conv(struct sd_par *par, const struct sd_src *x, const float *w, const float *bias,
+	struct sd_window win, const struct sd_dst *y)
+{
+	struct conv c = { .x = x, .y = y, .bias = bias };
+	int k2 = win.kh * win.kw, nrun;
+
+	sd_gather_forward(&c.g, place(par, &c, win), win, SD_ALL_TAPS, x->x.h, x->x.w, y->y.h, y->y.w, BAND_PIXELS);
+	nrun = find_runs(c.run, &x->x, 0, x->x.c);
+	for (int t = 0; t < c.g.ntap; t++)
+		c.tap[t] = (struct tap_w){ .w = w + c.g.tap[t].k, .so = (ptrdiff_t)x->x.c * k2, .si = k2,
+			.last = y->y.c, .nrun = nrun, .depth = (size_t)x->x.c };
+	conv_run(par, &c);
+}
+
+static void conv_bwd_x(struct sd_par *par, const struct sd_img *gy, const float *w, struct sd_window win,
+	const struct sd_dst *gx)
+{
+	struct sd_src src = { .x = *gy };
+	struct conv c = { .x = &src, .y = gx };
+	int k2 = win.kh * win.kw, nrun;
+
+	sd_gather_backward(&c.g, place(par, &c, win), win, SD_ALL_TAPS, gx->y.h, gx->y.w, gy->h, gy->w, BAND_PIXELS);
+	nrun = find_runs(c.run, gy, 0, gy->c);
+	for (int t = 0; t < c.g.ntap; t++)
+		c.tap[t] = (struct tap_w){ .w = w + c.g.tap[t].k, .so = k2, .si = (ptrdiff_t)gx->y.c * k2,
+			.last = gx->y.c, .nrun = nrun, .depth = (size_t)gy->c };
+	conv_run(par, &c);
+}
+
+/* The factorised reduce as a window: elements 0 and 3 of 2x2, stride 2. */
+static const struct sd_window fr_window = { 2, 2, 2, 2, 0, 0, 1, 1 };
+static const struct sd_taps fr_taps = { 0, 3 };
+
+static void frconv(struct sd_par *par, const struct sd_src *x, const float *w1, int c1, const float *w2, int c2,
+	const struct sd_dst *y)
+{
+	struct conv c = { .x = x, .y = y };
+	int nrun;
+
+	sd_gather_forward(&c.g, place(par, &c, fr_window), fr_window, fr_taps, x->x.h, x->x.w, y->y.h, y->y.w,
+		BAND_PIXELS);
+	nrun = find_runs(c.run, &x->x, 0, x->x.c);
+	for (int t = 0; t < c.g.ntap; t++)
+		c.tap[t] = (struct tap_w){ .w = t ? w2 : w1, .so = x->x.c, .si = 1, .first = t ? c1 : 0,
+			.last = t ? c1 + c2 : c1, .nrun = nrun, .depth = (size_t)x->x.c };
+	conv_run(par, &c);
+}
+
+static void frconv_bwd_x(struct sd_par *par, const struct sd_img *gy, const float *w1, int c1, const float *w2,
+	int c2, const struct sd_dst *gx)
+{
+	struct sd_src src = { .x = *gy };
+	struct conv c = { .x = &src, .y = gx };
+	int n1, n2;
+
+	sd_gather_backward(&c.g, place(par, &c, fr_window), fr_window, fr_taps, gx->y.h, gx->y.w, gy->h, gy->w,
+		BAND_PIXELS);
+	n1 = find_runs(c.run, gy, 0, c1);
+	n2 = find_runs(c.run + n1, gy, c1, c1 + c2);
+	for (int t = 0; t < c.g.ntap; t++) {
+		int second = c.g.tap[t].k != 0;
+
+		c.tap[t] = (struct tap_w){ .w = second ? w2 : w1, .so = 1, .si = gx->y.c, .last = gx->y.c,
+			.run = second ? n1 : 0, .nrun = second ? n2 : n1, .depth = (size_t)(second ? c2 : c1) };
+	}
+	conv_run(par, &c);
+}
+
+/* ---- weight gradients ---- */
+
+struct grad {
+	struct sd_gather g;
+	const struct sd_src *x;
+	const struct sd_img *gy;
+	int first, last;  /* output channels wanted */
+	int block, nblock; /* the blocks they are in */
+	int chunks;
+	int k2;           /* window elements in gw */
+	float *part;      /* [block of x][chunk][tap][block of gy][lane of x][16] */
+	float *gw;
+	int direct;
+	float *tile;
+	size_t tile_stride;
+};
+
+/* R channels of x by B blocks of gy, over ni rows of nj pixels. */
+SD_INLINE void grad_tile(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block, size_t gy_row,
+	int ni, int nj, const int R, const int B)
+{
+	v16 s[MAX_SUMS], gv[MAX_BLOCKS];
+
+	SD_UNROLL(3)
+	for (int b = 0; b < B; b++) {
+		SD_UNROLL(16)
+		for (int r = 0; r < R; r++)
+			s[r * B + b] = v16_load(part + b * 256 + r * 16);
+	}
+	for (int i = 0; i < ni; i++, x += x_row, gy += gy_row) {
+		for (size_t j = 0; j < (size_t)nj * 16; j += 16) {
+			SD_UNROLL(3)
+			for (int b = 0; b < B; b++)
+				gv[b] = v16_load(gy + (size_t)b * gy_block + j);
+			SD_UNROLL(16)
+			for (int r = 0; r < R; r++) {
+				v16 xv = v16_bcast(x + j + r);
+
+				SD_UNROLL(3)
+				for (int b = 0; b < B; b++)
+					s[r * B + b] = v16_fma(xv, gv[b], s[r * B + b]);
+			}
+		}
+	}
+	SD_UNROLL(3)
+	for (int b = 0; b < B; b++) {
+		SD_UNROLL(16)
+		for (int r = 0; r < R; r++)
+			v16_store(part + b * 256 + r * 16, s[r * B + b]);
+	}
+}
+
+/* n lanes of x, a few padding lanes with them, by B blocks. */
+SD_INLINE void grad_lanes(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block,
+	size_t gy_row, int ni, int nj, int n, const int B)
+{
+	int r = 0;
+
+#define TRY(R, need) \
+	for (; r + need <= n; r += R) \
+		grad_tile(part + r * 16, x + r, x_row, gy, gy_block, gy_row, ni, nj, R, B)
+#if MAX_SUMS == 24
+	if (B == 1)
+		TRY(16, 9);
+	TRY(8, 5);
+#endif
+#if MAX_SUMS == 6
+	TRY(6, 5);
+#endif
+	TRY(4, 1);
+#undef TRY
+}
+
+/* One band: every tap and all wanted blocks of gy. */
+static void grad_band(const struct grad *d, float *part, const float *src, size_t x_row, int n, int lanes, int i0, int j0,
+	int ni, int nj)
+{
+	const struct sd_gather *g = &d->g;
+	size_t gy_row = (size_t)g->ow * 16, gy_block = (size_t)d->gy->n * (size_t)g->oh * gy_row;
+
+	for (int t = 0; t < g->ntap; t++) {
+		for (int b = 0; b < d->nblock; ) {
+			float *p = part + (size_t)(t * d->nblock + b) * 256;
+			const float *x = src + g->tap[t].off;
+			const float *gy = sd_img_at(d->gy, d->block + b, n)
+				+ ((size_t)i0 * (size_t)g->ow + (size_t)j0) * 16;
+			int left = d->nblock - b;
+
+#define CASE(B) { \
+	grad_lanes(p, x, x_row, gy, gy_block, gy_row, ni, nj, lanes, B); \
+	b += B; \
+}
+			if (left == 1 || MAX_BLOCKS == 1)
+				CASE(1)
+#if MAX_BLOCKS > 1
+			else if (left == 2 || left == 4)
+				CASE(2)
+			else
+				CASE(3)
+#endif
+#undef CASE
+		}
+	}
+}
+
+/* A chunk of the batch, one block of x, all wanted blocks of gy. */
+static void grad_task(void *ctx, int task, int thread)
+{
+	const struct grad *d = ctx;
+	const struct sd_gather *g = &d->g;
+	int ib = task / d->chunks, chunk = task % d->chunks, batch = d->gy->n, bands = g->nbi * g->nbj;
+	int end = (int)((long)batch * (chunk + 1) / d->chunks), lanes = d->x->x.blk[ib].n;
+	size_t size = (size_t)(g->ntap * d->nblock) * 256;
+	float *part = d->part + (size_t)task * size;
+
+	memset(part, 0, size * sizeof(*part));
+	for (int n = (int)((long)batch * chunk / d->chunks); n < end; n++) {
+		for (int band = 0; band < bands; band++) {
+			int i0 = band / g->nbj * g->bi, j0 = band % g->nbj * g->bj;
+			int ni = g->ni - i0 < g->bi ? g->ni - i0 : g->bi;
+			int nj = g->nj - j0 < g->bj ? g->nj - j0 : g->bj;
+
+			if (d->direct) {
+				const float *src = sd_img_at(&d->x->x, ib, n)
+					+ ((size_t)(i0 * g->sy) * (size_t)g->w + (size_t)j0) * 16;
+
+				grad_band(d, part, src, (size_t)(g->sy * g->w) * 16, n, lanes, i0, j0, ni, nj);
+			} else {
+				float *tile = d->tile + (size_t)thread * d->tile_stride;
+
+				sd_tile_fill(g, d->x, ib, n, i0, j0, nj, 0, ni, tile);
+				grad_band(d, part, tile, (size_t)g->cols * 16, n, lanes, i0, j0, ni, nj);
+			}
+		}
+	}
+}
+
+/* Sums the chunks for one pair of blocks. */
+static void reduce_task(void *ctx, int task, int thread)
+{
+	const struct grad *d = ctx;
+	int ib = task / d->nblock, b = task % d->nblock;
+	const struct sd_blk *bx = &d->x->x.blk[ib], *by = &d->gy->blk[d->block + b];
+	size_t size = (size_t)(d->g.ntap * d->nblock) * 256;
+
+	(void)thread;
+	for (int t = 0; t < d->g.ntap; t++) {
+		int k = d->k2 > 1 ? d->g.tap[t].k : 0;
+
+		for (int c = 0; c < bx->n; c++) {
+			const float *p = d->part + (size_t)(ib * d->chunks) * size
+				+ (size_t)((t * d->nblock + b) * 16 + c) * 16;
+			v16 s = v16_load(p);
+			float lane[16];
+
+			for (int j = 1; j < d->chunks; j++)
+				s = v16_add(s, v16_load(p + (size_t)j * size));
+			v16_store(lane, s);
+			for (int l = 0; l < by->n; l++) {
+				int o = by->ch + l;
+
+				if (o >= d->first && o < d->last)
+					d->gw[((size_t)(o - d->first) * (size_t)d->x->x.c + (size_t)(bx->ch + c))
+						* (size_t)d->k2 + (size_t)k] = lane[l];
+			}
+		}
+	}
+}
+
+/* With geometry and channels in place. */
+static void grad_run(struct sd_par *par, struct grad *d)
+{
+	const struct sd_img *gy = d->gy;
+	int cb = d->x->x.cb;
+
+	d->nblock = 0;
+	for (int b = 0; b < gy->cb; b++) {
+		if (gy->blk[b].ch >= d->last || gy->blk[b].ch + gy->blk[b].n <= d->first)
+			continue;
+		d->block = d->nblock ? d->block : b;
+		d->nblock = b + 1 - d->block;
+	}
+	d->chunks = (TASKS + cb - 1) / cb;
+	d->chunks = d->chunks < gy->n ? d->chunks : gy->n;
+	d->part = sd_par_scratch(par, 2, (size_t)(cb * d->chunks) * (size_t)(d->g.ntap * d->nblock) * 1024);
+	d->direct = sd_src_plain(d->x) && d->g.sx == 1 && sd_gather_inside(&d->g);
+	if (d->direct) {
+		for (int t = 0; t < d->g.ntap; t++)
+			d->g.tap[t].off = ((ptrdiff_t)d->g.tap[t].ty * d->g.w + d->g.tap[t].tx) * 16;
+	} else {
+		d->tile = sd_par_scratch_each(par, 1, d->g.tile * sizeof(float), &d->tile_stride);
+		d->tile_stride /= sizeof(float);
+	}
+	sd_par_run(par, cb * d->chunks, grad_task, d);
+	sd_par_run(par, cb * d->nblock, reduce_task, d);
+}
+
+static void conv_bwd_w(struct sd_par *par, const struct sd_src *x, const struct sd_img *gy,
+	struct sd_window win, float *gw)
+{
+	struct grad d = { .x = x, .gy = gy, .last = gy->c, .k2 = win.kh * win.kw, .gw = gw };
+
+	sd_gather_forward(&d.g, sd_par_scratch(par, 3, sd_gather_bytes(win)), win, SD_ALL_TAPS, x->x.h, x->x.w,
+		gy->h, gy->w, BAND_PIXELS);
+	grad_run(par, &d);
+}
+
+static void frconv_bwd_w(struct sd_par *par, const struct sd_src *x, const struct sd_img *gy, int c1,
+	int which, float *gw)
+{
+	struct grad d = { .x = x, .gy = gy, .first = which ? c1 : 0, .last = which ? gy->c : c1, .k2 = 1, .gw = gw };
+	struct sd_taps taps = { which ? 3 : 0, 4 };
+
+	sd_gather_forward(&d.g, sd_par_scratch(par, 3, sd_gather_bytes(fr_window)), fr_window, taps, x->x.h, x->x.w,
+		gy->h, gy->w, BAND_PIXELS);
+	grad_run(par, &d);
+}
+
+void SD_K(conv)(struct sd_kernels *k)
+{
+	k->conv = conv;
+	k->conv_bwd_x = conv_bwd_x;
+	k->conv_bwd_w = conv_bwd_w;
+	k->frconv = frconv;
+	k->frconv_bwd_x = frconv_bwd_x;
+	k->frconv_bwd_w = frconv_bwd_w;
+}
