@@ -207,9 +207,6 @@ static void sum_task(void *ctx, int task, int thread)
 			const struct sd_phase *ph = &g->phase[f];
 			int hi = ph->ni - i0 < ni ? ph->ni - i0 : ni, wi = ph->nj - j0 < nj ? ph->nj - j0 : nj;
 
-			/* no tap ever reaches these: there is nothing to add to them */
-			if (!ph->ntap && c->y->acc && !c->bias)
-				continue;
 			sum_group(c, &c->group[k], ph, n, i0, j0, hi, wi, src, block_stride, row_stride);
 		}
 	}
