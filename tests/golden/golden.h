@@ -145,8 +145,11 @@ void gold_compare_group(struct gold_worst *w, hid_t file, const char *path, gold
 	const char *ref_before, gold_getter *before, void *before_ctx);
 /* One data set. */
 void gold_compare_set(struct gold_worst *w, hid_t file, const char *path, const float *got, size_t n);
-/* path/name, in storage that the next few calls reuse. */
-const char *gold_path(const char *path, const char *name);
+/* "path/name", or the name alone for path ".". */
+struct gold_path {
+	char s[600];
+};
+struct gold_path gold_path(const char *path, const char *name);
 float *gold_floats(const struct gold_array *a); /* allocated */
 int gold_shape(struct sd_shape *s, const struct gold_array *a);
 

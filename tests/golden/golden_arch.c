@@ -336,7 +336,7 @@ static int build_row(const struct gold_table *t, int row, int imagenet, size_t *
 	net.channels = atoi(gold_field(t, row, "C"));
 	net.layers = atoi(gold_field(t, row, "layers"));
 	net.mid_channels = !strcmp(mid, "None") ? -1 : atoi(mid);
-	x = sd_input(graph, "x", SD_F32, imagenet ? sd_shape4(1, 3, 224, 224) : sd_shape4(1, 3, 32, 32));
+	x = sd_input(graph, "x", SD_F32, imagenet ? sd_shape4(2, 3, 224, 224) : sd_shape4(2, 3, 32, 32));
 	if (imagenet)
 		ret = sd_build_network_imagenet(&b, &net, x, &logits, &aux);
 	else
@@ -369,7 +369,7 @@ static int build_supernet_row(const struct gold_table *t, int row, size_t *all)
 	net.steps = atoi(gold_field(t, row, "steps"));
 	w[0] = sd_input(graph, "normal", SD_F32, sd_shape2(sd_search_edges(net.steps), list.n));
 	w[1] = sd_input(graph, "reduce", SD_F32, sd_shape2(sd_search_edges(net.steps), list.n));
-	sd_build_supernet(&b, &net, sd_input(graph, "x", SD_F32, sd_shape4(1, 3, 32, 32)), w[0], w[1]);
+	sd_build_supernet(&b, &net, sd_input(graph, "x", SD_F32, sd_shape4(2, 3, 32, 32)), w[0], w[1]);
 	if (sd_graph_ok(graph))
 		ret = 0;
 	sd_build_count(&b, all, &without);

@@ -22,7 +22,7 @@ static void check(struct gold *g, hid_t file, const char *set, enum gold_rule ru
 static int read_input(struct gold_run *r, hid_t file, const char *name, const char *set, sd_val *out)
 {
 	struct gold_array a;
-	int ret = gold_read(&a, file, gold_path(name, set));
+	int ret = gold_read(&a, file, gold_path(name, set).s);
 
 	if (!ret) {
 		*out = gold_run_input(r, set, &a);
@@ -41,7 +41,7 @@ static int run_head(struct gold *g, struct gold_run *r, hid_t file, const char *
 	int ret = -1;
 
 	if (read_input(r, file, name, "x", &x) || read_input(r, file, name, "target", &target) ||
-		gold_read(&w, file, gold_path(name, "params/weight")))
+		gold_read(&w, file, gold_path(name, "params/weight").s))
 		goto out;
 	want[0] = x;
 	want[1] = sd_param(gr, "weight", sd_shape2((int)w.dim[0], (int)w.dim[1]));
@@ -53,11 +53,11 @@ static int run_head(struct gold *g, struct gold_run *r, hid_t file, const char *
 	p = sd_program_new(g->engine, gr, 5, root, 0);
 	if (!p || sd_program_run(p, &r->bind))
 		goto out;
-	check(g, file, gold_path(name, "logits"), GOLD_OP, r, p, root[0]);
-	check(g, file, gold_path(name, "loss"), GOLD_OP, r, p, root[1]);
-	check(g, file, gold_path(name, "gx"), GOLD_GRAD, r, p, grad[0]);
-	check(g, file, gold_path(name, "grads/weight"), GOLD_GRAD, r, p, grad[1]);
-	check(g, file, gold_path(name, "grads/bias"), GOLD_GRAD, r, p, grad[2]);
+	check(g, file, gold_path(name, "logits").s, GOLD_OP, r, p, root[0]);
+	check(g, file, gold_path(name, "loss").s, GOLD_OP, r, p, root[1]);
+	check(g, file, gold_path(name, "gx").s, GOLD_GRAD, r, p, grad[0]);
+	check(g, file, gold_path(name, "grads/weight").s, GOLD_GRAD, r, p, grad[1]);
+	check(g, file, gold_path(name, "grads/bias").s, GOLD_GRAD, r, p, grad[2]);
 	ret = 0;
 out:
 	gold_array_release(&w);
@@ -85,7 +85,7 @@ static int run_accuracy(struct gold *g, struct gold_run *r, hid_t file, const ch
 	if (!v || !p || sd_program_run(p, &r->bind) || sd_program_read(p, rank, v))
 		goto out;
 	for (int k = 1; k <= 5; k += 4) {
-		const char *set = gold_path(name, k == 1 ? "top1" : "top5");
+		struct gold_path set = gold_path(name, k == 1 ? "top1" : "top5");
 		struct gold_worst w;
 		float percent;
 		int hits = 0;
@@ -94,8 +94,8 @@ static int run_accuracy(struct gold *g, struct gold_run *r, hid_t file, const ch
 			hits += v[i] < k;
 		percent = 100.0f * hits / n;
 		gold_worst_init(&w, GOLD_DOUBLE);
-		gold_compare_set(&w, file, set, &percent, 1);
-		gold_report(g, set, &w);
+		gold_compare_set(&w, file, set.s, &percent, 1);
+		gold_report(g, set.s, &w);
 	}
 	ret = 0;
 out:
@@ -112,7 +112,7 @@ static int run_drop_path(struct gold *g, struct gold_run *r, hid_t file, const c
 	sd_val x, m, y;
 	int ret = -1;
 
-	if (read_input(r, file, name, "x", &x) || gold_read(&mask, file, gold_path(name, "mask")))
+	if (read_input(r, file, name, "x", &x) || gold_read(&mask, file, gold_path(name, "mask").s))
 		goto out;
 	mask.ndim = 1;
 	mask.dim[0] = (long)mask.n;
@@ -125,7 +125,7 @@ static int run_drop_path(struct gold *g, struct gold_run *r, hid_t file, const c
 	p = sd_program_new(g->engine, r->graph, 1, &y, 0);
 	if (!p || sd_program_run(p, &r->bind))
 		goto out;
-	check(g, file, gold_path(name, "y"), GOLD_OP, r, p, y);
+	check(g, file, gold_path(name, "y").s, GOLD_OP, r, p, y);
 	ret = 0;
 out:
 	gold_array_release(&mask);

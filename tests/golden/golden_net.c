@@ -104,7 +104,7 @@ static void check_architect(struct gold *g, hid_t file, const char *path, const 
 {
 	static const char *const cell[2] = { "normal", "reduce" };
 
-	gold_net_check(g, file, gold_path(path, "valid_loss"), GOLD_FORWARD, n->alphas, n->alphas->loss);
+	gold_net_check(g, file, gold_path(path, "valid_loss").s, GOLD_FORWARD, n->alphas, n->alphas->loss);
 	for (int i = 0; i < 2; i++) {
 		char name[80], variable[80], after[80], was[80];
 
@@ -112,8 +112,8 @@ static void check_architect(struct gold *g, hid_t file, const char *path, const 
 		snprintf(variable, sizeof(variable), "alphas_%s", cell[i]);
 		snprintf(after, sizeof(after), "alphas_%s_after", cell[i]);
 		snprintf(was, sizeof(was), "alphas_%s%s", cell[i], strcmp(ref_before, ".") ? "_after" : "");
-		gold_net_check(g, file, gold_path(path, name), GOLD_GRAD, n->alphas, n->alphas->grad_alphas[i]);
-		gold_net_check_update(g, file, gold_path(path, after), gold_path(ref_before, was), variable, before);
+		gold_net_check(g, file, gold_path(path, name).s, GOLD_GRAD, n->alphas, n->alphas->grad_alphas[i]);
+		gold_net_check_update(g, file, gold_path(path, after).s, gold_path(ref_before, was).s, variable, before);
 	}
 }
 
@@ -198,13 +198,13 @@ int gold_search_steps(struct gold *g, hid_t file)
 		check_architect(g, file, path, last, &n, &before);
 		if (gold_net_run(&n, n.weights, &x[1], &target[1], i))
 			goto out;
-		gold_net_check(g, file, gold_path(path, "logits"), GOLD_FORWARD, n.weights, n.weights->logits);
-		gold_net_check(g, file, gold_path(path, "train_loss"), GOLD_FORWARD, n.weights, n.weights->loss);
-		gold_net_check(g, file, gold_path(path, "grad_norm"), GOLD_GRAD, n.weights, n.weights->grad_norm);
-		gold_net_check_update(g, file, gold_path(path, "params_after"),
-			i ? gold_path(last, "params_after") : "params", NULL, &before);
-		if (gold_has(file, gold_path(path, "buffers_after")))
-			gold_net_check_buffers(g, file, gold_path(path, "buffers_after"), "buffers", &n.vars);
+		gold_net_check(g, file, gold_path(path, "logits").s, GOLD_FORWARD, n.weights, n.weights->logits);
+		gold_net_check(g, file, gold_path(path, "train_loss").s, GOLD_FORWARD, n.weights, n.weights->loss);
+		gold_net_check(g, file, gold_path(path, "grad_norm").s, GOLD_GRAD, n.weights, n.weights->grad_norm);
+		gold_net_check_update(g, file, gold_path(path, "params_after").s,
+			i ? gold_path(last, "params_after").s : "params", NULL, &before);
+		if (gold_has(file, gold_path(path, "buffers_after").s))
+			gold_net_check_buffers(g, file, gold_path(path, "buffers_after").s, "buffers", &n.vars);
 	}
 	ret = 0;
 out:

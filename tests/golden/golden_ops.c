@@ -47,14 +47,14 @@ static void compare_val(struct gold *g, hid_t file, const char *path, const char
 	float *got = gold_run_read(r, p, v, like);
 
 	gold_worst_init(&w, rule);
-	if (!got || gold_read(&ref, file, gold_path(path, set)) || gold_shape(&shape, &ref)) {
+	if (!got || gold_read(&ref, file, gold_path(path, set).s) || gold_shape(&shape, &ref)) {
 		gold_worst_broken(&w, "%s", sd_error_text());
 	} else if (v != SD_NIL && sd_shape_count(&shape) != sd_shape_count(sd_shape_of(r->graph, v))) {
 		gold_worst_broken(&w, "%s has another shape", set);
 	} else {
 		gold_compare(&w, set, got, &ref, NULL, NULL);
 	}
-	gold_report(g, gold_path(path, set), &w);
+	gold_report(g, gold_path(path, set).s, &w);
 	gold_array_release(&ref);
 	free(got);
 }
@@ -67,7 +67,7 @@ static void run_case(struct gold *g, hid_t file, const char *path, build_fn *bui
 	struct sd_build b[2];
 	struct sd_program *program = NULL, *eval = NULL;
 	sd_val vx, vgy, vw = SD_NIL, y[2] = { SD_NIL, SD_NIL }, *want = NULL, *grad = NULL, *root = NULL;
-	int nwant, nroot = 0, has_eval = gold_has(file, gold_path(path, "y_eval"));
+	int nwant, nroot = 0, has_eval = gold_has(file, gold_path(path, "y_eval").s);
 
 	if (gold_run_init(&r, g->engine)) {
 		gold_error(g, path);
@@ -78,12 +78,12 @@ static void run_case(struct gold *g, hid_t file, const char *path, build_fn *bui
 		b[i].ops = ops;
 		b[i].affine = affine;
 	}
-	if (gold_read(&x, file, gold_path(path, "x")) || gold_read(&gy, file, gold_path(path, "gy")))
+	if (gold_read(&x, file, gold_path(path, "x").s) || gold_read(&gy, file, gold_path(path, "gy").s))
 		goto error;
 	vx = gold_run_input(&r, "x", &x);
 	vgy = gold_run_input(&r, "gy", &gy);
-	if (gold_has(file, gold_path(path, "weights"))) {
-		if (gold_read(&wts, file, gold_path(path, "weights")))
+	if (gold_has(file, gold_path(path, "weights").s)) {
+		if (gold_read(&wts, file, gold_path(path, "weights").s))
 			goto error;
 		if (wts.ndim == 1) { /* one row */
 			wts.ndim = 2;
@@ -139,11 +139,11 @@ static void run_case(struct gold *g, hid_t file, const char *path, build_fn *bui
 		struct gold_worst w;
 
 		gold_worst_init(&w, GOLD_GRAD);
-		gold_compare_group(&w, file, gold_path(path, "grads"), get_grad, &ctx, NULL, NULL, NULL);
-		gold_report(g, gold_path(path, "grads"), &w);
+		gold_compare_group(&w, file, gold_path(path, "grads").s, get_grad, &ctx, NULL, NULL, NULL);
+		gold_report(g, gold_path(path, "grads").s, &w);
 	}
-	if (gold_has(file, gold_path(path, "buffers_after")))
-		gold_net_check_buffers(g, file, gold_path(path, "buffers_after"), gold_path(path, "buffers"),
+	if (gold_has(file, gold_path(path, "buffers_after").s))
+		gold_net_check_buffers(g, file, gold_path(path, "buffers_after").s, gold_path(path, "buffers").s,
 			&r.vars);
 	goto out;
 error:
@@ -358,7 +358,7 @@ int gold_modules(struct gold *g, hid_t file)
 			continue;
 		if (!strcmp(name[i], "head") || !strcmp(name[i], "accuracy") || !strcmp(name[i], "drop_path")) {
 			gold_small_module(g, file, name[i]);
-		} else if (gold_has(file, gold_path(name[i], "x"))) {
+		} else if (gold_has(file, gold_path(name[i], "x").s)) {
 			run_module(g, file, name[i]);
 		} else {
 			char **sub = gold_names(file, name[i], &m), path[300];

@@ -7,16 +7,11 @@
 #include "base/err.h"
 #include "golden.h"
 
-const char *gold_path(const char *path, const char *name)
+struct gold_path gold_path(const char *path, const char *name)
 {
-	static char buf[4][600];
-	static int turn;
-	char *p = buf[turn = (turn + 1) % 4];
+	struct gold_path p;
 
-	if (!strcmp(path, "."))
-		snprintf(p, sizeof(buf[0]), "%s", name);
-	else
-		snprintf(p, sizeof(buf[0]), "%s/%s", path, name);
+	snprintf(p.s, sizeof(p.s), "%s%s%s", strcmp(path, ".") ? path : "", strcmp(path, ".") ? "/" : "", name);
 	return p;
 }
 
@@ -206,7 +201,7 @@ int gold_fill_vars(struct sd_vars *v, hid_t file, const char *path)
 
 	for (int i = 0; i < v->n; i++) {
 		const struct sd_var *var = &v->var[i];
-		const char *set = gold_path(gold_path(path, group[var->cls != SD_PARAM]), var->name);
+		struct gold_path set = gold_path(gold_path(path, group[var->cls != SD_PARAM]).s, var->name);
 		const char *end = strrchr(var->name, '.');
 
 		if (is_own(var)) {
@@ -214,26 +209,26 @@ int gold_fill_vars(struct sd_vars *v, hid_t file, const char *path)
 				return -1;
 			continue;
 		}
-		if (!gold_has(file, set) && !strncmp(var->name, "alphas_", 7))
+		if (!gold_has(file, set.s) && !strncmp(var->name, "alphas_", 7))
 			set = gold_path(path, var->name);
-		if (!gold_has(file, set) && end && !strcmp(end, ".num_batches_tracked")) {
+		if (!gold_has(file, set.s) && end && !strcmp(end, ".num_batches_tracked")) {
 			if (sd_vars_zero(v, var->name)) /* left out by files where it does not matter */
 				return -1;
 			continue;
 		}
-		if (!gold_has(file, set))
+		if (!gold_has(file, set.s))
 			return sd_error(SD_ERR_DATA, "'%s' is ours alone", var->name);
-		if (fill_one(v, var, file, set))
+		if (fill_one(v, var, file, set.s))
 			return -1;
 	}
 	for (int k = 0; k < 2; k++) {
 		size_t n;
 		char **name;
-		const char *set = gold_path(path, group[k]);
+		struct gold_path set = gold_path(path, group[k]);
 
-		if (!gold_has(file, set))
+		if (!gold_has(file, set.s))
 			continue;
-		name = gold_names(file, set, &n);
+		name = gold_names(file, set.s, &n);
 		if (!name)
 			return -1;
 		for (size_t i = 0; i < n; i++) {
@@ -256,9 +251,9 @@ static double group_max(hid_t file, const char *path, char **name, size_t n, con
 	for (size_t i = 0; i < n; i++) {
 		struct gold_array a, b = {0};
 
-		if (gold_read(&a, file, gold_path(path, name[i])))
+		if (gold_read(&a, file, gold_path(path, name[i]).s))
 			continue;
-		if (ref_before && a.row_stride == 1 && gold_read(&b, file, gold_path(ref_before, name[i])))
+		if (ref_before && a.row_stride == 1 && gold_read(&b, file, gold_path(ref_before, name[i]).s))
 			b.v = NULL;
 		for (size_t k = 0; k < a.n && (!ref_before || (b.v && b.n == a.n)); k++)
 			largest = fmax(largest, fabs(a.v[k] - (b.v ? b.v[k] : 0)));
@@ -289,7 +284,7 @@ void gold_compare_group(struct gold_worst *w, hid_t file, const char *path, gold
 		float *got = NULL, *was = NULL;
 		size_t ngot = 0, nwas = 0, whole;
 
-		if (gold_read(&ref, file, gold_path(path, name[i])))
+		if (gold_read(&ref, file, gold_path(path, name[i]).s))
 			goto broken;
 		whole = ref.row_stride > 1 ? ref.n / ref.dim[0] * ref.rows : ref.n;
 		got = get(ctx, name[i], &ngot);
@@ -307,7 +302,7 @@ void gold_compare_group(struct gold_worst *w, hid_t file, const char *path, gold
 			ref.f32_err = fmax(ref.f32_err, worst_rel * largest);
 		}
 		if (ref_before) {
-			if (gold_read(&rb, file, gold_path(ref_before, name[i])))
+			if (gold_read(&rb, file, gold_path(ref_before, name[i]).s))
 				goto broken;
 			was = before(before_ctx, name[i], &nwas);
 			if (!was || nwas != whole || rb.n != whole) {

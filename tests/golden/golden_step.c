@@ -229,14 +229,15 @@ void gold_net_check_buffers(struct gold *g, hid_t file, const char *path, const 
 	gold_worst_init(&w, GOLD_OP);
 	gold_compare_group(&w, file, path, gold_get_var, (void *)v, NULL, NULL, NULL);
 	for (int i = 0; step >= 0 && i < v->n; i++) {
-		const char *name = v->var[i].name, *end = strrchr(name, '.'), *set = gold_path(buffers, name);
+		const char *name = v->var[i].name, *end = strrchr(name, '.');
+		struct gold_path set = gold_path(buffers, name);
 		struct gold_array was = {0};
 		float *is;
 
 		if (!end || strcmp(end, ".num_batches_tracked"))
 			continue;
 		is = gold_var(v, name);
-		if (gold_has(file, set) && gold_read(&was, file, set))
+		if (gold_has(file, set.s) && gold_read(&was, file, set.s))
 			gold_worst_broken(&w, "%s", sd_error_text());
 		else if (!is || is[0] != (was.v ? was.v[0] : 0) + step)
 			gold_worst_broken(&w, "%s did not grow by %g", name, step);
