@@ -31,6 +31,8 @@ static void give(struct reverse *r, sd_val to, sd_val grad)
 
 	if (!active(r, to) || grad == SD_NIL)
 		return;
+	if (sd_is_image(r->g, to))
+		grad = sd_relaid(r->g, grad, to);
 	p = &r->part[to];
 	if (p->n == p->cap) {
 		q = realloc(p->v, sizeof(*q) * (size_t)(p->cap ? p->cap * 2 : 4));

@@ -179,9 +179,7 @@ const struct sd_shape *sd_shape_of(const struct sd_graph *g, sd_val v)
 
 int sd_is_image(const struct sd_graph *g, sd_val v)
 {
-	const struct sd_value *x = &g->val[v];
-
-	return x->shape.n == 4 && x->dtype == SD_F32 && x->cls == SD_TEMP;
+	return g->val[v].seg != NULL;
 }
 
 struct sd_window sd_window(int k, int s, int p, int d)
@@ -190,6 +188,12 @@ struct sd_window sd_window(int k, int s, int p, int d)
 }
 
 /* ---- values and nodes ---- */
+
+/* Does an op make images, where its results have four dimensions?  Weights have four as well. */
+static int makes_images(enum sd_op op)
+{
+	return op != SD_OP_CONV_BWD_W && op != SD_OP_DWCONV_BWD_W && op != SD_OP_FRCONV_BWD_W;
+}
 
 static sd_val value_add(struct sd_graph *g, struct sd_value v)
 {
@@ -203,7 +207,7 @@ static sd_val value_add(struct sd_graph *g, struct sd_value v)
 		if (v.shape.d[i] < 1)
 			return sd_graph_fail(g, "%s would have a dimension of %d", v.name ? v.name :
 				sd_op_name(g->node[v.node].op), v.shape.d[i]);
-	if (v.shape.n == 4 && v.dtype == SD_F32 && v.cls == SD_TEMP) {
+	if (v.shape.n == 4 && v.dtype == SD_F32 && v.cls == SD_TEMP && makes_images(g->node[v.node].op)) {
 		seg = sd_graph_own(g, malloc(sizeof(*seg)));
 		if (!seg)
 			return SD_NIL;

@@ -24,7 +24,7 @@ enum sd_dtype { SD_F32, SD_F64, SD_I32 };
 
 struct sd_shape {
 	int n;                 /* number of dimensions, 0 for a scalar */
-	int d[SD_MAX_DIMS];    /* 4-dimensional float32 values that are no parameter are images (N, C, H, W) */
+	int d[SD_MAX_DIMS];    /* computed 4-dimensional float32 values are images (N, C, H, W) */
 };
 
 /* Where a value comes from.  The last four live in engine memory and are bound to buffers at run time,
@@ -248,6 +248,8 @@ sd_val sd_node_add(struct sd_graph *g, enum sd_op op, int nin, const sd_val *in,
 	const struct sd_shape *shapes, enum sd_dtype t, const struct sd_attr *a);
 /* An image v is laid out with the segments of `like` (gradients like what they are gradients of). */
 sd_val sd_like(struct sd_graph *g, sd_val v, sd_val like);
+/* v with the segments of `like`: v itself if it has them, else a copy. */
+sd_val sd_relaid(struct sd_graph *g, sd_val v, sd_val like);
 sd_val sd_fill(struct sd_graph *g, struct sd_shape s, float value);
 /* Hands a malloc'ed p (NULL fails the graph) to the graph, which frees it.  Returns p or NULL. */
 void *sd_graph_own(struct sd_graph *g, void *p);

@@ -55,6 +55,26 @@ static struct sd_shape window_shape(const struct sd_shape *x, int c, const struc
 		window_out(x->d[3], w->kw, w->sw, w->pw, w->dw));
 }
 
+sd_val sd_relaid(struct sd_graph *g, sd_val v, sd_val like)
+{
+	const struct sd_value *x, *y;
+	struct sd_attr a = { 0 };
+	struct sd_shape s;
+	int i;
+
+	if (g->failed || v == SD_NIL || like == SD_NIL)
+		return SD_NIL;
+	x = &g->val[v];
+	y = &g->val[like];
+	if (x->nseg == y->nseg && (x->nseg == 0 || !memcmp(x->seg, y->seg, sizeof(*x->seg) * (size_t)x->nseg)))
+		return v;
+	a.i[1] = x->shape.d[1];
+	for (i = 0; i < y->nseg; i++) /* copies for different layouts are different nodes */
+		a.key[0] = a.key[0] * 31 + (uint32_t)y->seg[i];
+	s = x->shape;
+	return sd_like(g, op1(g, SD_OP_SLICE, 1, &v, s, SD_F32, &a), like);
+}
+
 sd_val sd_fill(struct sd_graph *g, struct sd_shape s, float value)
 {
 	struct sd_attr a = { .f = { value } };
@@ -77,7 +97,7 @@ sd_val sd_relu(struct sd_graph *g, sd_val x)
 
 sd_val sd_add(struct sd_graph *g, int n, const sd_val *x)
 {
-	sd_val y;
+	sd_val y, *in;
 	int i;
 
 	if (g->failed)
@@ -92,8 +112,14 @@ sd_val sd_add(struct sd_graph *g, int n, const sd_val *x)
 	}
 	if (n == 1)
 		return x[0];
-	y = op1(g, SD_OP_ADD, n, x, *shape(g, x[0]), SD_F32, NULL);
-	return sd_is_image(g, x[0]) ? sd_like(g, y, x[0]) : y;
+	in = malloc(sizeof(*in) * (size_t)n);
+	if (!in)
+		return sd_graph_fail(g, "add: out of memory");
+	for (i = 0; i < n; i++)
+		in[i] = sd_relaid(g, x[i], x[0]);
+	y = op1(g, SD_OP_ADD, n, in, *shape(g, x[0]), SD_F32, NULL);
+	free(in);
+	return sd_like(g, y, x[0]); /* an image, or gradients of a weight */
 }
 
 sd_val sd_concat(struct sd_graph *g, int n, const sd_val *x)
@@ -344,6 +370,8 @@ sd_val sd_mix(struct sd_graph *g, sd_val w, int row, int nterm, const struct sd_
 		if (!sd_shape_equal(shape(g, t[k].x), &like))
 			return sd_graph_fail(g, "mix: term %d is %dx%d where the edge is %dx%d", k,
 				shape(g, t[k].x)->d[2], shape(g, t[k].x)->d[3], like.d[2], like.d[3]);
+		if (g->val[t[k].x].nseg > 1)
+			return sd_graph_fail(g, "mix: term %d is a concat", k);
 		normed = t[k].kind != SD_MIX_RAW;
 		if (normed && (t[k].mean == SD_NIL || t[k].var == SD_NIL))
 			return SD_NIL;

@@ -24,22 +24,39 @@ SD_INLINE int min_int(int a, int b)
 /* ---- products of matrices ---- */
 
 #define TILE (SD_V16_REGS >= 32 ? 4 : 2) /* by as many: sums held in registers */
-#define ROWS 8    /* of the result in a task */
+#define ROWS 16   /* of the result in a task */
 #define COLS 32   /* of a product of rows with rows */
 #define WIDE 256  /* columns of a product of rows with a matrix */
 
 struct product {
 	const float *a, *b, *bias;
 	float *c;
-	int m, n, k, groups; /* groups of columns */
+	int m, n, k, groups; /* groups of rows; tasks of the same columns follow each other */
 	size_t am, ak;       /* strides of a */
 };
 
 /* c[i][j] = sum over k of a[i][k] b[j][k] + bias[j]: both operands' rows lie along the sum.  mr and nr
  * are constants where this is inlined. */
+SD_INLINE void dot_step(v16 (*s)[TILE], const float *a, const float *b, size_t row, int mr, int nr, int left)
+{
+	v16 bk[TILE];
+
+	SD_UNROLL(4)
+	for (int q = 0; q < nr; q++)
+		bk[q] = get(b + q * row, left);
+	SD_UNROLL(4)
+	for (int r = 0; r < mr; r++) {
+		v16 ak = get(a + r * row, left);
+
+		SD_UNROLL(4)
+		for (int q = 0; q < nr; q++)
+			s[r][q] = v16_fma(ak, bk[q], s[r][q]);
+	}
+}
 SD_INLINE void dot_tile(const struct product *p, int i, int j, int mr, int nr)
 {
 	const float *a = p->a + (size_t)i * p->k, *b = p->b + (size_t)j * p->k;
+	int k = 0;
 	v16 s[TILE][TILE];
 
 	SD_UNROLL(4)
@@ -47,21 +64,10 @@ SD_INLINE void dot_tile(const struct product *p, int i, int j, int mr, int nr)
 		SD_UNROLL(4)
 		for (int q = 0; q < nr; q++)
 			s[r][q] = v16_zero();
-	for (int k = 0; k < p->k; k += 16) {
-		v16 bk[TILE];
-
-		SD_UNROLL(4)
-		for (int q = 0; q < nr; q++)
-			bk[q] = get(b + (size_t)q * p->k + k, p->k - k);
-		SD_UNROLL(4)
-		for (int r = 0; r < mr; r++) {
-			v16 ak = get(a + (size_t)r * p->k + k, p->k - k);
-
-			SD_UNROLL(4)
-			for (int q = 0; q < nr; q++)
-				s[r][q] = v16_fma(ak, bk[q], s[r][q]);
-		}
-	}
+	for (; k + 16 <= p->k; k += 16)
+		dot_step(s, a + k, b + k, p->k, mr, nr, 16);
+	if (k < p->k)
+		dot_step(s, a + k, b + k, p->k, mr, nr, p->k - k);
 	for (int r = 0; r < mr; r++)
 		for (int q = 0; q < nr; q++) {
 			float v = v16_sum_halves(s[r][q]);
@@ -73,7 +79,7 @@ SD_INLINE void dot_tile(const struct product *p, int i, int j, int mr, int nr)
 static void dot_task(void *ctx, int task, int thread)
 {
 	const struct product *p = ctx;
-	int i = task / p->groups * ROWS, end = min_int(i + ROWS, p->m), first = task % p->groups * COLS;
+	int i = task % p->groups * ROWS, end = min_int(i + ROWS, p->m), first = task / p->groups * COLS;
 	int last = min_int(first + COLS, p->n);
 
 	(void)thread;
@@ -126,7 +132,7 @@ SD_INLINE void outer_tile(const struct product *p, int i, int j, int mr, int nr,
 static void outer_task(void *ctx, int task, int thread)
 {
 	const struct product *p = ctx;
-	int i = task / p->groups * ROWS, end = min_int(i + ROWS, p->m), first = task % p->groups * WIDE;
+	int i = task % p->groups * ROWS, end = min_int(i + ROWS, p->m), first = task / p->groups * WIDE;
 	int last = min_int(first + WIDE, p->n);
 
 	(void)thread;
@@ -144,8 +150,8 @@ static void outer_task(void *ctx, int task, int thread)
 
 static void product_run(struct sd_par *par, struct product *p, int cols, sd_par_fn *fn)
 {
-	p->groups = (p->n + cols - 1) / cols;
-	sd_par_run(par, (p->m + ROWS - 1) / ROWS * p->groups, fn, p);
+	p->groups = (p->m + ROWS - 1) / ROWS;
+	sd_par_run(par, (p->n + cols - 1) / cols * p->groups, fn, p);
 }
 
 static void linear(struct sd_par *par, const float *x, const float *w, const float *b, int n, int ni, int no,
@@ -353,7 +359,9 @@ static void wsum(const float *a, float fa, const float *b, float fb, size_t n, f
 	for (size_t i = 0; i < n; i += 16) {
 		int left = n - i < 16 ? (int)(n - i) : 16;
 
-		put(out + i, v16_fma(va, get(a + i, left), v16_mul(vb, get(b + i, left))), left);
+		v16 y = b ? v16_mul(vb, get(b + i, left)) : v16_zero();
+
+		put(out + i, v16_fma(va, get(a + i, left), y), left);
 	}
 }
 

@@ -156,6 +156,7 @@ struct sd_kernels {
 	void (*rank)(const float *logits, const int32_t *label, int n, int k, int32_t *out);
 	void (*argmax)(const float *logits, int n, int k, int32_t *out);
 	void (*mean)(const float *x, int n, float *out);
+	/* out = fa a + fb b; b may be NULL */
 	void (*wsum)(const float *a, float fa, const float *b, float fb, size_t n, float *out);
 	void (*add_rows)(int nx, const float *const *x, size_t n, float *out);
 
