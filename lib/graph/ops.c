@@ -64,6 +64,10 @@ sd_val sd_relaid(struct sd_graph *g, sd_val v, sd_val like)
 
 	if (g->failed || v == SD_NIL || like == SD_NIL)
 		return SD_NIL;
+	if (sd_is_image(g, like))
+		v = image(g, v, "gradient"); /* one that is fed */
+	if (v == SD_NIL)
+		return SD_NIL;
 	x = &g->val[v];
 	y = &g->val[like];
 	if (x->nseg == y->nseg && (x->nseg == 0 || !memcmp(x->seg, y->seg, sizeof(*x->seg) * (size_t)x->nseg)))
