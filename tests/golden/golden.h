@@ -83,7 +83,8 @@ enum gold_rule {
 struct gold_worst {
 	enum gold_rule rule;
 	double ratio;      /* worst error over its limit */
-	double err, limit; /* of that tensor, relative to its largest magnitude */
+	double err, limit; /* of that tensor, relative to its largest magnitude unless `absolute` */
+	int absolute;
 	char at[160];      /* its name */
 	int tensors;
 	double netmax;     /* the net's largest gradient or update, set before the first comparison */

@@ -31,8 +31,9 @@ static void keep(struct gold_worst *w, const char *name, double err, double limi
 	if (!(ratio > w->ratio))
 		return;
 	w->ratio = ratio;
-	w->err = scale > 0 ? err / scale : err;
-	w->limit = scale > 0 ? limit / scale : limit;
+	w->absolute = !(scale > limit); /* a tensor that is nothing beside its net */
+	w->err = w->absolute ? err : err / scale;
+	w->limit = w->absolute ? limit : limit / scale;
 	snprintf(w->at, sizeof(w->at), "%s", name);
 }
 
@@ -133,8 +134,8 @@ void gold_report(struct gold *g, const char *check, const struct gold_worst *w)
 		gold_skip(g, check, "nothing to compare");
 		return;
 	}
-	gold_result(g, check, ok, "worst %.2e of %.0e at %s, %d tensor%s", w->err, w->limit, w->at,
-		w->tensors, w->tensors == 1 ? "" : "s");
+	gold_result(g, check, ok, "worst %.2e of %.0e%s at %s, %d tensor%s", w->err, w->limit,
+		w->absolute ? " (absolute)" : "", w->at, w->tensors, w->tensors == 1 ? "" : "s");
 }
 
 void gold_result(struct gold *g, const char *check, int ok, const char *fmt, ...)
