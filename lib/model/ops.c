@@ -215,6 +215,20 @@ static struct sd_shape strided(const struct sd_build *b, sd_val x, int stride)
 	return s;
 }
 
+/* The reference's Zero multiplies by 0.  In training that matters beyond the value: what is behind it
+ * has a gradient, of zeros, so it decays and keeps its momentum, where what nothing depends on stays
+ * as it is. */
+static sd_val zero(struct sd_build *b, sd_val x, int stride)
+{
+	struct sd_shape rows = sd_shape1(sd_shape_of(b->g, x)->d[0]);
+
+	if (b->phase == SD_EVAL)
+		return sd_zero(b->g, strided(b, x, stride));
+	if (stride > 1)
+		x = sd_avgpool(b->g, x, sd_window(1, stride, 0, 1), 1);
+	return sd_scale_rows(b->g, x, sd_fill(b->g, rows, 0));
+}
+
 static int in_table(struct sd_build *b, int prim)
 {
 	if (sd_primitives[prim].tables & b->ops)
@@ -243,7 +257,7 @@ sd_val sd_build_primitive(struct sd_build *b, const char *prefix, const char *na
 		return sd_graph_fail(b->g, "primitive '%s' has no stride %d, but 1 and 2", name, stride);
 	t = primitive(b, prefix, prim, x, c_out, stride, c_mid);
 	if (t.kind == SD_MIX_NONE)
-		return sd_zero(b->g, strided(b, x, stride));
+		return zero(b, x, stride);
 	return sd_tail_finish(b, &t);
 }
 
