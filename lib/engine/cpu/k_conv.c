@@ -420,7 +420,7 @@ struct grad {
 	int block, nblock; /* the blocks they are in */
 	int chunks;
 	int k2;           /* window elements in gw */
-	float *part;      /* [block of x][chunk][tap][block of gy][lane of x][16] */
+	float *part;      /* [chunk][block of x][tap][block of gy][lane of x][16] */
 	float *gw;
 	int direct;
 	float *tile;
@@ -515,12 +515,12 @@ static void grad_band(const struct grad *d, float *part, const float *src, size_
 	}
 }
 
-/* A chunk of the batch, one block of x, all wanted blocks of gy. */
+/* A chunk of the batch, one block of x, all wanted blocks of gy: tasks that run together share gy. */
 static void grad_task(void *ctx, int task, int thread)
 {
 	const struct grad *d = ctx;
 	const struct sd_gather *g = &d->g;
-	int ib = task / d->chunks, chunk = task % d->chunks, batch = d->gy->n, bands = g->nbi * g->nbj;
+	int chunk = task / d->x->x.cb, ib = task % d->x->x.cb, batch = d->gy->n, bands = g->nbi * g->nbj;
 	int end = (int)((long)batch * (chunk + 1) / d->chunks), lanes = d->x->x.blk[ib].n;
 	size_t size = (size_t)(g->ntap * d->nblock) * 256;
 	float *part = d->part + (size_t)task * size;
@@ -560,13 +560,13 @@ static void reduce_task(void *ctx, int task, int thread)
 		int k = d->k2 > 1 ? d->g.tap[t].k : 0;
 
 		for (int c = 0; c < bx->n; c++) {
-			const float *p = d->part + (size_t)(ib * d->chunks) * size
+			const float *p = d->part + (size_t)ib * size
 				+ (size_t)((t * d->nblock + b) * 16 + c) * 16;
 			v16 s = v16_load(p);
 			float lane[16];
 
 			for (int j = 1; j < d->chunks; j++)
-				s = v16_add(s, v16_load(p + (size_t)j * size));
+				s = v16_add(s, v16_load(p + (size_t)(j * d->x->x.cb) * size));
 			v16_store(lane, s);
 			for (int l = 0; l < by->n; l++) {
 				int o = by->ch + l;

@@ -15,6 +15,8 @@
 #define BAND_PIXELS 4096
 /* Tasks that a weight gradient is cut into where the batch allows. */
 #define TASKS 64
+/* Tasks of a forward pass, at most: more would only break up runs of memory. */
+#define FORWARD_TASKS 128
 
 /* Output pixels at once, and taps of the weight gradient at once: accumulators in registers. */
 #if defined(SD_ISA_AVX512)
@@ -181,13 +183,29 @@ static void grad_band(const struct dw *d, int b, int n, int band, float *tile, f
 	}
 }
 
+static int units(const struct dw *d)
+{
+	return d->x->x.cb * d->x->x.n * d->g.nbi * d->g.nbj;
+}
+
+static int forward_tasks(const struct dw *d)
+{
+	return units(d) < FORWARD_TASKS ? units(d) : FORWARD_TASKS;
+}
+
+/* Bands that follow each other in memory. */
 static void forward_task(void *ctx, int task, int thread)
 {
 	const struct dw *d = ctx;
-	int bands = d->g.nbi * d->g.nbj, band = task % bands, n = task / bands % d->x->x.n, b = task / bands / d->x->x.n;
+	int bands = d->g.nbi * d->g.nbj, ntask = forward_tasks(d);
+	int end = (int)((long)units(d) * (task + 1) / ntask);
 
-	sum_band(&d->g, d->x, d->y, d->w + (size_t)b * (size_t)d->ntap * 16, b, n, band,
-		d->tile + (size_t)thread * d->tile_stride);
+	for (int u = (int)((long)units(d) * task / ntask); u < end; u++) {
+		int band = u % bands, n = u / bands % d->x->x.n, b = u / bands / d->x->x.n;
+
+		sum_band(&d->g, d->x, d->y, d->w + (size_t)b * (size_t)d->ntap * 16, b, n, band,
+			d->tile + (size_t)thread * d->tile_stride);
+	}
 }
 
 /* A chunk of the batch in one block: both gradients, so that gy is still in the cache for the second. */
@@ -252,7 +270,7 @@ static void dwconv(struct sd_par *par, const struct sd_src *x, const float *w, s
 	d.w = packed;
 	d.tile = sd_par_scratch_each(par, 1, d.g.tile * sizeof(float), &d.tile_stride);
 	d.tile_stride /= sizeof(float);
-	sd_par_run(par, x->x.cb * x->x.n * d.g.nbi * d.g.nbj, forward_task, &d);
+	sd_par_run(par, forward_tasks(&d), forward_task, &d);
 }
 
 static void dwconv_bwd(struct sd_par *par, const struct sd_src *x, const struct sd_img *gy, const float *w,
