@@ -16,6 +16,7 @@
 
 #define FILL(path) do { \
 	sd_k_conv_##path(k); \
+	sd_k_conv_w_##path(k); \
 	sd_k_dwconv_##path(k); \
 	sd_k_pool_##path(k); \
 	sd_k_norm_##path(k); \

@@ -57,6 +57,9 @@ struct sd_taps {
 	int first, step;
 };
 #define SD_ALL_TAPS ((struct sd_taps){ 0, 1 })
+/* The factorised reduce as a window: elements 0 (w1) and 3 (w2) of 2x2, stride 2. */
+#define SD_FR_WINDOW ((struct sd_window){ 2, 2, 2, 2, 0, 0, 1, 1 })
+#define SD_FR_TAPS ((struct sd_taps){ 0, 3 })
 
 /* Bytes that the two below need at mem (64-byte aligned). */
 size_t sd_gather_bytes(struct sd_window win);

@@ -1,24 +1,17 @@
-/* k_conv.c: dense convolutions, and the factorised reduce as one of window 2x2 of which only the
- * diagonal is used.
+/* k_conv.c: dense convolutions and their data gradients, and the factorised reduce as one of window
+ * 2x2 of which only the diagonal is used.
  *
  * An output element is its bias (or 0) plus its products in the order of (window row, window column,
- * channel), one accumulator; how channels are cut into blocks changes nothing.  A weight gradient has one
- * sum an element, pixels in row order (in bands, where rows are longer than a band), images in order, for
- * each chunk of the batch; then chunks in order. */
+ * channel), one accumulator; how channels are cut into blocks changes nothing. */
 #include "engine/cpu/gather.h"
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/simd.h"
 #include "engine/cpu/tile.h"
 
-#include <string.h>
-
-/* Output pixels in a band: a task of the forward pass. */
+/* Output pixels in a band: a task. */
 #define BAND_PIXELS 256
-/* Tasks that a weight gradient is cut into where the batch allows. */
-#define TASKS 64
 
-/* Accumulators in registers: of a tile of pixels by output blocks, and of one of input channels
- * by output blocks. */
+/* Accumulators in registers, of a tile of pixels by output blocks. */
 #if defined(SD_ISA_AVX512)
 #define MAX_BLOCKS 3
 #define MAX_SUMS 24
@@ -298,7 +291,7 @@ static size_t up64(size_t n)
 }
 
 /* Room for the geometry in slot 3: gather's, then taps, runs and groups.  Slot 0 holds bias and packed
- * weights, slot 1 tiles, slot 2 partial sums. */
+ * weights, slot 1 tiles. */
 static void *place(struct sd_par *par, struct conv *c, struct sd_window win)
 {
 	size_t g = up64(sd_gather_bytes(win)), t = up64((size_t)(win.kh * win.kw) * sizeof(*c->tap));
@@ -371,17 +364,13 @@ static void conv_bwd_x(struct sd_par *par, const struct sd_img *gy, const float 
 	conv_run(par, &c);
 }
 
-/* The factorised reduce as a window: elements 0 and 3 of 2x2, stride 2. */
-static const struct sd_window fr_window = { 2, 2, 2, 2, 0, 0, 1, 1 };
-static const struct sd_taps fr_taps = { 0, 3 };
-
 static void frconv(struct sd_par *par, const struct sd_src *x, const float *w1, int c1, const float *w2, int c2,
 	const struct sd_dst *y)
 {
 	struct conv c = { .x = x, .y = y };
 	int nrun;
 
-	sd_gather_forward(&c.g, place(par, &c, fr_window), fr_window, fr_taps, x->x.h, x->x.w, y->y.h, y->y.w,
+	sd_gather_forward(&c.g, place(par, &c, SD_FR_WINDOW), SD_FR_WINDOW, SD_FR_TAPS, x->x.h, x->x.w, y->y.h, y->y.w,
 		BAND_PIXELS);
 	nrun = find_runs(c.run, &x->x, 0, x->x.c);
 	for (int t = 0; t < c.g.ntap; t++)
@@ -397,7 +386,7 @@ static void frconv_bwd_x(struct sd_par *par, const struct sd_img *gy, const floa
 	struct conv c = { .x = &src, .y = gx };
 	int n1, n2;
 
-	sd_gather_backward(&c.g, place(par, &c, fr_window), fr_window, fr_taps, gx->y.h, gx->y.w, gy->h, gy->w,
+	sd_gather_backward(&c.g, place(par, &c, SD_FR_WINDOW), SD_FR_WINDOW, SD_FR_TAPS, gx->y.h, gx->y.w, gy->h, gy->w,
 		BAND_PIXELS);
 	n1 = find_runs(c.run, gy, 0, c1);
 	n2 = find_runs(c.run + n1, gy, c1, c1 + c2);
@@ -410,230 +399,10 @@ static void frconv_bwd_x(struct sd_par *par, const struct sd_img *gy, const floa
 	conv_run(par, &c);
 }
 
-/* ---- weight gradients ---- */
-
-struct grad {
-	struct sd_gather g;
-	const struct sd_src *x;
-	const struct sd_img *gy;
-	int first, last;  /* output channels wanted */
-	int block, nblock; /* the blocks they are in */
-	int chunks;
-	int k2;           /* window elements in gw */
-	float *part;      /* [chunk][block of x][tap][block of gy][lane of x][16] */
-	float *gw;
-	int direct;
-	float *tile;
-	size_t tile_stride;
-};
-
-/* R channels of x by B blocks of gy, over ni rows of nj pixels. */
-SD_INLINE void grad_tile(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block, size_t gy_row,
-	int ni, int nj, const int R, const int B)
-{
-	v16 s[MAX_SUMS], gv[MAX_BLOCKS];
-
-	SD_UNROLL(3)
-	for (int b = 0; b < B; b++) {
-		SD_UNROLL(16)
-		for (int r = 0; r < R; r++)
-			s[r * B + b] = v16_load(part + b * 256 + r * 16);
-	}
-	for (int i = 0; i < ni; i++, x += x_row, gy += gy_row) {
-		for (size_t j = 0; j < (size_t)nj * 16; j += 16) {
-			SD_UNROLL(3)
-			for (int b = 0; b < B; b++)
-				gv[b] = v16_load(gy + (size_t)b * gy_block + j);
-			SD_UNROLL(16)
-			for (int r = 0; r < R; r++) {
-				v16 xv = v16_bcast(x + j + r);
-
-				SD_UNROLL(3)
-				for (int b = 0; b < B; b++)
-					s[r * B + b] = v16_fma(xv, gv[b], s[r * B + b]);
-			}
-		}
-	}
-	SD_UNROLL(3)
-	for (int b = 0; b < B; b++) {
-		SD_UNROLL(16)
-		for (int r = 0; r < R; r++)
-			v16_store(part + b * 256 + r * 16, s[r * B + b]);
-	}
-}
-
-/* n lanes of x, a few padding lanes with them, by B blocks. */
-SD_INLINE void grad_lanes(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block,
-	size_t gy_row, int ni, int nj, int n, const int B)
-{
-	int r = 0;
-
-#define TRY(R, need) \
-	for (; r + need <= n; r += R) \
-		grad_tile(part + r * 16, x + r, x_row, gy, gy_block, gy_row, ni, nj, R, B)
-#if MAX_SUMS == 24
-	if (B == 1)
-		TRY(16, 9);
-	TRY(8, 5);
-#endif
-#if MAX_SUMS == 6
-	TRY(6, 5);
-#endif
-	TRY(4, 1);
-#undef TRY
-}
-
-/* One band: every tap and all wanted blocks of gy. */
-static void grad_band(const struct grad *d, float *part, const float *src, size_t x_row, int n, int lanes, int i0, int j0,
-	int ni, int nj)
-{
-	const struct sd_gather *g = &d->g;
-	size_t gy_row = (size_t)g->ow * 16, gy_block = (size_t)d->gy->n * (size_t)g->oh * gy_row;
-
-	for (int t = 0; t < g->ntap; t++) {
-		for (int b = 0; b < d->nblock; ) {
-			float *p = part + (size_t)(t * d->nblock + b) * 256;
-			const float *x = src + g->tap[t].off;
-			const float *gy = sd_img_at(d->gy, d->block + b, n)
-				+ ((size_t)i0 * (size_t)g->ow + (size_t)j0) * 16;
-			int left = d->nblock - b;
-
-#define CASE(B) { \
-	grad_lanes(p, x, x_row, gy, gy_block, gy_row, ni, nj, lanes, B); \
-	b += B; \
-}
-			if (left == 1 || MAX_BLOCKS == 1)
-				CASE(1)
-#if MAX_BLOCKS > 1
-			else if (left == 2 || left == 4)
-				CASE(2)
-			else
-				CASE(3)
-#endif
-#undef CASE
-		}
-	}
-}
-
-/* A chunk of the batch, one block of x, all wanted blocks of gy: tasks that run together share gy. */
-static void grad_task(void *ctx, int task, int thread)
-{
-	const struct grad *d = ctx;
-	const struct sd_gather *g = &d->g;
-	int chunk = task / d->x->x.cb, ib = task % d->x->x.cb, batch = d->gy->n, bands = g->nbi * g->nbj;
-	int end = (int)((long)batch * (chunk + 1) / d->chunks), lanes = d->x->x.blk[ib].n;
-	size_t size = (size_t)(g->ntap * d->nblock) * 256;
-	float *part = d->part + (size_t)task * size;
-
-	memset(part, 0, size * sizeof(*part));
-	for (int n = (int)((long)batch * chunk / d->chunks); n < end; n++) {
-		for (int band = 0; band < bands; band++) {
-			int i0 = band / g->nbj * g->bi, j0 = band % g->nbj * g->bj;
-			int ni = g->ni - i0 < g->bi ? g->ni - i0 : g->bi;
-			int nj = g->nj - j0 < g->bj ? g->nj - j0 : g->bj;
-
-			if (d->direct) {
-				const float *src = sd_img_at(&d->x->x, ib, n)
-					+ ((size_t)(i0 * g->sy) * (size_t)g->w + (size_t)j0) * 16;
-
-				grad_band(d, part, src, (size_t)(g->sy * g->w) * 16, n, lanes, i0, j0, ni, nj);
-			} else {
-				float *tile = d->tile + (size_t)thread * d->tile_stride;
-
-				sd_tile_fill(g, d->x, ib, n, i0, j0, nj, 0, ni, tile);
-				grad_band(d, part, tile, (size_t)g->cols * 16, n, lanes, i0, j0, ni, nj);
-			}
-		}
-	}
-}
-
-/* Sums the chunks for one pair of blocks. */
-static void reduce_task(void *ctx, int task, int thread)
-{
-	const struct grad *d = ctx;
-	int ib = task / d->nblock, b = task % d->nblock;
-	const struct sd_blk *bx = &d->x->x.blk[ib], *by = &d->gy->blk[d->block + b];
-	size_t size = (size_t)(d->g.ntap * d->nblock) * 256;
-
-	(void)thread;
-	for (int t = 0; t < d->g.ntap; t++) {
-		int k = d->k2 > 1 ? d->g.tap[t].k : 0;
-
-		for (int c = 0; c < bx->n; c++) {
-			const float *p = d->part + (size_t)ib * size
-				+ (size_t)((t * d->nblock + b) * 16 + c) * 16;
-			v16 s = v16_load(p);
-			float lane[16];
-
-			for (int j = 1; j < d->chunks; j++)
-				s = v16_add(s, v16_load(p + (size_t)(j * d->x->x.cb) * size));
-			v16_store(lane, s);
-			for (int l = 0; l < by->n; l++) {
-				int o = by->ch + l;
-
-				if (o >= d->first && o < d->last)
-					d->gw[((size_t)(o - d->first) * (size_t)d->x->x.c + (size_t)(bx->ch + c))
-						* (size_t)d->k2 + (size_t)k] = lane[l];
-			}
-		}
-	}
-}
-
-/* With geometry and channels in place. */
-static void grad_run(struct sd_par *par, struct grad *d)
-{
-	const struct sd_img *gy = d->gy;
-	int cb = d->x->x.cb;
-
-	d->nblock = 0;
-	for (int b = 0; b < gy->cb; b++) {
-		if (gy->blk[b].ch >= d->last || gy->blk[b].ch + gy->blk[b].n <= d->first)
-			continue;
-		d->block = d->nblock ? d->block : b;
-		d->nblock = b + 1 - d->block;
-	}
-	d->chunks = (TASKS + cb - 1) / cb;
-	d->chunks = d->chunks < gy->n ? d->chunks : gy->n;
-	d->part = sd_par_scratch(par, 2, (size_t)(cb * d->chunks) * (size_t)(d->g.ntap * d->nblock) * 1024);
-	d->direct = sd_src_plain(d->x) && d->g.sx == 1 && sd_gather_inside(&d->g);
-	if (d->direct) {
-		for (int t = 0; t < d->g.ntap; t++)
-			d->g.tap[t].off = ((ptrdiff_t)d->g.tap[t].ty * d->g.w + d->g.tap[t].tx) * 16;
-	} else {
-		d->tile = sd_par_scratch_each(par, 1, d->g.tile * sizeof(float), &d->tile_stride);
-		d->tile_stride /= sizeof(float);
-	}
-	sd_par_run(par, cb * d->chunks, grad_task, d);
-	sd_par_run(par, cb * d->nblock, reduce_task, d);
-}
-
-static void conv_bwd_w(struct sd_par *par, const struct sd_src *x, const struct sd_img *gy,
-	struct sd_window win, float *gw)
-{
-	struct grad d = { .x = x, .gy = gy, .last = gy->c, .k2 = win.kh * win.kw, .gw = gw };
-
-	sd_gather_forward(&d.g, sd_par_scratch(par, 3, sd_gather_bytes(win)), win, SD_ALL_TAPS, x->x.h, x->x.w,
-		gy->h, gy->w, BAND_PIXELS);
-	grad_run(par, &d);
-}
-
-static void frconv_bwd_w(struct sd_par *par, const struct sd_src *x, const struct sd_img *gy, int c1,
-	int which, float *gw)
-{
-	struct grad d = { .x = x, .gy = gy, .first = which ? c1 : 0, .last = which ? gy->c : c1, .k2 = 1, .gw = gw };
-	struct sd_taps taps = { which ? 3 : 0, 4 };
-
-	sd_gather_forward(&d.g, sd_par_scratch(par, 3, sd_gather_bytes(fr_window)), fr_window, taps, x->x.h, x->x.w,
-		gy->h, gy->w, BAND_PIXELS);
-	grad_run(par, &d);
-}
-
 void SD_K(conv)(struct sd_kernels *k)
 {
 	k->conv = conv;
 	k->conv_bwd_x = conv_bwd_x;
-	k->conv_bwd_w = conv_bwd_w;
 	k->frconv = frconv;
 	k->frconv_bwd_x = frconv_bwd_x;
-	k->frconv_bwd_w = frconv_bwd_w;
 }

@@ -62,7 +62,7 @@ struct sd_mix_arg {
 struct sd_kernels {
 	const char *name; /* "avx512", "avx2", "generic" */
 
-	/* ---- k_conv.c: dense convolutions; weights row-major (Cout, Cin, kh, kw) ---- */
+	/* ---- k_conv.c, k_conv_w.c: dense convolutions; weights row-major (Cout, Cin, kh, kw) ---- */
 	void (*conv)(struct sd_par *, const struct sd_src *x, const float *w, const float *bias,
 		struct sd_window win, const struct sd_dst *y);
 	void (*conv_bwd_x)(struct sd_par *, const struct sd_img *gy, const float *w, struct sd_window win,
@@ -185,6 +185,7 @@ const struct sd_kernels *sd_kernels_choose(void);
 #endif
 #define SD_K_DECLARE(path) \
 	void sd_k_conv_##path(struct sd_kernels *); \
+	void sd_k_conv_w_##path(struct sd_kernels *); \
 	void sd_k_dwconv_##path(struct sd_kernels *); \
 	void sd_k_pool_##path(struct sd_kernels *); \
 	void sd_k_norm_##path(struct sd_kernels *); \
