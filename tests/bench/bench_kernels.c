@@ -63,11 +63,16 @@ static struct sd_img image(int n, int c, int h, int w)
 	return m;
 }
 
-enum what { CONV, CONV_BWD_X, CONV_BWD_W, FRCONV, FRCONV_BWD_X, FRCONV_BWD_W, DW, DW_BWD_X, DW_BWD_W, DW_BWD };
+enum what {
+	CONV, CONV_BWD_X, CONV_BWD_W,
+	FRCONV, FRCONV_BWD_X, FRCONV_BWD_W,
+	DW, DW_BWD_X, DW_BWD_W, DW_BWD
+};
 
 static void call(enum what what, struct set *s, int i)
 {
-	struct sd_src x = { .x = s->x[i], .a = s->norm ? s->a : NULL, .b = s->norm ? s->b : NULL, .relu = s->norm };
+	struct sd_src x = { .x = s->x[i], .a = s->norm ? s->a : NULL, .b = s->norm ? s->b : NULL,
+		.relu = s->norm };
 	struct sd_dst y = { .y = s->y[i] }, gx = { .y = s->x[(i + 1) % SETS] };
 	const struct sd_img *gy = &s->y[i];
 	int c1 = s->y[i].c / 2;
@@ -133,8 +138,8 @@ static void measure(const char *name, enum what what, struct set *s, double flop
 		t[r] = (now() - start) / inner;
 	}
 	qsort(t, REPEATS, sizeof(*t), by_value);
-	printf("%-24s %4d %4d %2dx%-2d %8.1f %8.1f %7.1f %6.1f\n", name, s->x[0].c, s->y[0].c, s->x[0].h, s->x[0].w,
-		t[0] * 1e6, t[REPEATS / 2] * 1e6, flops / t[0] * 1e-9, bytes / t[0] * 1e-9);
+	printf("%-24s %4d %4d %2dx%-2d %8.1f %8.1f %7.1f %6.1f\n", name, s->x[0].c, s->y[0].c, s->x[0].h,
+		s->x[0].w, t[0] * 1e6, t[REPEATS / 2] * 1e6, flops / t[0] * 1e-9, bytes / t[0] * 1e-9);
 	fflush(stdout);
 }
 
@@ -226,7 +231,9 @@ static void bench_dwconv(const char *name, struct sd_window win, int n, int c, i
 
 int main(int argc, char **argv)
 {
-	static const int sizes[][2] = { { 16, 32 }, { 32, 16 }, { 64, 8 }, { 36, 32 }, { 72, 16 }, { 144, 8 } };
+	static const int sizes[][2] = { /* channels, height */
+		{ 16, 32 }, { 32, 16 }, { 64, 8 }, { 36, 32 }, { 72, 16 }, { 144, 8 }
+	};
 	int threads = argc > 1 ? atoi(argv[1]) : sd_par_default_threads(), n = argc > 2 ? atoi(argv[2]) : 64;
 
 	kern = sd_kernels_choose();

@@ -1,6 +1,6 @@
 /* The convolution kernels: values against plain loops in double; one result whatever the code path
- * and the number of threads; zeros in padding lanes, whose poison in operands stays there.  The digest that is
- * printed is over every result: it is the same for each compiler and optimisation. */
+ * and the number of threads; zeros in padding lanes, whose poison in operands stays there.  The
+ * digest that is printed is over every result: it is the same for each compiler and optimisation. */
 #include "engine/cpu/kernels.h"
 
 #include <math.h>
@@ -63,7 +63,8 @@ static void image_init(struct image *m, const int *segs, int n, int h, int w)
 		}
 	}
 	m->floats = (size_t)cb * (size_t)n * (size_t)h * (size_t)w * 16;
-	m->im = (struct sd_img){ .p = alloc(m->floats * 4), .n = n, .c = ch, .h = h, .w = w, .cb = cb, .blk = m->blk };
+	m->im = (struct sd_img){ .p = alloc(m->floats * 4), .n = n, .c = ch, .h = h, .w = w, .cb = cb,
+		.blk = m->blk };
 }
 
 static void image_free(struct image *m)
@@ -77,11 +78,12 @@ static void image_free(struct image *m)
 static void image_draw(struct image *m)
 {
 	size_t pixels = m->floats / 16 / (size_t)m->im.cb;
+	float *p = m->im.p;
 
 	for (int b = 0; b < m->im.cb; b++)
 		for (size_t i = 0; i < pixels; i++)
 			for (int l = 0; l < 16; l++)
-				m->im.p[((size_t)b * pixels + i) * 16 + (size_t)l] = l < m->blk[b].n ? draw() : NAN;
+				*p++ = l < m->blk[b].n ? draw() : NAN;
 }
 
 static void image_load(struct image *m, int norm, int relu)
@@ -110,6 +112,7 @@ static struct sd_src as_src(const struct image *m)
 static double at(const struct image *m, int n, int c, int h, int w)
 {
 	const struct sd_img *im = &m->im;
+	size_t pixel;
 	int b = 0;
 	float v;
 
@@ -118,8 +121,8 @@ static double at(const struct image *m, int n, int c, int h, int w)
 	while (c >= m->blk[b].ch + m->blk[b].n)
 		b++;
 	c -= m->blk[b].ch;
-	v = im->p[((((size_t)b * (size_t)im->n + (size_t)n) * (size_t)im->h + (size_t)h) * (size_t)im->w + (size_t)w) * 16
-		+ (size_t)c];
+	pixel = (size_t)((b * im->n + n) * im->h + h) * (size_t)im->w + (size_t)w;
+	v = im->p[pixel * 16 + (size_t)c];
 	if (fabsf(v) < 1e-38f)
 		v = 0;
 	if (m->a)
@@ -191,11 +194,6 @@ static struct sum *reference(enum kind kind, const struct geometry *g, const str
 
 /* ---- comparing ---- */
 
-struct result {
-	float *p;
-	size_t n;
-};
-
 static void digest_add(const float *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -207,17 +205,17 @@ static void digest_add(const float *p, size_t n)
 }
 
 /* An image against sums (added to `before` with acc), and its padding lanes against 0. */
-static void check_image(const struct image *m, const struct sum *s, const struct image *before, const float *bias,
-	const char *what, const char *name)
+static void check_image(const struct image *m, const struct sum *s, const struct image *before,
+	const float *bias, const char *what, const char *name)
 {
-	size_t pixels = (size_t)m->im.h * (size_t)m->im.w;
-	int wrong = 0, padding = 0;
+	int w = m->im.w, pixels = m->im.h * w, wrong = 0, padding = 0;
+	const float *p = m->im.p;
 
 	for (int b = 0; b < m->im.cb; b++)
 	for (int n = 0; n < m->im.n; n++)
-	for (size_t i = 0; i < pixels; i++)
+	for (int i = 0; i < pixels; i++)
 	for (int l = 0; l < 16; l++) {
-		float v = m->im.p[(((size_t)b * (size_t)m->im.n + (size_t)n) * pixels + i) * 16 + (size_t)l];
+		float v = *p++;
 		int c = m->blk[b].ch + l;
 		struct sum t;
 
@@ -225,11 +223,11 @@ static void check_image(const struct image *m, const struct sum *s, const struct
 			padding += v != 0;
 			continue;
 		}
-		t = s[((size_t)(n * m->im.c + c)) * pixels + i];
+		t = s[(n * m->im.c + c) * pixels + i];
 		if (bias)
 			sum_add(&t, bias[c], 1);
 		if (before)
-			sum_add(&t, at(before, n, c, (int)(i / (size_t)m->im.w), (int)(i % (size_t)m->im.w)), 1);
+			sum_add(&t, at(before, n, c, i / w, i % w), 1);
 		wrong += !close_to(v, &t);
 	}
 	CHECK(!wrong, "%s %s: %d values", what, name, wrong);
@@ -312,8 +310,8 @@ static void run_everywhere(enum kind kind, struct ops *o, const struct sum *s, c
 				memset(result, 0xff, n * 4);
 			run_op(paths[p], pools[t], kind, o);
 			if (first) {
-				CHECK(!memcmp(first, result, n * 4), "%s: %s with %d threads differs from %s", what,
-					paths[p]->name, threads[t], paths[0]->name);
+				CHECK(!memcmp(first, result, n * 4), "%s: %s with %d threads differs from %s",
+					what, paths[p]->name, threads[t], paths[0]->name);
 				continue;
 			}
 			first = alloc(n * 4);
@@ -322,8 +320,8 @@ static void run_everywhere(enum kind kind, struct ops *o, const struct sum *s, c
 			if (kind == BWD_W)
 				check_rows(result, s, n, what, paths[p]->name);
 			else
-				check_image(&o->out, s, o->acc ? &start : NULL, kind == FORWARD ? o->bias : NULL, what,
-					paths[p]->name);
+				check_image(&o->out, s, o->acc ? &start : NULL,
+					kind == FORWARD ? o->bias : NULL, what, paths[p]->name);
 		}
 	}
 	free(first);
@@ -345,7 +343,8 @@ static void check_both(struct ops *o, const char *what)
 	memset(o->out.im.p, 0xff, n * 4);
 	memset(o->grad, 0xff, o->nw * 4);
 	paths[0]->dwconv_bwd(pools[0], &x, &o->y.im, o->w, o->g.win, &d, o->grad);
-	CHECK(!memcmp(gx, o->out.im.p, n * 4) && !memcmp(gw, o->grad, o->nw * 4), "%s: both gradients at once", what);
+	CHECK(!memcmp(gx, o->out.im.p, n * 4), "%s: both gradients at once, that of x", what);
+	CHECK(!memcmp(gw, o->grad, o->nw * 4), "%s: both gradients at once, that of w", what);
 	free(gx);
 	free(gw);
 }
@@ -355,9 +354,11 @@ static int out_size(int in, int k, int s, int p, int d)
 	return (in + 2 * p - d * (k - 1) - 1) / s + 1;
 }
 
-static void test_case(const struct geometry *g, const int *ci, const int *co, int n, int h, int w, int flags)
+/* size is n, h, w; flags 1 adds to what is there, 2 norm, 4 relu, 8 bias. */
+static void test_case(const struct geometry *g, const int *ci, const int *co, const int *size, int flags)
 {
 	const struct sd_window *v = &g->win;
+	int n = size[0], h = size[1], w = size[2];
 	int oh = g->fr ? (h + 1) / 2 : out_size(h, v->kh, v->sh, v->ph, v->dh);
 	int ow = g->fr ? (w + 1) / 2 : out_size(w, v->kw, v->sw, v->pw, v->dw);
 	struct ops o = { .g = *g, .acc = flags & 1 };
@@ -372,8 +373,8 @@ static void test_case(const struct geometry *g, const int *ci, const int *co, in
 	image_draw(&o.x);
 	image_load(&o.x, flags & 2, flags & 4);
 	snprintf(what, sizeof(what), "%s %dx%d s%d,%d p%d,%d d%d,%d C%d->%d n%d %dx%d%s%s%s%s",
-		g->fr ? "frconv" : g->depthwise ? "dwconv" : "conv", v->kh, v->kw, v->sh, v->sw, v->ph, v->pw, v->dh,
-		v->dw, o.x.im.c, o.y.im.c, n, h, w, flags & 1 ? " acc" : "", flags & 2 ? " norm" : "",
+		g->fr ? "frconv" : g->depthwise ? "dwconv" : "conv", v->kh, v->kw, v->sh, v->sw, v->ph, v->pw,
+		v->dh, v->dw, o.x.im.c, o.y.im.c, n, h, w, flags & 1 ? " acc" : "", flags & 2 ? " norm" : "",
 		flags & 4 ? " relu" : "", flags & 8 ? " bias" : "");
 	o.nw = (size_t)(o.y.im.c * (g->depthwise ? 1 : o.x.im.c) * (g->fr ? 1 : v->kh * v->kw));
 	o.w = alloc(o.nw * 4);
@@ -420,7 +421,9 @@ static void test_case(const struct geometry *g, const int *ci, const int *co, in
 }
 
 static const int channels[][5] = { { 18 }, { 36 }, { 3 }, { 18, 18 }, { 5, 16, 3 }, { 1 }, { 64 } };
-static const int sizes[][3] = { { 1, 1, 1 }, { 3, 5, 7 }, { 1, 8, 8 }, { 3, 9, 6 }, { 1, 17, 13 }, { 2, 4, 33 } };
+static const int sizes[][3] = { /* n, h, w */
+	{ 1, 1, 1 }, { 3, 5, 7 }, { 1, 8, 8 }, { 3, 9, 6 }, { 1, 17, 13 }, { 2, 4, 33 }
+};
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 static void test_conv(void)
@@ -437,19 +440,17 @@ static void test_conv(void)
 		struct geometry g = { .win = wins[i] };
 
 		for (int c = 0; c < COUNT(channels); c++, turn++) {
-			const int *size = sizes[turn % COUNT(sizes)], *big = sizes[4 - turn % 2];
+			const int *co = channels[(c + turn / 7) % COUNT(channels)];
 
-			test_case(&g, channels[c], channels[(c + turn / 7) % COUNT(channels)], size[0], size[1], size[2],
-				turn * 7 % 16);
+			test_case(&g, channels[c], co, sizes[turn % COUNT(sizes)], turn * 7 % 16);
 			if (c % 3 == i % 3)
-				test_case(&g, channels[c], channels[(c + 3) % COUNT(channels)], big[0], big[1], big[2],
-					turn * 5 % 16);
+				test_case(&g, co, channels[c], sizes[4 - turn % 2], turn * 5 % 16);
 		}
 	}
 	/* rows longer than a band, more images than chunks */
-	test_case(&(struct geometry){ .win = { 1, 1, 1, 1, 0, 0, 1, 1 } }, channels[3], channels[1], 2, 23, 31, 6);
-	test_case(&(struct geometry){ .win = { 1, 3, 1, 1, 0, 1, 1, 1 } }, channels[2], channels[2], 1, 2, 300, 0);
-	test_case(&(struct geometry){ .win = { 3, 3, 2, 2, 1, 1, 1, 1 } }, channels[2], channels[2], 70, 6, 6, 6);
+	test_case(&(struct geometry){ .win = wins[0] }, channels[3], channels[1], (int[]){ 2, 23, 31 }, 6);
+	test_case(&(struct geometry){ .win = wins[5] }, channels[2], channels[2], (int[]){ 1, 2, 600 }, 0);
+	test_case(&(struct geometry){ .win = wins[3] }, channels[2], channels[2], (int[]){ 70, 6, 6 }, 6);
 }
 
 static void test_frconv(void)
@@ -461,39 +462,35 @@ static void test_frconv(void)
 	for (int i = 0; i < COUNT(outs); i++) {
 		struct geometry g = { .win = { 2, 2, 2, 2, 0, 0, 1, 1 }, .fr = firsts[i] };
 
-		for (int c = 0; c < COUNT(channels); c++, turn++) {
-			const int *size = sizes[turn % COUNT(sizes)];
-
-			test_case(&g, channels[c], outs[i], size[0], size[1], size[2], turn * 3 % 8);
-		}
+		for (int c = 0; c < COUNT(channels); c++, turn++)
+			test_case(&g, channels[c], outs[i], sizes[turn % COUNT(sizes)], turn * 3 % 8);
 	}
 }
 
 static void test_dwconv(void)
 {
 	static const int k[] = { 3, 5, 7, 2, 1 };
+	static const struct geometry oblong = { .win = { 1, 7, 1, 2, 0, 3, 1, 1 }, .depthwise = 1 };
+	static const struct geometry small = { .win = { 3, 3, 1, 1, 1, 1, 1, 1 }, .depthwise = 1 };
+	static const struct geometry large = { .win = { 5, 5, 1, 1, 4, 4, 2, 2 }, .depthwise = 1 };
 	int turn = 0;
 
 	for (int i = 0; i < COUNT(k); i++) {
 		for (int s = 1; s <= 3; s++) {
 			for (int d = 1; d <= 2; d++) {
-				int p = d * (k[i] - 1) / 2;
-				struct geometry g = { .win = { k[i], k[i], s, s, p, p, d, d }, .depthwise = 1 };
+				int n = k[i], p = d * (n - 1) / 2;
+				struct geometry g = { .win = { n, n, s, s, p, p, d, d }, .depthwise = 1 };
 
-				for (int c = 0; c < 3; c++, turn++) {
-					const int *size = sizes[turn % COUNT(sizes)];
-
-					test_case(&g, channels[turn * 3 % COUNT(channels)], NULL, size[0], size[1], size[2],
-						turn * 3 % 8);
-				}
-				test_case(&g, channels[3 + turn % 2], NULL, 3, 17, 13, turn % 8);
+				for (int c = 0; c < 3; c++, turn++)
+					test_case(&g, channels[turn * 3 % COUNT(channels)], NULL,
+						sizes[turn % COUNT(sizes)], turn * 3 % 8);
+				test_case(&g, channels[3 + turn % 2], NULL, (int[]){ 3, 17, 13 }, turn % 8);
 			}
 		}
 	}
-	test_case(&(struct geometry){ .win = { 1, 7, 1, 2, 0, 3, 1, 1 }, .depthwise = 1 }, channels[0], NULL, 3, 9, 6, 6);
-	test_case(&(struct geometry){ .win = { 3, 3, 1, 1, 1, 1, 1, 1 }, .depthwise = 1 }, channels[2], NULL, 70, 8, 8, 6);
-	test_case(&(struct geometry){ .win = { 5, 5, 1, 1, 4, 4, 2, 2 }, .depthwise = 1 }, channels[2], NULL, 1, 40, 130,
-		6);
+	test_case(&oblong, channels[0], NULL, (int[]){ 3, 9, 6 }, 6);
+	test_case(&small, channels[2], NULL, (int[]){ 70, 8, 8 }, 6);
+	test_case(&large, channels[2], NULL, (int[]){ 1, 40, 130 }, 6);
 }
 
 int main(void)
@@ -504,7 +501,8 @@ int main(void)
 		setenv("SD_CPU", names[i], 1);
 		paths[npath] = sd_kernels_choose();
 		if (paths[npath]) {
-			CHECK(!strcmp(paths[npath]->name, names[i]), "SD_CPU=%s gives %s", names[i], paths[npath]->name);
+			CHECK(!strcmp(paths[npath]->name, names[i]), "SD_CPU=%s gives %s", names[i],
+				paths[npath]->name);
 			npath++;
 		}
 		pools[i] = sd_par_new(threads[i]);

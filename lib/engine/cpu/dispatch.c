@@ -95,8 +95,8 @@ const struct sd_kernels *sd_kernels_choose(void)
 		if (paths[i].has())
 			return &tables[i];
 		if (want && *want) {
-			sd_error(SD_ERR_USAGE, "cannot use SD_CPU=%s: this processor or system has no such code path",
-				want);
+			sd_error(SD_ERR_USAGE,
+				"cannot use SD_CPU=%s: the processor or system lacks it", want);
 			return NULL;
 		}
 	}

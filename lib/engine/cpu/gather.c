@@ -12,7 +12,7 @@ size_t sd_gather_bytes(struct sd_window win)
 {
 	size_t ntap = (size_t)win.kh * (size_t)win.kw, nphase = (size_t)win.sh * (size_t)win.sw;
 
-	return ntap * (sizeof(struct sd_tap) + sizeof(struct sd_plane)) + nphase * sizeof(struct sd_phase) + 64;
+	return ntap * (sizeof(struct sd_tap) + sizeof(struct sd_plane)) + nphase * sizeof(struct sd_phase);
 }
 
 static void place(struct sd_gather *g, void *mem, struct sd_window win)
@@ -88,8 +88,8 @@ static int is_pointwise(struct sd_window v)
 	return v.kh == 1 && v.kw == 1 && v.sh == 1 && v.sw == 1 && v.ph == 0 && v.pw == 0;
 }
 
-void sd_gather_forward(struct sd_gather *g, void *mem, struct sd_window win, struct sd_taps taps, int h, int w,
-	int oh, int ow, int pixels)
+void sd_gather_forward(struct sd_gather *g, void *mem, struct sd_window win, struct sd_taps taps,
+	int h, int w, int oh, int ow, int pixels)
 {
 	place(g, mem, win);
 	if (is_pointwise(win)) {
@@ -112,8 +112,8 @@ void sd_gather_forward(struct sd_gather *g, void *mem, struct sd_window win, str
 	lay_out(g, pixels);
 }
 
-void sd_gather_backward(struct sd_gather *g, void *mem, struct sd_window win, struct sd_taps taps, int h, int w,
-	int oh, int ow, int pixels)
+void sd_gather_backward(struct sd_gather *g, void *mem, struct sd_window win, struct sd_taps taps,
+	int h, int w, int oh, int ow, int pixels)
 {
 	place(g, mem, win);
 	if (is_pointwise(win)) {
@@ -136,7 +136,8 @@ void sd_gather_backward(struct sd_gather *g, void *mem, struct sd_window win, st
 			*ph = (struct sd_phase){ .tap = g->ntap, .oy = oy, .ox = ox,
 				.ni = (h - oy + win.sh - 1) / win.sh, .nj = (w - ox + win.sw - 1) / win.sw };
 			for (int k = taps.first; k < win.kh * win.kw; k += taps.step) {
-				int y = oy + win.ph - k / win.kw * win.dh, x = ox + win.pw - k % win.kw * win.dw;
+				int y = oy + win.ph - k / win.kw * win.dh;
+				int x = ox + win.pw - k % win.kw * win.dw;
 
 				if (y % win.sh || x % win.sw)
 					continue;
@@ -147,6 +148,14 @@ void sd_gather_backward(struct sd_gather *g, void *mem, struct sd_window win, st
 		}
 	}
 	lay_out(g, pixels);
+}
+
+struct sd_band sd_gather_band(const struct sd_gather *g, int band)
+{
+	int i0 = band / g->nbj * g->bi, j0 = band % g->nbj * g->bj;
+
+	return (struct sd_band){ i0, j0, g->ni - i0 < g->bi ? g->ni - i0 : g->bi,
+		g->nj - j0 < g->bj ? g->nj - j0 : g->bj };
 }
 
 int sd_gather_inside(const struct sd_gather *g)

@@ -65,11 +65,17 @@ struct sd_taps {
 size_t sd_gather_bytes(struct sd_window win);
 
 /* y (oh, ow) from x (h, w); bands have about `pixels` output pixels of a phase. */
-void sd_gather_forward(struct sd_gather *g, void *mem, struct sd_window win, struct sd_taps taps, int h, int w,
-	int oh, int ow, int pixels);
+void sd_gather_forward(struct sd_gather *g, void *mem, struct sd_window win, struct sd_taps taps,
+	int h, int w, int oh, int ow, int pixels);
 /* gx (h, w) from gy (oh, ow). */
-void sd_gather_backward(struct sd_gather *g, void *mem, struct sd_window win, struct sd_taps taps, int h, int w,
-	int oh, int ow, int pixels);
+void sd_gather_backward(struct sd_gather *g, void *mem, struct sd_window win, struct sd_taps taps,
+	int h, int w, int oh, int ow, int pixels);
+
+/* Band number `band` of nbi * nbj: output pixels of a phase from (i0, j0) on (clipped to the largest). */
+struct sd_band {
+	int i0, j0, ni, nj;
+};
+struct sd_band sd_gather_band(const struct sd_gather *g, int band);
 
 /* Whether every tap of every pixel is inside the source. */
 int sd_gather_inside(const struct sd_gather *g);

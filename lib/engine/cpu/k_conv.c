@@ -81,7 +81,8 @@ SD_INLINE void sum_tile(const struct conv *c, const struct group *gr, int tap, i
 		const struct run *run = c->run + c->tap[t].run, *last = run + c->tap[t].nrun;
 
 		for (; run < last; run++) {
-			const float *p = src + c->g.tap[t].off + (size_t)run->block * block_stride + run->lane;
+			const float *p = src + c->g.tap[t].off + run->lane
+				+ (size_t)run->block * block_stride;
 
 			for (int i = 0; i < run->n; i++, p++, w += B * 16) {
 				SD_UNROLL(3)
@@ -137,8 +138,9 @@ SD_INLINE void sum_row(const struct conv *c, const struct group *gr, int tap, in
 #undef TRY
 }
 
-SD_INLINE void sum_rows(const struct conv *c, const struct group *gr, const struct sd_phase *ph, int n, int i0, int j0,
-	int ni, int nj, const float *src, size_t block_stride, size_t row_stride, const int B)
+/* The pixels of phase ph in a band of image n. */
+SD_INLINE void sum_rows(const struct conv *c, const struct group *gr, const struct sd_phase *ph, int n,
+	struct sd_band band, const float *src, size_t block_stride, size_t row_stride, const int B)
 {
 	const struct sd_gather *g = &c->g;
 	size_t step = (size_t)g->oxs * 16;
@@ -149,21 +151,21 @@ SD_INLINE void sum_rows(const struct conv *c, const struct group *gr, const stru
 
 	for (int b = 0; b < B; b++)
 		mask[b] = m16_first(c->y->y.blk[gr->block + b].n);
-	for (int i = 0; i < ni; i++, src += row_stride) {
-		size_t pixel = (size_t)(ph->oy + (i0 + i) * g->oys) * (size_t)g->ow
-			+ (size_t)(ph->ox + j0 * g->oxs);
+	for (int i = 0; i < band.ni; i++, src += row_stride) {
+		size_t pixel = (size_t)(ph->oy + (band.i0 + i) * g->oys) * (size_t)g->ow
+			+ (size_t)(ph->ox + band.j0 * g->oxs);
 
 		for (int b = 0; b < B; b++)
 			y[b] = sd_img_at(&c->y->y, gr->block + b, n) + pixel * 16;
-		sum_row(c, gr, tap, end, src, block_stride, y, step, mask, nj, B);
+		sum_row(c, gr, tap, end, src, block_stride, y, step, mask, band.nj, B);
 	}
 }
 
-static void sum_group(const struct conv *c, const struct group *gr, const struct sd_phase *ph, int n, int i0, int j0,
-	int ni, int nj, const float *src, size_t block_stride, size_t row_stride)
+static void sum_group(const struct conv *c, const struct group *gr, const struct sd_phase *ph, int n,
+	struct sd_band band, const float *src, size_t block_stride, size_t row_stride)
 {
 	switch (gr->n) {
-#define CASE(B) case B: sum_rows(c, gr, ph, n, i0, j0, ni, nj, src, block_stride, row_stride, B); break
+#define CASE(B) case B: sum_rows(c, gr, ph, n, band, src, block_stride, row_stride, B); break
 	CASE(1);
 #if MAX_BLOCKS > 1
 	CASE(2);
@@ -178,29 +180,31 @@ static void sum_task(void *ctx, int task, int thread)
 {
 	const struct conv *c = ctx;
 	const struct sd_gather *g = &c->g;
-	int bands = g->nbi * g->nbj, n = task / bands, band = task % bands;
-	int i0 = band / g->nbj * g->bi, j0 = band % g->nbj * g->bj;
-	int ni = g->ni - i0 < g->bi ? g->ni - i0 : g->bi, nj = g->nj - j0 < g->bj ? g->nj - j0 : g->bj;
+	int bands = g->nbi * g->nbj, n = task / bands;
+	struct sd_band band = sd_gather_band(g, task % bands);
 	size_t block_stride = g->tile, row_stride = (size_t)g->cols * 16;
 	const float *src;
 
 	if (c->direct) {
-		src = sd_img_at(&c->x->x, 0, n) + ((size_t)(i0 * g->sy) * (size_t)g->w + (size_t)j0) * 16;
+		src = sd_img_at(&c->x->x, 0, n)
+			+ ((size_t)(band.i0 * g->sy) * (size_t)g->w + (size_t)band.j0) * 16;
 		block_stride = (size_t)c->x->x.n * (size_t)g->h * (size_t)g->w * 16;
 		row_stride = (size_t)(g->sy * g->w) * 16;
 	} else {
 		float *tile = c->tile + (size_t)thread * c->tile_stride;
 
 		for (int b = 0; b < c->x->x.cb; b++)
-			sd_tile_fill(g, c->x, b, n, i0, j0, nj, 0, ni, tile + (size_t)b * g->tile);
+			sd_tile_fill(g, c->x, b, n, band, 0, band.ni, tile + (size_t)b * g->tile);
 		src = tile;
 	}
 	for (int k = 0; k < c->ngroup; k++) {
 		for (int f = 0; f < g->nphase; f++) {
 			const struct sd_phase *ph = &g->phase[f];
-			int hi = ph->ni - i0 < ni ? ph->ni - i0 : ni, wi = ph->nj - j0 < nj ? ph->nj - j0 : nj;
+			struct sd_band part = band;
 
-			sum_group(c, &c->group[k], ph, n, i0, j0, hi, wi, src, block_stride, row_stride);
+			part.ni = ph->ni - band.i0 < band.ni ? ph->ni - band.i0 : band.ni;
+			part.nj = ph->nj - band.j0 < band.nj ? ph->nj - band.j0 : band.nj;
+			sum_group(c, &c->group[k], ph, n, part, src, block_stride, row_stride);
 		}
 	}
 }
@@ -255,6 +259,14 @@ static int tap_used(const struct tap_w *tw, const struct sd_blk *blk)
 	return blk->ch < tw->last && blk->ch + blk->n > tw->first;
 }
 
+static int same_taps(const struct conv *c, const struct sd_blk *a, const struct sd_blk *b)
+{
+	for (int t = 0; t < c->g.ntap; t++)
+		if (tap_used(&c->tap[t], a) != tap_used(&c->tap[t], b))
+			return 0;
+	return 1;
+}
+
 /* Blocks in a row that use the same taps form groups, as even as can be. */
 static void make_groups(struct conv *c, float *packed)
 {
@@ -262,24 +274,18 @@ static void make_groups(struct conv *c, float *packed)
 
 	for (int b = 0; b < y->cb; ) {
 		struct group *gr = &c->group[c->ngroup++];
-		int lo = c->g.ntap, hi = 0, n = 0, same;
+		int lo = 0, hi = c->g.ntap, n = 1, parts;
 
-		for (int t = 0; t < c->g.ntap; t++) {
-			if (tap_used(&c->tap[t], &y->blk[b])) {
-				lo = t < lo ? t : lo;
-				hi = t + 1;
-			}
-		}
-		do {
+		while (lo < hi && !tap_used(&c->tap[lo], &y->blk[b]))
+			lo++;
+		while (hi > lo && !tap_used(&c->tap[hi - 1], &y->blk[b]))
+			hi--;
+		while (b + n < y->cb && same_taps(c, &y->blk[b], &y->blk[b + n]))
 			n++;
-			same = b + n < y->cb;
-			for (int t = 0; t < c->g.ntap && same; t++)
-				same = tap_used(&c->tap[t], &y->blk[b]) == tap_used(&c->tap[t], &y->blk[b + n]);
-		} while (same);
-		n = (n + (n + MAX_BLOCKS - 1) / MAX_BLOCKS - 1) / ((n + MAX_BLOCKS - 1) / MAX_BLOCKS);
-		*gr = (struct group){ .block = b, .n = n, .tap = lo < hi ? lo : 0, .ntap = lo < hi ? hi - lo : 0,
-			.w = packed };
-		for (int t = gr->tap; t < gr->tap + gr->ntap; t++)
+		parts = (n + MAX_BLOCKS - 1) / MAX_BLOCKS;
+		n = (n + parts - 1) / parts;
+		*gr = (struct group){ .block = b, .n = n, .tap = lo, .ntap = hi - lo, .w = packed };
+		for (int t = lo; t < hi; t++)
 			packed += c->tap[t].depth * (size_t)n * 16;
 		b += n;
 	}
@@ -341,7 +347,8 @@ static void conv(struct sd_par *par, const struct sd_src *x, const float *w, con
 	struct conv c = { .x = x, .y = y, .bias = bias };
 	int k2 = win.kh * win.kw, nrun;
 
-	sd_gather_forward(&c.g, place(par, &c, win), win, SD_ALL_TAPS, x->x.h, x->x.w, y->y.h, y->y.w, BAND_PIXELS);
+	sd_gather_forward(&c.g, place(par, &c, win), win, SD_ALL_TAPS, x->x.h, x->x.w, y->y.h, y->y.w,
+		BAND_PIXELS);
 	nrun = find_runs(c.run, &x->x, 0, x->x.c);
 	for (int t = 0; t < c.g.ntap; t++)
 		c.tap[t] = (struct tap_w){ .w = w + c.g.tap[t].k, .so = (ptrdiff_t)x->x.c * k2, .si = k2,
@@ -356,7 +363,8 @@ static void conv_bwd_x(struct sd_par *par, const struct sd_img *gy, const float 
 	struct conv c = { .x = &src, .y = gx };
 	int k2 = win.kh * win.kw, nrun;
 
-	sd_gather_backward(&c.g, place(par, &c, win), win, SD_ALL_TAPS, gx->y.h, gx->y.w, gy->h, gy->w, BAND_PIXELS);
+	sd_gather_backward(&c.g, place(par, &c, win), win, SD_ALL_TAPS, gx->y.h, gx->y.w, gy->h, gy->w,
+		BAND_PIXELS);
 	nrun = find_runs(c.run, gy, 0, gy->c);
 	for (int t = 0; t < c.g.ntap; t++)
 		c.tap[t] = (struct tap_w){ .w = w + c.g.tap[t].k, .so = k2, .si = (ptrdiff_t)gx->y.c * k2,
@@ -364,14 +372,14 @@ static void conv_bwd_x(struct sd_par *par, const struct sd_img *gy, const float 
 	conv_run(par, &c);
 }
 
-static void frconv(struct sd_par *par, const struct sd_src *x, const float *w1, int c1, const float *w2, int c2,
-	const struct sd_dst *y)
+static void frconv(struct sd_par *par, const struct sd_src *x, const float *w1, int c1, const float *w2,
+	int c2, const struct sd_dst *y)
 {
 	struct conv c = { .x = x, .y = y };
 	int nrun;
 
-	sd_gather_forward(&c.g, place(par, &c, SD_FR_WINDOW), SD_FR_WINDOW, SD_FR_TAPS, x->x.h, x->x.w, y->y.h, y->y.w,
-		BAND_PIXELS);
+	sd_gather_forward(&c.g, place(par, &c, SD_FR_WINDOW), SD_FR_WINDOW, SD_FR_TAPS, x->x.h, x->x.w,
+		y->y.h, y->y.w, BAND_PIXELS);
 	nrun = find_runs(c.run, &x->x, 0, x->x.c);
 	for (int t = 0; t < c.g.ntap; t++)
 		c.tap[t] = (struct tap_w){ .w = t ? w2 : w1, .so = x->x.c, .si = 1, .first = t ? c1 : 0,
@@ -379,22 +387,23 @@ static void frconv(struct sd_par *par, const struct sd_src *x, const float *w1, 
 	conv_run(par, &c);
 }
 
-static void frconv_bwd_x(struct sd_par *par, const struct sd_img *gy, const float *w1, int c1, const float *w2,
-	int c2, const struct sd_dst *gx)
+static void frconv_bwd_x(struct sd_par *par, const struct sd_img *gy, const float *w1, int c1,
+	const float *w2, int c2, const struct sd_dst *gx)
 {
 	struct sd_src src = { .x = *gy };
 	struct conv c = { .x = &src, .y = gx };
 	int n1, n2;
 
-	sd_gather_backward(&c.g, place(par, &c, SD_FR_WINDOW), SD_FR_WINDOW, SD_FR_TAPS, gx->y.h, gx->y.w, gy->h, gy->w,
-		BAND_PIXELS);
+	sd_gather_backward(&c.g, place(par, &c, SD_FR_WINDOW), SD_FR_WINDOW, SD_FR_TAPS, gx->y.h, gx->y.w,
+		gy->h, gy->w, BAND_PIXELS);
 	n1 = find_runs(c.run, gy, 0, c1);
 	n2 = find_runs(c.run + n1, gy, c1, c1 + c2);
 	for (int t = 0; t < c.g.ntap; t++) {
 		int second = c.g.tap[t].k != 0;
 
 		c.tap[t] = (struct tap_w){ .w = second ? w2 : w1, .so = 1, .si = gx->y.c, .last = gx->y.c,
-			.run = second ? n1 : 0, .nrun = second ? n2 : n1, .depth = (size_t)(second ? c2 : c1) };
+			.run = second ? n1 : 0, .nrun = second ? n2 : n1,
+			.depth = (size_t)(second ? c2 : c1) };
 	}
 	conv_run(par, &c);
 }

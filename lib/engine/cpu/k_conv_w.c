@@ -42,8 +42,8 @@ struct grad {
 };
 
 /* R channels of x by B blocks of gy, over ni rows of nj pixels. */
-SD_INLINE void grad_tile(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block, size_t gy_row,
-	int ni, int nj, const int R, const int B)
+SD_INLINE void grad_tile(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block,
+	size_t gy_row, int ni, int nj, const int R, const int B)
 {
 	v16 s[MAX_SUMS], gv[MAX_BLOCKS];
 
@@ -98,8 +98,8 @@ SD_INLINE void grad_lanes(float *part, const float *x, size_t x_row, const float
 }
 
 /* One band: every tap and all wanted blocks of gy. */
-static void grad_band(const struct grad *d, float *part, const float *src, size_t x_row, int n, int lanes, int i0, int j0,
-	int ni, int nj)
+static void grad_band(const struct grad *d, float *part, const float *src, size_t x_row, int n, int lanes,
+	struct sd_band band)
 {
 	const struct sd_gather *g = &d->g;
 	size_t gy_row = (size_t)g->ow * 16, gy_block = (size_t)d->gy->n * (size_t)g->oh * gy_row;
@@ -109,11 +109,11 @@ static void grad_band(const struct grad *d, float *part, const float *src, size_
 			float *p = part + (size_t)(t * d->nblock + b) * 256;
 			const float *x = src + g->tap[t].off;
 			const float *gy = sd_img_at(d->gy, d->block + b, n)
-				+ ((size_t)i0 * (size_t)g->ow + (size_t)j0) * 16;
+				+ ((size_t)band.i0 * (size_t)g->ow + (size_t)band.j0) * 16;
 			int left = d->nblock - b;
 
 #define CASE(B) { \
-	grad_lanes(p, x, x_row, gy, gy_block, gy_row, ni, nj, lanes, B); \
+	grad_lanes(p, x, x_row, gy, gy_block, gy_row, band.ni, band.nj, lanes, B); \
 	b += B; \
 }
 			if (left == 1 || MAX_BLOCKS == 1)
@@ -141,21 +141,19 @@ static void grad_task(void *ctx, int task, int thread)
 
 	memset(part, 0, size * sizeof(*part));
 	for (int n = (int)((long)batch * chunk / d->chunks); n < end; n++) {
-		for (int band = 0; band < bands; band++) {
-			int i0 = band / g->nbj * g->bi, j0 = band % g->nbj * g->bj;
-			int ni = g->ni - i0 < g->bi ? g->ni - i0 : g->bi;
-			int nj = g->nj - j0 < g->bj ? g->nj - j0 : g->bj;
+		for (int k = 0; k < bands; k++) {
+			struct sd_band band = sd_gather_band(g, k);
 
 			if (d->direct) {
-				const float *src = sd_img_at(&d->x->x, ib, n)
-					+ ((size_t)(i0 * g->sy) * (size_t)g->w + (size_t)j0) * 16;
+				size_t row = (size_t)(g->sy * g->w);
 
-				grad_band(d, part, src, (size_t)(g->sy * g->w) * 16, n, lanes, i0, j0, ni, nj);
+				grad_band(d, part, sd_img_at(&d->x->x, ib, n) + ((size_t)band.i0 * row
+					+ (size_t)band.j0) * 16, row * 16, n, lanes, band);
 			} else {
 				float *tile = d->tile + (size_t)thread * d->tile_stride;
 
-				sd_tile_fill(g, d->x, ib, n, i0, j0, nj, 0, ni, tile);
-				grad_band(d, part, tile, (size_t)g->cols * 16, n, lanes, i0, j0, ni, nj);
+				sd_tile_fill(g, d->x, ib, n, band, 0, band.ni, tile);
+				grad_band(d, part, tile, (size_t)g->cols * 16, n, lanes, band);
 			}
 		}
 	}
@@ -184,10 +182,11 @@ static void reduce_task(void *ctx, int task, int thread)
 			v16_store(lane, s);
 			for (int l = 0; l < by->n; l++) {
 				int o = by->ch + l;
+				size_t row = (size_t)(o - d->first) * (size_t)d->x->x.c;
+				size_t at = (row + (size_t)(bx->ch + c)) * (size_t)d->k2 + (size_t)k;
 
 				if (o >= d->first && o < d->last)
-					d->gw[((size_t)(o - d->first) * (size_t)d->x->x.c + (size_t)(bx->ch + c))
-						* (size_t)d->k2 + (size_t)k] = lane[l];
+					d->gw[at] = lane[l];
 			}
 		}
 	}
@@ -226,19 +225,20 @@ static void conv_bwd_w(struct sd_par *par, const struct sd_src *x, const struct 
 {
 	struct grad d = { .x = x, .gy = gy, .last = gy->c, .k2 = win.kh * win.kw, .gw = gw };
 
-	sd_gather_forward(&d.g, sd_par_scratch(par, 3, sd_gather_bytes(win)), win, SD_ALL_TAPS, x->x.h, x->x.w,
-		gy->h, gy->w, BAND_PIXELS);
+	sd_gather_forward(&d.g, sd_par_scratch(par, 3, sd_gather_bytes(win)), win, SD_ALL_TAPS,
+		x->x.h, x->x.w, gy->h, gy->w, BAND_PIXELS);
 	grad_run(par, &d);
 }
 
 static void frconv_bwd_w(struct sd_par *par, const struct sd_src *x, const struct sd_img *gy, int c1,
 	int which, float *gw)
 {
-	struct grad d = { .x = x, .gy = gy, .first = which ? c1 : 0, .last = which ? gy->c : c1, .k2 = 1, .gw = gw };
+	struct grad d = { .x = x, .gy = gy, .first = which ? c1 : 0, .last = which ? gy->c : c1, .k2 = 1,
+		.gw = gw };
 	struct sd_taps taps = { which ? 3 : 0, 4 };
 
-	sd_gather_forward(&d.g, sd_par_scratch(par, 3, sd_gather_bytes(SD_FR_WINDOW)), SD_FR_WINDOW, taps, x->x.h, x->x.w,
-		gy->h, gy->w, BAND_PIXELS);
+	sd_gather_forward(&d.g, sd_par_scratch(par, 3, sd_gather_bytes(SD_FR_WINDOW)), SD_FR_WINDOW, taps,
+		x->x.h, x->x.w, gy->h, gy->w, BAND_PIXELS);
 	grad_run(par, &d);
 }
 

@@ -89,39 +89,39 @@ static void run_row(float *y, size_t step, const float *p, const struct sd_tap *
 #undef TRY
 }
 
-/* Fills the tile and sums over it, some rows at a time: source block and image (b, n), a band. */
-static void sum_band(const struct sd_gather *g, const struct sd_src *x, const struct sd_dst *y, const float *w, int b,
-	int n, int band, float *tile)
+/* Fills the tile and sums over it, some rows at a time: block b of image n, band k. */
+static void sum_band(const struct sd_gather *g, const struct sd_src *x, const struct sd_dst *y,
+	const float *w, int b, int n, int k, float *tile)
 {
-	int i0 = band / g->nbj * g->bi, j0 = band % g->nbj * g->bj;
-	int ni = g->ni - i0 < g->bi ? g->ni - i0 : g->bi, nj = g->nj - j0 < g->bj ? g->nj - j0 : g->bj;
-	int rows = PIXELS_AT_ONCE / nj > 1 ? PIXELS_AT_ONCE / nj : 1;
+	struct sd_band band = sd_gather_band(g, k);
+	int rows = PIXELS_AT_ONCE / band.nj > 1 ? PIXELS_AT_ONCE / band.nj : 1;
 	float *img = sd_img_at(&y->y, b, n);
 	m16 mask = m16_first(y->y.blk[b].n);
 
-	for (int from = 0; from < ni; from += rows) {
-		int to = from + rows < ni ? from + rows : ni;
+	for (int from = 0; from < band.ni; from += rows) {
+		int to = from + rows < band.ni ? from + rows : band.ni;
 
-		sd_tile_fill(g, x, b, n, i0, j0, nj, from, to, tile);
+		sd_tile_fill(g, x, b, n, band, from, to, tile);
 		for (int f = 0; f < g->nphase; f++) {
 			const struct sd_phase *ph = &g->phase[f];
-			int last = ph->ni - i0 < to ? ph->ni - i0 : to, m = ph->nj - j0 < nj ? ph->nj - j0 : nj;
+			int last = ph->ni - band.i0 < to ? ph->ni - band.i0 : to;
+			int nj = ph->nj - band.j0 < band.nj ? ph->nj - band.j0 : band.nj;
 
 			for (int i = from; i < last; i++) {
-				size_t row = (size_t)(ph->oy + (i0 + i) * g->oys);
-				size_t col = (size_t)(ph->ox + j0 * g->oxs);
+				size_t row = (size_t)(ph->oy + (band.i0 + i) * g->oys);
+				size_t col = (size_t)(ph->ox + band.j0 * g->oxs);
 
 				run_row(img + (row * (size_t)g->ow + col) * 16, (size_t)g->oxs * 16,
-					tile + (size_t)i * (size_t)g->cols * 16, g->tap + ph->tap, ph->ntap, w,
-					mask, y->acc, m);
+					tile + (size_t)i * (size_t)g->cols * 16, g->tap + ph->tap, ph->ntap,
+					w, mask, y->acc, nj);
 			}
 		}
 	}
 }
 
 /* T taps of the weight gradient over rows of a tile. */
-SD_INLINE void grad_taps(float *part, const float *tile, size_t tile_row, const struct sd_tap *tap, const float *gy,
-	size_t gy_row, int ni, int nj, const int T)
+SD_INLINE void grad_taps(float *part, const float *tile, size_t tile_row, const struct sd_tap *tap,
+	const float *gy, size_t gy_row, int ni, int nj, const int T)
 {
 	const float *q[TAPS];
 	v16 s[TAPS];
@@ -148,23 +148,22 @@ SD_INLINE void grad_taps(float *part, const float *tile, size_t tile_row, const 
 		v16_store(part + tap[t].k * 16, s[t]);
 }
 
-static void grad_band(const struct dw *d, int b, int n, int band, float *tile, float *part)
+static void grad_band(const struct dw *d, int b, int n, int k, float *tile, float *part)
 {
 	const struct sd_gather *g = &d->gw;
-	int i0 = band / g->nbj * g->bi, j0 = band % g->nbj * g->bj;
-	int ni = g->ni - i0 < g->bi ? g->ni - i0 : g->bi, nj = g->nj - j0 < g->bj ? g->nj - j0 : g->bj;
-	const float *gy = sd_img_at(d->gy, b, n) + ((size_t)i0 * (size_t)g->ow + (size_t)j0) * 16;
+	struct sd_band band = sd_gather_band(g, k);
+	const float *gy = sd_img_at(d->gy, b, n) + ((size_t)band.i0 * (size_t)g->ow + (size_t)band.j0) * 16;
 	size_t tile_row = (size_t)g->cols * 16, gy_row = (size_t)g->ow * 16;
 	int passes = (g->ntap + TAPS - 1) / TAPS;
 
-	sd_tile_fill(g, d->x, b, n, i0, j0, nj, 0, ni, tile);
+	sd_tile_fill(g, d->x, b, n, band, 0, band.ni, tile);
 	/* taps in equal shares: a pass with few sums would wait for each of them */
-	for (int k = 0; k < passes; k++) {
-		int t = g->ntap * k / passes, count = g->ntap * (k + 1) / passes - t;
+	for (int i = 0; i < passes; i++) {
+		int t = g->ntap * i / passes, count = g->ntap * (i + 1) / passes - t;
 		const struct sd_tap *tap = g->tap + t;
 
 		switch (count) {
-#define CASE(T) case T: grad_taps(part, tile, tile_row, tap, gy, gy_row, ni, nj, T); break
+#define CASE(T) case T: grad_taps(part, tile, tile_row, tap, gy, gy_row, band.ni, band.nj, T); break
 		CASE(1);
 		CASE(2);
 		CASE(3);
@@ -212,18 +211,20 @@ static void forward_task(void *ctx, int task, int thread)
 static void backward_task(void *ctx, int task, int thread)
 {
 	const struct dw *d = ctx;
-	int b = task / d->chunks, chunk = task % d->chunks, batch = d->gy->n;
+	int b = task / d->chunks, chunk = task % d->chunks;
+	int first = (int)((long)d->gy->n * chunk / d->chunks);
+	int end = (int)((long)d->gy->n * (chunk + 1) / d->chunks);
 	float *tile = d->tile + (size_t)thread * d->tile_stride;
 	float *part = d->part ? d->part + (size_t)task * (size_t)d->ntap * 16 : NULL;
 	struct sd_src gy = { .x = *d->gy };
 
 	if (part)
 		memset(part, 0, (size_t)d->ntap * 16 * sizeof(*part));
-	for (int n = (int)((long)batch * chunk / d->chunks); n < (int)((long)batch * (chunk + 1) / d->chunks); n++) {
-		for (int band = 0; part && band < d->gw.nbi * d->gw.nbj; band++)
-			grad_band(d, b, n, band, tile, part);
-		for (int band = 0; d->y && band < d->g.nbi * d->g.nbj; band++)
-			sum_band(&d->g, &gy, d->y, d->w + (size_t)b * (size_t)d->ntap * 16, b, n, band, tile);
+	for (int n = first; n < end; n++) {
+		for (int k = 0; part && k < d->gw.nbi * d->gw.nbj; k++)
+			grad_band(d, b, n, k, tile, part);
+		for (int k = 0; d->y && k < d->g.nbi * d->g.nbj; k++)
+			sum_band(&d->g, &gy, d->y, d->w + (size_t)b * (size_t)d->ntap * 16, b, n, k, tile);
 	}
 }
 
@@ -264,8 +265,8 @@ static void dwconv(struct sd_par *par, const struct sd_src *x, const float *w, s
 	struct dw d = { .x = x, .y = y, .ntap = win.kh * win.kw };
 	float *packed = sd_par_scratch(par, 0, (size_t)x->x.cb * (size_t)d.ntap * 64);
 
-	sd_gather_forward(&d.g, sd_par_scratch(par, 3, sd_gather_bytes(win)), win, SD_ALL_TAPS, x->x.h, x->x.w,
-		y->y.h, y->y.w, BAND_PIXELS);
+	sd_gather_forward(&d.g, sd_par_scratch(par, 3, sd_gather_bytes(win)), win, SD_ALL_TAPS,
+		x->x.h, x->x.w, y->y.h, y->y.w, BAND_PIXELS);
 	pack(packed, w, &x->x, d.ntap);
 	d.w = packed;
 	d.tile = sd_par_scratch_each(par, 1, d.g.tile * sizeof(float), &d.tile_stride);
@@ -292,7 +293,8 @@ static void dwconv_bwd(struct sd_par *par, const struct sd_src *x, const struct 
 	}
 	if (gw) {
 		d.part = sd_par_scratch(par, 2, (size_t)(gy->cb * d.chunks) * (size_t)d.ntap * 64);
-		sd_gather_forward(&d.gw, mem + geometry, win, SD_ALL_TAPS, h, wd, gy->h, gy->w, PIXELS_AT_ONCE);
+		sd_gather_forward(&d.gw, mem + geometry, win, SD_ALL_TAPS, h, wd, gy->h, gy->w,
+			PIXELS_AT_ONCE);
 	}
 	d.tile = sd_par_scratch_each(par, 1, (d.g.tile > d.gw.tile ? d.g.tile : d.gw.tile) * sizeof(float),
 		&d.tile_stride);

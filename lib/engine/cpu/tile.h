@@ -19,24 +19,24 @@ SD_INLINE int sd_src_plain(const struct sd_src *x)
 }
 
 /* n pixels, `step` floats apart in s, as loaded. */
-SD_INLINE void sd_load_run(float *d, const float *s, size_t step, int n, const float *a, const float *b, int relu)
+SD_INLINE void sd_load_run(float *d, const float *s, size_t step, int n, const float *a, const float *b,
+	int relu)
 {
 	if (a) {
 		v16 va = v16_load(a), vb = v16_load(b);
 
 		if (relu)
-			for (int i = 0; i < n; i++)
-				v16_store(d + (size_t)i * 16,
-					v16_relu(v16_fma(va, v16_load(s + (size_t)i * step), vb)));
+			for (int i = 0; i < n; i++, d += 16, s += step)
+				v16_store(d, v16_relu(v16_fma(va, v16_load(s), vb)));
 		else
-			for (int i = 0; i < n; i++)
-				v16_store(d + (size_t)i * 16, v16_fma(va, v16_load(s + (size_t)i * step), vb));
+			for (int i = 0; i < n; i++, d += 16, s += step)
+				v16_store(d, v16_fma(va, v16_load(s), vb));
 	} else if (relu) {
-		for (int i = 0; i < n; i++)
-			v16_store(d + (size_t)i * 16, v16_relu(v16_load(s + (size_t)i * step)));
+		for (int i = 0; i < n; i++, d += 16, s += step)
+			v16_store(d, v16_relu(v16_load(s)));
 	} else {
-		for (int i = 0; i < n; i++)
-			v16_store(d + (size_t)i * 16, v16_load(s + (size_t)i * step));
+		for (int i = 0; i < n; i++, d += 16, s += step)
+			v16_store(d, v16_load(s));
 	}
 }
 
@@ -46,17 +46,16 @@ SD_INLINE void sd_zero_run(float *d, int n)
 		v16_store(d + (size_t)i * 16, v16_zero());
 }
 
-/* Rows for the band's output rows [from, to), of the band that begins at output pixel (i0, j0) and has nj
- * columns; for from > 0 those for [0, from) are there already. */
-static inline void sd_tile_fill(const struct sd_gather *g, const struct sd_src *x, int block, int n, int i0, int j0,
-	int nj, int from, int to, float *tile)
+/* Rows for the band's output rows [from, to); for from > 0 those for [0, from) are there already. */
+static inline void sd_tile_fill(const struct sd_gather *g, const struct sd_src *x, int block, int n,
+	struct sd_band band, int from, int to, float *tile)
 {
 	const float *img = sd_img_at(&x->x, block, n);
 	const float *a = x->a ? x->a + block * 16 : NULL, *b = x->a ? x->b + block * 16 : NULL;
 
 	for (int p = 0; p < g->nplane; p++) {
 		const struct sd_plane *pl = &g->plane[p];
-		int cols = nj + pl->mx, col = (j0 + pl->qx) * g->sx + pl->px;
+		int cols = band.nj + pl->mx, col = (band.j0 + pl->qx) * g->sx + pl->px;
 		int lo = col < 0 ? (-col + g->sx - 1) / g->sx : 0;
 		int hi = col < g->w ? (g->w - col + g->sx - 1) / g->sx : 0;
 
@@ -65,15 +64,16 @@ static inline void sd_tile_fill(const struct sd_gather *g, const struct sd_src *
 		hi = hi > lo ? hi : lo;
 		for (int r = from ? from + pl->my : 0; r < to + pl->my; r++) {
 			float *d = tile + pl->at + (size_t)r * (size_t)g->cols * 16;
-			int row = (i0 + r + pl->qy) * g->sy + pl->py;
+			int row = (band.i0 + r + pl->qy) * g->sy + pl->py;
+			const float *s;
 
 			if (row < 0 || row >= g->h || lo == hi) {
 				sd_zero_run(d, cols);
 				continue;
 			}
+			s = img + ((ptrdiff_t)row * g->w + col + (ptrdiff_t)lo * g->sx) * 16;
 			sd_zero_run(d, lo);
-			sd_load_run(d + lo * 16, img + ((ptrdiff_t)row * g->w + col + (ptrdiff_t)lo * g->sx) * 16,
-				(size_t)g->sx * 16, hi - lo, a, b, x->relu);
+			sd_load_run(d + lo * 16, s, (size_t)g->sx * 16, hi - lo, a, b, x->relu);
 			sd_zero_run(d + hi * 16, cols - hi);
 		}
 	}
