@@ -27,8 +27,8 @@
 #define SPIN_YIELDS 40
 
 /* The job.  `ticket` holds the run's number in its upper half and the tasks not yet taken in its
- * lower; a task is taken by lowering it with a compare and swap.  While tasks are left the fields
- * of the job stand still, so one that was taken belongs to the fields read before; a thread
+ * lower; tasks are taken by lowering it with a compare and swap.  While tasks are left the fields
+ * of the job stand still, so what was taken belongs to the fields read before; a thread
  * that wakes late finds 0 left and touches nothing.  So nobody waits for sleepers, only for tasks. */
 struct sd_par {
 	int threads;
@@ -95,25 +95,30 @@ void sd_fpu_restore(unsigned word)
 #endif
 }
 
-/* Takes and runs tasks until none is left. */
+/* Takes and runs tasks until none is left, at first several neighbours at a time: a task may be shorter
+ * than the way of a cache line from core to core. */
 static void work_off(struct sd_par *par, int thread)
 {
 	uint64_t t = atomic_load(&par->ticket);
+	int done = 0;
 
 	while ((uint32_t)t) {
 		sd_par_fn *fn = atomic_load(&par->fn);
 		void *ctx = atomic_load(&par->ctx);
-		int ntask = atomic_load(&par->ntask);
+		int left = (int)(uint32_t)t, first = atomic_load(&par->ntask) - left;
+		int n = left > 4 * par->threads ? left / (4 * par->threads) : 1;
 
-		if (!atomic_compare_exchange_weak(&par->ticket, &t, t - 1))
+		if (!atomic_compare_exchange_weak(&par->ticket, &t, t - (uint64_t)n))
 			continue;
-		fn(ctx, ntask - (int)(uint32_t)t, thread);
-		if (atomic_fetch_sub(&par->unfinished, 1) == 1 && atomic_load(&par->waiting)) {
-			pthread_mutex_lock(&par->lock);
-			pthread_cond_signal(&par->done);
-			pthread_mutex_unlock(&par->lock);
-		}
+		for (int i = first; i < first + n; i++)
+			fn(ctx, i, thread);
+		done += n;
 		t = atomic_load(&par->ticket);
+	}
+	if (done && atomic_fetch_sub(&par->unfinished, done) == done && atomic_load(&par->waiting)) {
+		pthread_mutex_lock(&par->lock);
+		pthread_cond_signal(&par->done);
+		pthread_mutex_unlock(&par->lock);
 	}
 }
 
