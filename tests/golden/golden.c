@@ -96,7 +96,8 @@ static int check_path(struct gold *g, const char *path)
 		char file[4096];
 
 		snprintf(file, sizeof(file), "%s/%s", path, entry[i]->d_name);
-		if (entry[i]->d_name[0] != '.' && !stat(file, &st) && S_ISREG(st.st_mode))
+		if (entry[i]->d_name[0] != '.' && strncmp(entry[i]->d_name, "README", 6) && !stat(file, &st) &&
+			S_ISREG(st.st_mode))
 			check_file(g, file);
 		free(entry[i]);
 	}

@@ -317,7 +317,8 @@ int gold_schedule(struct gold *g, hid_t file)
 /* ---- parameter counts ---- */
 
 /* Builds the network of a row; 0, or -1 with a message. */
-static int build_row(const struct gold_table *t, int row, int imagenet, size_t *all, size_t *without, double *macs)
+static int build_row(const struct gold_table *t, int row, int imagenet, size_t *all, size_t *without,
+	double *macs)
 {
 	const char *name = gold_field(t, row, "name"), *ops = gold_field(t, row, "ops");
 	const char *mid = gold_field(t, row, "C_mid");

@@ -56,24 +56,18 @@ static int read_pair(struct gold_array *x, struct gold_array *target, hid_t file
 	return gold_read(target, file, name);
 }
 
-static void check_count(struct gold *g, hid_t file, const char *attr, const struct gold_net *n, int without_aux)
-{
-	size_t all, without;
-
-	sd_build_count(&n->weights->build, &all, &without);
-	gold_check_count(g, file, attr, without_aux ? without : all);
-}
-
 int gold_supernet(struct gold *g, hid_t file)
 {
 	struct gold_net n;
 	struct gold_array x = {0}, target = {0};
+	size_t all, without;
 	int ret = gold_net_init(&n, g, file, "x");
 
 	if (ret || (ret = read_pair(&x, &target, file, "")))
 		goto out;
 	ret = -1;
-	check_count(g, file, "param_count", &n, 0);
+	sd_build_count(&n.weights->build, &all, &without);
+	gold_check_count(g, file, "param_count", all);
 	check_genotype(g, file, &n);
 	if (gold_net_run(&n, n.eval, &x, &target, 0))
 		goto out;
@@ -227,7 +221,8 @@ static double scalar(const struct sd_step_program *p, sd_val v)
 }
 
 /* The numbers of each step, against a vector. */
-static void check_series(struct gold *g, hid_t file, const char *set, enum gold_rule rule, const float *got, int n)
+static void check_series(struct gold *g, hid_t file, const char *set, enum gold_rule rule, const float *got,
+	int n)
 {
 	struct gold_worst w;
 	struct gold_array ref;

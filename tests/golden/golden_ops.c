@@ -60,7 +60,8 @@ static void compare_val(struct gold *g, hid_t file, const char *path, const char
 }
 
 /* Runs y and its gradients, in training mode and, where there is y_eval, in evaluation before that. */
-static void run_case(struct gold *g, hid_t file, const char *path, build_fn *build, enum sd_op_table ops, int affine)
+static void run_case(struct gold *g, hid_t file, const char *path, build_fn *build, enum sd_op_table ops,
+	int affine)
 {
 	struct gold_array x = {0}, gy = {0}, wts = {0};
 	struct gold_run r;
