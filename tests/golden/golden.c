@@ -73,6 +73,14 @@ static void check_file(struct gold *g, const char *path)
 	fflush(stdout);
 }
 
+/* In a folder: recorded data, and not this program's own source beside it. */
+static int is_data(const char *name)
+{
+	const char *end = strrchr(name, '.');
+
+	return name[0] != '.' && strncmp(name, "README", 6) && !(end && (!strcmp(end, ".c") || !strcmp(end, ".h")));
+}
+
 static int check_path(struct gold *g, const char *path)
 {
 	struct stat st;
@@ -96,8 +104,7 @@ static int check_path(struct gold *g, const char *path)
 		char file[4096];
 
 		snprintf(file, sizeof(file), "%s/%s", path, entry[i]->d_name);
-		if (entry[i]->d_name[0] != '.' && strncmp(entry[i]->d_name, "README", 6) && !stat(file, &st) &&
-			S_ISREG(st.st_mode))
+		if (is_data(entry[i]->d_name) && !stat(file, &st) && S_ISREG(st.st_mode))
 			check_file(g, file);
 		free(entry[i]);
 	}
