@@ -3,7 +3,7 @@
  * In front a user block of 512 bytes: one line of text with magic, kind, id, tool, length, the SHA-256 of
  * all that follows and a check of the line itself.  Behind it an HDF5 file: root attributes kind, format
  * and seal; the payload; /manifest; /ancestors/<id>; /digests, the list that the payload digest is taken
- * over; /blocks, the block digests of datasets of more than one block.  See sd-artifact in sd-manifest(5).
+ * over; /blocks, the block digests of datasets of more than one block.  See sd-manifest(5).
  *
  * libhdf5 is not used from more than one thread at a time: neither are these functions. */
 #ifndef SD_ARTIFACT_ARTIFACT_H
@@ -60,7 +60,7 @@ struct sd_artifact;
 
 enum {
 	SD_ARTIFACT_PARTIAL = 1, /* an incomplete one will do */
-	SD_ARTIFACT_NODATA = 2,  /* check payload bytes only as they are read: for tools that look at the manifest */
+	SD_ARTIFACT_NODATA = 2,  /* check a dataset's bytes only when it is read: for a look at the manifest */
 };
 
 /* Opens and checks an artifact; "-" is stdin.  In this order: user block and outer SHA-256; then, in
@@ -84,25 +84,29 @@ int sd_artifact_expect(const struct sd_artifact *art, const char *kind);
 int sd_artifact_ndset(const struct sd_artifact *art);
 const struct sd_dset *sd_artifact_dset(const struct sd_artifact *art, int i);
 const struct sd_dset *sd_artifact_find(const struct sd_artifact *art, const char *path);
+const char *sd_artifact_dset_digest(const struct sd_artifact *art, int i); /* 64 hex digits */
 
 /* Reads a whole dataset into `data`, which has room for `count` elements of `type`; anything else in the
  * file is a data error.  For SD_TYPE_STRING `count` is in bytes. */
-int sd_artifact_read(struct sd_artifact *art, const char *path, enum sd_type type, void *data, uint64_t count);
+int sd_artifact_read(struct sd_artifact *art, const char *path, enum sd_type type, void *data,
+		     uint64_t count);
 /* Reads rows [first, first + n) of the first axis; `row` is the number of elements (for strings: bytes)
  * that a row has. */
 int sd_artifact_read_rows(struct sd_artifact *art, const char *path, enum sd_type type, uint64_t first,
 			  uint64_t n, uint64_t row, void *data);
 /* The same into memory that the caller frees, a zero byte behind it; *d tells the shape if not NULL. */
-void *sd_artifact_load(struct sd_artifact *art, const char *path, enum sd_type type, const struct sd_dset **d);
+void *sd_artifact_load(struct sd_artifact *art, const char *path, enum sd_type type,
+		       const struct sd_dset **d);
 /* String i of an array (or the scalar, i = 0), NUL-ended, to be freed; NULL with a message. */
 char *sd_artifact_string(struct sd_artifact *art, const char *path, uint64_t i);
 
 /* ---- checking ---- */
 
-/* Everything about an artifact, for sd-verify: 0 as it should be; 1 something changed, *report (to be freed)
- * lists it, a line each, as specific as can be told: "/weights/x: block 3 (bytes 3145728 to 4194303)",
- * "manifest: context"; -1 trouble (cannot be read), with a message.  A file whose outer hash does not fit
- * is reported as just that: libhdf5 never sees it. */
-int sd_artifact_check(const char *name, char **report);
+/* Everything about an artifact, for sd-verify: 0 as it should be, *lineage (if not NULL) then being its
+ * manifests, to be freed; 1 something changed, *report (to be freed) lists it, a line each, as specific as can
+ * be told: "/weights/x: block 3 (bytes 3145728 to 4194303) has changed", "manifest: the context has
+ * changed ..."; -1 trouble (cannot be read), with a message.  A file whose outer hash does not fit is
+ * reported as just that: libhdf5 never sees it. */
+int sd_artifact_check(const char *name, struct sd_lineage **lineage, char **report);
 
 #endif

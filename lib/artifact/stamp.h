@@ -32,7 +32,8 @@ void sd_stamp_free(struct sd_stamp *st);
 /* An input in the claim: artifacts by their lineage (whose manifests are copied), raw files by content.
  * `role` is unique ("data", "arch", "also1"); `name` goes into the context only.  -1: the role is taken. */
 int sd_stamp_input(struct sd_stamp *st, const char *role, const struct sd_lineage *lineage, const char *name);
-int sd_stamp_input_raw(struct sd_stamp *st, const char *role, const char *name, uint64_t size, const char *sha256);
+int sd_stamp_input_raw(struct sd_stamp *st, const char *role, const char *name, uint64_t size,
+		       const char *sha256);
 /* The same for bytes in memory (a genotype literal without manifests). */
 int sd_stamp_input_bytes(struct sd_stamp *st, const char *role, const char *name, const void *data, size_t n);
 
