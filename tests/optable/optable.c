@@ -353,7 +353,6 @@ static void make_contents(struct bench *b)
 /* The graph of a case with its gradients; unfused builds mixed edges from their parts. */
 static int bench_init(struct bench *b, const struct tcase *t, int unfused)
 {
-	sd_val gy;
 	int s;
 
 	memset(b, 0, sizeof(*b));
@@ -370,14 +369,7 @@ static int bench_init(struct bench *b, const struct tcase *t, int unfused)
 			b->want[b->nwant++] = b->g->slot[s];
 	}
 	b->gy_in = sd_input(b->g, "gy", SD_F32, b->g->val[b->y].shape);
-	gy = b->gy_in;
-	if (sd_is_image(b->g, b->y)) {
-		struct sd_attr a = { 0 };
-		struct sd_shape shape = b->g->val[b->y].shape;
-
-		gy = sd_like(b->g, sd_node_add(b->g, SD_OP_IMPORT, 1, &gy, 1, &shape, SD_F32, &a), b->y);
-	}
-	if (sd_graph_vjp(b->g, b->y, gy, b->nwant, b->want, b->grad))
+	if (sd_graph_vjp(b->g, b->y, b->gy_in, b->nwant, b->want, b->grad))
 		return -1;
 	make_contents(b);
 	return 0;
