@@ -79,7 +79,8 @@ struct sd_primitive_list {
 extern const struct sd_primitive_list sd_primitive_lists[];
 
 /* Reads the name of a published list, or a user's own: names with commas between them (blanks
- * around a name are dropped).  -1 and a usage error for an unknown, empty or repeated name. */
+ * around a name are dropped); the same primitives in the same order are the published list.  -1 and a
+ * usage error for an unknown, empty or repeated name. */
 int sd_primitive_list_parse(struct sd_primitive_list *list, const char *text);
 /* "none,max_pool_3x3,...": to be freed by the caller. */
 char *sd_primitive_list_text(const struct sd_primitive_list *list);

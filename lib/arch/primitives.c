@@ -130,6 +130,9 @@ int sd_primitive_list_parse(struct sd_primitive_list *list, const char *text)
 		if (!text[n])
 			break;
 	}
+	for (l = sd_primitive_lists; l->name; l++)
+		if (l->n == own.n && !memcmp(l->id, own.id, sizeof(*own.id) * (size_t)own.n))
+			own.name = l->name;
 	*list = own;
 	return 0;
 }

@@ -194,6 +194,7 @@ static void lists(void)
 	text = sd_primitive_list_text(&l);
 	CHECK(!strcmp(text, "none,max_pool_3x3,avg_pool_3x3,skip_connect,sep_conv_3x3,sep_conv_5x5,dil_conv_3x3,"
 		"dil_conv_5x5"), "%s", text);
+	CHECK(sd_primitive_list_parse(&l, text) == 0 && !strcmp(l.name, "DARTS_PRIMITIVES"));
 	free(text);
 	CHECK(sd_primitive_list_parse(&l, "none, nor_conv_3x3 ,skip_connect") == 0 && l.n == 3 && !*l.name &&
 		l.id[1] == SD_PRIM_NOR_CONV_3X3);
