@@ -32,7 +32,7 @@ int sd_user_block_read(struct sd_user_block *u, const char line[SD_USER_BLOCK]);
 
 /* Quiets libhdf5's own messages and turns its plug-ins off.  To be called before anything else of it. */
 void sd_h5_init(void);
-/* File access: sec2, format bounds V18, no file locking. */
+/* File access by path, unnamed files too: format bounds V18, no file locking.  -1 and a message. */
 hid_t sd_h5_access(void);
 /* The file type of a dataset's elements; a new id to be closed. */
 hid_t sd_h5_type(enum sd_type type, size_t size);

@@ -311,14 +311,27 @@ static int reach(const struct sd_lineage *l, const struct sd_manifest *m, bool *
 	return 0;
 }
 
+/* The context of an ancestor is protected by its seal in ours; without one it must be empty. */
+static int check_seal(const struct sd_lineage *l, const struct sd_manifest *m, const char *what)
+{
+	const char *seal = sd_json_text(json_object_get(l->own->context, "ancestors"), m->id);
+
+	if (seal ? strcmp(seal, m->seal) == 0 : json_object_size(m->context) == 0)
+		return 0;
+	return sd_error(SD_ERR_DATA, "%s: ancestor %s: the context has changed (the seal does not fit)", what, m->id);
+}
+
 int sd_lineage_check(const struct sd_lineage *l, const char *what)
 {
 	bool *reached = sd_xcalloc((size_t)l->nancestor, sizeof(*reached));
 	int rc = reach(l, l->own, reached, what);
 
-	for (int i = 0; rc == 0 && i < l->nancestor; i++)
+	for (int i = 0; rc == 0 && i < l->nancestor; i++) {
 		if (!reached[i])
 			rc = sd_error(SD_ERR_DATA, "%s: manifest %s is no ancestor of it", what, l->ancestor[i]->id);
+		else
+			rc = check_seal(l, l->ancestor[i], what);
+	}
 	free(reached);
 	return rc;
 }

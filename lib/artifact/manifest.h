@@ -50,7 +50,8 @@ const struct sd_manifest *sd_lineage_find(const struct sd_lineage *l, const char
 void sd_lineage_free(struct sd_lineage *l);
 
 /* Checks that every input of every manifest is there as an ancestor, with the payload and recipe that the
- * claim names, and that there are no others.  -1 and a data error that names the id. */
+ * claim names, that there are no others, and that they have the seals in context.ancestors (or, if that is
+ * absent, empty contexts).  -1 and a data error that names the id. */
 int sd_lineage_check(const struct sd_lineage *l, const char *what);
 
 /* Text artifacts: lines "# sd-manifest {json}", the first being the own manifest, and one line

@@ -355,6 +355,15 @@ static json_t *make_notes(const struct sd_opt_list *notes)
 	return o;
 }
 
+static json_t *seals(const struct sd_lineage *l)
+{
+	json_t *o = json_object();
+
+	for (int i = 0; i < l->nancestor; i++)
+		put(o, l->ancestor[i]->id, json_string(l->ancestor[i]->seal));
+	return o;
+}
+
 static json_t *make_context(const struct sd_stamp *st)
 {
 	json_t *c = json_object(), *argv, *commit;
@@ -369,6 +378,8 @@ static json_t *make_context(const struct sd_stamp *st)
 			sd_die_memory();
 	put(c, "argv", argv);
 	put(c, "inputs", json_deep_copy(st->sources));
+	if (st->inherited->nancestor)
+		put(c, "ancestors", seals(st->inherited));
 	put(c, "version", json_string(sd_build_version));
 	put(c, "commit", json_string(sd_build_commit));
 	put(c, "dirty", json_boolean(*sd_build_dirty));
@@ -414,7 +425,13 @@ struct sd_lineage *sd_stamp_make(const struct sd_stamp *st, const char *payload)
 	if (!own)
 		return NULL;
 	l = sd_lineage_new(own);
-	for (int i = 0; i < st->inherited->nancestor; i++)
-		sd_lineage_add(l, sd_manifest_from_json(st->inherited->ancestor[i]->json, "input"));
+	for (int i = 0; i < st->inherited->nancestor; i++) {
+		json = json_copy(st->inherited->ancestor[i]->json);
+		/* equal runs give equal files, whatever the contexts of their inputs */
+		if (st->shared->context == SD_CONTEXT_NONE)
+			put(json, "context", json_object());
+		sd_lineage_add(l, sd_manifest_from_json(json, "input"));
+		json_decref(json);
+	}
 	return l;
 }

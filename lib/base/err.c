@@ -26,29 +26,23 @@ int sd_error_errno(const char *fmt, ...)
 {
 	int saved = errno;
 	char buf[sizeof(text)];
-	size_t n;
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(buf, sizeof(buf), fmt, ap);
 	va_end(ap);
-	n = strlen(buf);
-	snprintf(buf + n, sizeof(buf) - n, ": %s", strerror(saved));
-	return sd_error(saved == ENOENT ? SD_ERR_NOINPUT : SD_ERR_IO, "%s", buf);
+	return sd_error(saved == ENOENT ? SD_ERR_NOINPUT : SD_ERR_IO, "%s: %s", buf, strerror(saved));
 }
 
 int sd_error_in(const char *fmt, ...)
 {
 	char buf[sizeof(text)];
-	size_t n;
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(buf, sizeof(buf), fmt, ap);
 	va_end(ap);
-	n = strlen(buf);
-	snprintf(buf + n, sizeof(buf) - n, ": %s", text);
-	return sd_error(kind_now, "%s", buf);
+	return sd_error(kind_now, "%s: %s", buf, text);
 }
 
 const char *sd_error_text(void)
