@@ -9,7 +9,7 @@
  * May be called again on the same graph for other wants: equal ops are shared. */
 int sd_graph_grad(struct sd_graph *g, sd_val loss, int n, const sd_val *want, sd_val *grad);
 
-/* The same for any value y with a given gradient gy of its shape. */
+/* The same for any value y with a given gradient gy of its shape (an input is imported). */
 int sd_graph_vjp(struct sd_graph *g, sd_val y, sd_val gy, int n, const sd_val *want, sd_val *grad);
 
 #endif

@@ -221,7 +221,8 @@ static void term_task(void *ctx, int task, int thread)
 	(void)thread;
 	if (!raw)
 		k = sd_norm_bwd(c->g, r.block, c->arg->t[c->k].mean, istd, relu ? c->arg->t[c->k].a : NULL,
-			relu ? c->arg->t[c->k].b : NULL, istd, c->f[c->k], c->sg + row, c->sgx + row, c->batch);
+			relu ? c->arg->t[c->k].b : NULL, istd, c->f[c->k], c->sg + row, c->sgx + row,
+			c->batch);
 	sd_norm_bwd_pixels(&k, c->g->p + r.at, x->p + r.at, r.n, lanes, relu, !raw && c->batch, c->gx->acc,
 		c->gx->y.p + r.at);
 }

@@ -193,11 +193,13 @@ SD_INLINE void pool_plane(const struct pool *c, int task, float *mem, enum op op
 		for (int j = 0; j < n; j++) {
 			r0 = ring + (first + j * v->d) % c->ring * wide;
 			for (int i = 0; i < h->out; i++)
-				v16_store(tmp + 16 * i, j ? join(v16_load(tmp + 16 * i), v16_load(r0 + 16 * i), op)
+				v16_store(tmp + 16 * i, j ? join(v16_load(tmp + 16 * i), v16_load(r0
+					+ 16 * i), op)
 					: v16_load(r0 + 16 * i));
 		}
 		for (int i = 0; i < h->out; i++)
-			v16_store(y + 16 * i, pool_result(c, v16_load(tmp + 16 * i), n, i, lanes, y + 16 * i, op));
+			v16_store(y + 16 * i, pool_result(c, v16_load(tmp + 16 * i), n, i, lanes, y + 16 * i,
+				op));
 	}
 }
 
@@ -270,7 +272,8 @@ SD_INLINE void win_row(const struct axis *a, const float *x, float *val, float *
 
 	for (int o = 0; o < a->out; o++)
 		if (o < a->full || o >= a->end)
-			win_taps(x + (o * a->s - a->p + a->lo[o] * a->d) * 16, a->lo[o], a->hi[o] - a->lo[o], step,
+			win_taps(x + (o * a->s - a->p + a->lo[o] * a->d) * 16, a->lo[o], a->hi[o] - a->lo[o],
+				step,
 				val + 16 * o, tap + 16 * o);
 	for (int o = a->full; o < a->end; o++)
 		win_taps(x + (o * a->s - a->p) * 16, 0, k, step, val + 16 * o, tap + 16 * o);
@@ -343,7 +346,8 @@ SD_INLINE void gather3(const struct pool *c, const float *won, const float *gy, 
 		for (int r = 0; r < rows; r++)
 			SD_UNROLL(3)
 			for (int j = 0; j < 3; j++)
-				v = take(v, w + r * wide + 16 * (j - 1), g + r * wide + 16 * (j - 1), (top - r) * 3 + 2 - j);
+				v = take(v, w + r * wide + 16 * (j - 1), g + r * wide + 16 * (j - 1), (top
+					- r) * 3 + 2 - j);
 		if (c->y->acc)
 			v = v16_add(v16_load(gx + 16 * i), v);
 		v16_store(gx + 16 * i, sd_keep(lanes, v));
@@ -413,28 +417,48 @@ static void maxpool_bwd(struct sd_par *par, const struct sd_src *x, const struct
 
 /* ---- backward of the mean: the rows that read an input row are added up, then its columns ---- */
 
-static void avgpool_bwd_row(const struct pool *c, int row, const float *gy, float *sum, m16 lanes, float *gx)
+/* What the output rows of an input row's pairs give to each output column; rows is a constant where this
+ * is inlined. */
+SD_INLINE void share_rows(const struct pool *c, int top, int rows, const float *gy, float *sum)
 {
-	const struct axis *v = &c->v, *h = &c->h;
-	int top = v->from[row], end = v->from[row + 1];
-	size_t wide = (size_t)h->out * 16;
+	const struct axis *v = &c->v;
+	int wide = c->h.out;
 
-	for (int i = 0; i < h->out; i++) {
+	for (int i = 0; i < wide; i++) {
 		v16 s = v16_zero();
 
-		for (int a = top; a < end; a++) {
+		for (int a = top; a < top + rows; a++) {
 			int o = v->o[a];
 
-			s = v16_fma(v16_load(gy + o * wide + 16 * i),
-				v16_bcast(c->inv + (size_t)(v->hi[o] - v->lo[o]) * h->out + i), s);
+			s = v16_fma(v16_load(gy + ((size_t)o * wide + i) * 16),
+				v16_bcast(c->inv + (size_t)(v->hi[o] - v->lo[o]) * wide + i), s);
 		}
 		v16_store(sum + 16 * i, s);
 	}
+}
+
+static void avgpool_bwd_row(const struct pool *c, int row, const float *gy, float *sum, m16 lanes, float *gx)
+{
+	const struct axis *v = &c->v, *h = &c->h;
+	int top = v->from[row], rows = v->from[row + 1] - top;
+
+	switch (rows) {
+	case 1: share_rows(c, top, 1, gy, sum); break;
+	case 2: share_rows(c, top, 2, gy, sum); break;
+	case 3: share_rows(c, top, 3, gy, sum); break;
+	default: share_rows(c, top, rows, gy, sum); break;
+	}
 	for (int i = 0; i < h->in; i++) {
+		int b = h->from[i], end = h->from[i + 1];
 		v16 s = v16_zero();
 
-		for (int b = h->from[i]; b < h->from[i + 1]; b++)
-			s = v16_add(s, v16_load(sum + 16 * h->o[b]));
+		if (end - b == 3) {
+			s = v16_add(v16_load(sum + 16 * h->o[b]), v16_load(sum + 16 * h->o[b + 1]));
+			s = v16_add(s, v16_load(sum + 16 * h->o[b + 2]));
+		} else {
+			for (; b < end; b++)
+				s = v16_add(s, v16_load(sum + 16 * h->o[b]));
+		}
 		if (c->y->acc)
 			s = v16_add(v16_load(gx + 16 * i), s);
 		v16_store(gx + 16 * i, sd_keep(lanes, s));
@@ -450,7 +474,8 @@ static void avgpool_bwd_task(void *ctx, int task, int thread)
 	m16 lanes = sd_lanes(c->gy->blk[task / c->gy->n].n);
 
 	for (int row = 0; row < h; row++)
-		avgpool_bwd_row(c, row, gy, (float *)(c->mem + thread * c->stride), lanes, gx + (size_t)row * w * 16);
+		avgpool_bwd_row(c, row, gy, (float *)(c->mem + thread * c->stride), lanes, gx
+			+ (size_t)row * w * 16);
 }
 
 static void avgpool_bwd(struct sd_par *par, const struct sd_img *gy, struct sd_window win, int include_pad,
@@ -484,7 +509,8 @@ static void gap_task(void *ctx, int task, int thread)
 	for (int j = 0; j < SD_WAYS; j++)
 		s[j] = v16_zero();
 	for (int i = 0; i < pixels; i++)
-		s[i % SD_WAYS] = v16_add(s[i % SD_WAYS], sd_load(p + 16 * i, a, b, c->x->a != NULL, c->x->relu));
+		s[i % SD_WAYS] = v16_add(s[i % SD_WAYS], sd_load(p + 16 * i, a, b, c->x->a != NULL,
+			c->x->relu));
 	v16_store_n(c->y + (size_t)n * x->c + x->blk[block].ch,
 		v16_from_d(v16d_div(v16d_from(sd_ways(s)), v16d_set1(pixels))), x->blk[block].n);
 }

@@ -162,14 +162,16 @@ static void linear(struct sd_par *par, const float *x, const float *w, const flo
 	product_run(par, &p, COLS, dot_task);
 }
 
-static void linear_bwd_x(struct sd_par *par, const float *gy, const float *w, int n, int ni, int no, float *gx)
+static void linear_bwd_x(struct sd_par *par, const float *gy, const float *w, int n, int ni, int no,
+	float *gx)
 {
 	struct product p = { .a = gy, .am = no, .ak = 1, .b = w, .c = gx, .m = n, .n = ni, .k = no };
 
 	product_run(par, &p, WIDE, outer_task);
 }
 
-static void linear_bwd_w(struct sd_par *par, const float *x, const float *gy, int n, int ni, int no, float *gw)
+static void linear_bwd_w(struct sd_par *par, const float *x, const float *gy, int n, int ni, int no,
+	float *gw)
 {
 	struct product p = { .a = gy, .am = 1, .ak = no, .b = x, .c = gw, .m = no, .n = ni, .k = n };
 
@@ -248,7 +250,8 @@ static void softmax_bwd(const float *y, const float *gy, int r, int k, float *gx
 		v16d s = v16d_zero();
 
 		for (int i = 0; i < k; i += 16)
-			s = v16d_add(s, v16d_mul(v16d_from(get(y + i, k - i)), v16d_from(get(gy + i, k - i))));
+			s = v16d_add(s, v16d_mul(v16d_from(get(y + i, k - i)), v16d_from(get(gy + i, k
+				- i))));
 		s = v16d_set1(v16d_sum_halves(s));
 		for (int i = 0; i < k; i += 16)
 			put(gx + i, v16_from_d(v16d_mul(v16d_from(get(y + i, k - i)),
@@ -309,7 +312,8 @@ static void argmax(const float *logits, int n, int k, int32_t *out)
 		int best = 0;
 
 		for (int j = 1; j < k; j++)
-			if (logits[j] > logits[best] || (logits[j] != logits[j] && logits[best] == logits[best]))
+			if (logits[j] > logits[best] || (logits[j] != logits[j]
+				&& logits[best] == logits[best]))
 				best = j;
 		out[i] = best;
 	}
