@@ -168,8 +168,8 @@ static const struct kc_shape kc_shapes[] = {
 	{ 9, 32, 32, { 16, 3 } },  /* runs of several sizes */
 };
 #define KC_SHAPES(s) \
-	for (const struct kc_shape *s = kc_shapes; s < kc_shapes
-		+ sizeof(kc_shapes) / sizeof(kc_shapes[0]); s++)
+	for (const struct kc_shape *s = kc_shapes; \
+		s < kc_shapes + sizeof(kc_shapes) / sizeof(kc_shapes[0]); s++)
 
 /* ---- runs on every path ---- */
 
