@@ -279,7 +279,7 @@ static json_t *utc(time_t t)
 /* The commit checked out in the repository around the working directory, or NULL. */
 static json_t *user_commit(void)
 {
-	static char *argv[] = { "git", "rev-parse", "--verify", "--quiet", "HEAD", NULL };
+	static const char *const argv[] = { "git", "rev-parse", "--verify", "--quiet", "HEAD", NULL };
 	posix_spawn_file_actions_t fa;
 	char buf[80];
 	size_t n = 0;
@@ -292,7 +292,7 @@ static json_t *user_commit(void)
 	posix_spawn_file_actions_addopen(&fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&fa, fd[1], STDOUT_FILENO);
 	posix_spawn_file_actions_addopen(&fa, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	status = posix_spawnp(&pid, "git", &fa, NULL, argv, environ);
+	status = posix_spawnp(&pid, "git", &fa, NULL, (char *const *)argv, environ);
 	posix_spawn_file_actions_destroy(&fa);
 	close(fd[1]);
 	while (status == 0 && n < sizeof(buf) - 1) {

@@ -466,13 +466,25 @@ bad:
 	return -1;
 }
 
+/* A redirected file needs no copy, if it is at its beginning. */
+static int open_stdin(void)
+{
+	struct stat st;
+	int fd;
+
+	if (fstat(STDIN_FILENO, &st) != 0 || !S_ISREG(st.st_mode) || lseek(STDIN_FILENO, 0, SEEK_CUR) != 0)
+		return spool(STDIN_FILENO, "(stdin)");
+	fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	return fd < 0 ? sd_error_errno("cannot read standard input") : fd;
+}
+
 int sd_file_open(const char *name)
 {
 	struct stat st;
 	int fd, copy = -1;
 
 	if (strcmp(name, "-") == 0)
-		return spool(STDIN_FILENO, "(stdin)");
+		return open_stdin();
 	fd = open(name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return sd_error_errno("cannot open '%s'", name);
@@ -487,6 +499,21 @@ int sd_file_open(const char *name)
 	}
 	close(fd);
 	return copy;
+}
+
+ssize_t sd_file_peek(const char *name, void *head, size_t n)
+{
+	int fd = sd_file_open(name);
+	ssize_t have = -1;
+
+	if (fd < 0)
+		return -1;
+	if (strcmp(name, "-") == 0 && (lseek(fd, 0, SEEK_SET) != 0 || dup2(fd, STDIN_FILENO) < 0))
+		sd_error_errno("cannot keep standard input");
+	else if ((have = pread(fd, head, n, 0)) < 0)
+		sd_error_errno("cannot read '%s'", sd_file_name(name));
+	close(fd);
+	return have;
 }
 
 int sd_check_one_stdin(const char *const *names, int n)

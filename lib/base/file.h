@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 enum {
 	SD_OUT_FORCE = 1,  /* replace an existing file */
@@ -42,6 +43,9 @@ void sd_blob_release(struct sd_blob *blob);
 /* A descriptor that can be sought in and holds the file `name`; for "-" (or another pipe) all of the
  * stream, kept in memory and over 1 GiB in an unlinked file in $TMPDIR.  -1 with a message. */
 int sd_file_open(const char *name);
+/* Reads the first bytes of it, up to n: how many there are, or -1 with a message.  Standard input can be
+ * read again afterwards, from its beginning, by any of these functions. */
+ssize_t sd_file_peek(const char *name, void *head, size_t n);
 /* The name as messages have it: "(stdin)" for "-". */
 const char *sd_file_name(const char *name);
 

@@ -336,7 +336,7 @@ static int take(struct sd_opts *opts, const struct parser *p, int i, const char 
 
 static int parse(struct sd_opts *opts, const struct parser *p, char **av)
 {
-	static char *nothing[] = { "", NULL };
+	static char name[] = "", *nothing[] = { name, NULL };
 	int argc = opts->argc, rc;
 
 	/* GNU's way to make getopt forget an earlier command line */
