@@ -104,7 +104,8 @@ check: deps
 	@BUILD='$(BUILD)' tests/check
 quickstart: deps
 	@$(MAKE) tools
-	@$(MAKE) -f pipelines/quickstart.mk BIN='$(abspath $(BUILD))/bin'
+	@$(MAKE) -f pipelines/quickstart.mk BIN='$(abspath $(BUILD))/bin' \
+		SOURCE="$$(sed -n 's/.*sd_build_source.*"\(.*\)".*/\1/p' $(BUILD)/gen/buildinfo.c)"
 bench: tools $(BENCH)
 	@BUILD='$(BUILD)' tests/bench/run
 

@@ -6,7 +6,7 @@ mandir = $(prefix)/share/man
 datadir = $(prefix)/share/sharpdarts
 compdir = $(prefix)/share/bash-completion/completions
 MAN = $(sort $(wildcard man/*.[157]))
-INSTALLED_DATA = $(sort $(wildcard genotypes/* pipelines/*.mk share/data/*))
+INSTALLED_DATA = $(sort $(wildcard genotypes/* pipelines/* share/data/*))
 
 install: tools
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(compdir)
