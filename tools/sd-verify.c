@@ -32,7 +32,7 @@ static struct sd_opt rows[] = {
 	SD_OPT_LIST("search_path", NULL, SD_INPUT_NAME, &o.search, "DIR",
 		"with --chain: find the inputs among the files of this folder, by content, and check them too "
 		"(repeatable)"),
-	SD_OPTS_COMMON(shared),
+	SD_OPT_FLAG("quiet", "-q", SD_EXECUTION, &shared.quiet, "don't print the OK lines"),
 	SD_OPT_END
 };
 static struct sd_opts opts = {

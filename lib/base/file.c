@@ -503,9 +503,13 @@ int sd_file_open(const char *name)
 
 ssize_t sd_file_peek(const char *name, void *head, size_t n)
 {
-	int fd = sd_file_open(name);
 	ssize_t have = -1;
+	struct stat st;
+	int fd;
 
+	if (strcmp(name, "-") != 0 && stat(name, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return sd_error(SD_ERR_NOINPUT, "cannot read '%s': not a regular file (- is for streams)", name);
+	fd = sd_file_open(name);
 	if (fd < 0)
 		return -1;
 	if (strcmp(name, "-") == 0 && (lseek(fd, 0, SEEK_SET) != 0 || dup2(fd, STDIN_FILENO) < 0))

@@ -44,7 +44,7 @@ void sd_blob_release(struct sd_blob *blob);
  * stream, kept in memory and over 1 GiB in an unlinked file in $TMPDIR.  -1 with a message. */
 int sd_file_open(const char *name);
 /* Reads the first bytes of it, up to n: how many there are, or -1 with a message.  Standard input can be
- * read again afterwards, from its beginning, by any of these functions. */
+ * read again afterwards, from its beginning, by any of these functions; other pipes are refused. */
 ssize_t sd_file_peek(const char *name, void *head, size_t n);
 /* The name as messages have it: "(stdin)" for "-". */
 const char *sd_file_name(const char *name);
