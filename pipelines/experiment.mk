@@ -12,6 +12,7 @@
 #   SEEDS         seeds of the training runs: one model each
 #   EVAL          options of sd-eval          COLLECT      options of sd-collect
 #   SOURCE        the hash of the tools' source: with another one everything is run again; empty: never mind
+#   RECORDED      a table of payload digests to compare with
 #   THREADS       threads of a tool; empty: what there is.  With `make -j N`, as many as one run is to have
 #
 # A stage is run again when one of its inputs or its options changed; options are kept in OUT/*.options.
@@ -30,12 +31,15 @@ CELLS = $(foreach c,normal reduce,$(OUT)/$(c).svg $(OUT)/$(c).png)
 CURVES = $(OUT)/curves.svg $(OUT)/curves.png
 GENOTYPE = $(OUT)/cell.genotype
 
-all: $(OUT)/results.tsv $(CELLS) $(CURVES)
+all: $(OUT)/results.tsv $(OUT)/payloads.tsv $(CELLS) $(CURVES)
 	@echo
 	@cat $(OUT)/results.tsv
 	@echo
 	@echo 'genotype: $(GENOTYPE)'
 	@echo 'pictures: $(CELLS) $(CURVES)'
+	@$(if $(RECORDED),if cmp -s $(OUT)/payloads.tsv $(RECORDED); \
+		then echo 'bit for bit the recorded results ($(RECORDED))'; \
+		else echo 'not the recorded results: compare $(OUT)/payloads.tsv with $(RECORDED)'; fi)
 
 # $(call options,NAME,TEXT): OUT/NAME.options holds TEXT, and is newer than what was made with another one.
 define options
@@ -74,6 +78,13 @@ $(OUT)/eval-%.h5: $(OUT)/model-%.h5 $(DATA)
 
 $(OUT)/results.tsv: $(EVALS) $(OUT)/collect.options
 	$(call tool,sd-collect) $(COLLECT) $(EVALS) > $@
+
+# What came out, by content: the payload digest of every artifact.
+ARTIFACTS = $(DATA) $(if $(ARCH),,$(OUT)/search.h5) $(GENOTYPE) $(MODELS) $(EVALS)
+$(OUT)/payloads.tsv: $(EVALS) $(OUT)/collect.options
+	@for f in $(ARTIFACTS); do \
+		payload=$$($(call tool,sd-verify) --print $$f | sed -n 's/^    "payload": "\([0-9a-f]*\)".*/\1/p') && \
+		printf '%s\t%s\n' $${f##*/} $$payload || exit 1; done > $@
 
 # ---- pictures ----
 $(OUT)/%.dot: $(GENOTYPE)
