@@ -27,11 +27,12 @@ static struct sd_opt rows[] = {
 	SD_OPT_FLAG("print", NULL, SD_OUTPUT, &o.print, "print the manifests, indented"),
 	SD_OPT_FLAG("canonical", NULL, SD_OUTPUT, &o.canonical,
 		"print the manifests byte for byte, one a line, as their seals are taken over them"),
-	SD_OPT_FLAG("chain", NULL, SD_OUTPUT, &o.chain, "print what each one came from, down to the raw files"),
+	SD_OPT_FLAG("chain", NULL, SD_OUTPUT, &o.chain,
+		    "print what each one came from, down to the raw files"),
 	SD_OPT_FLAG("json", NULL, SD_OUTPUT, &o.json, "print the results as a JSON array"),
 	SD_OPT_LIST("search_path", NULL, SD_INPUT_NAME, &o.search, "DIR",
-		"with --chain: find the inputs among the files of this folder, by content, and check them too "
-		"(repeatable)"),
+		"with --chain: find the inputs among the files of this folder, by content, and check them "
+		"too (repeatable)"),
 	SD_OPT_FLAG("quiet", "-q", SD_EXECUTION, &shared.quiet, "don't print the OK lines"),
 	SD_OPT_END
 };
@@ -253,14 +254,15 @@ static int find_seen(const char *const *seen, int nseen, const char *id)
 static enum status print_inputs(const struct sd_lineage *l, const struct sd_manifest *m, int depth,
 	const char **seen, int *nseen)
 {
-	json_t *inputs = json_object_get(m->claim, "inputs"), *in;
+	json_t *names = json_object_get(m->context, "inputs"), *in;
 	enum status worst = SAME;
 	const char *role;
 
-	json_object_foreach(inputs, role, in) {
+	json_object_foreach(json_object_get(m->claim, "inputs"), role, in) {
 		const char *id = sd_json_text(in, "id"), *sha256 = sd_json_text(in, "sha256");
-		const char *name = sd_json_text(json_object_get(json_object_get(m->context, "inputs"), role), "name");
+		const char *name = sd_json_text(json_object_get(names, role), "name");
 		const struct sd_manifest *a = id ? sd_lineage_find(l, id) : NULL;
+		long long size = json_integer_value(json_object_get(in, "size"));
 		bool again = id && find_seen(seen, *nseen, id) >= 0;
 
 		printf("%*s%s: ", 2 * depth, "", role);
@@ -268,12 +270,11 @@ static enum status print_inputs(const struct sd_lineage *l, const struct sd_mani
 			printf("%s %s (%s)%s", a->kind, id, a->tool, again ? " as above" : "");
 		else
 			printf("file %s, %lld bytes, sha256 %s", name ? name : "(name not kept)",
-				(long long)json_integer_value(json_object_get(in, "size")), sha256);
+				size, sha256);
 		if (o.search.n && a && !again)
 			worst = worse(worst, find_artifact(id));
 		else if (o.search.n && !a)
-			worst = worse(worst, find_raw(name, (uint64_t)json_integer_value(json_object_get(in, "size")),
-				sha256));
+			worst = worse(worst, find_raw(name, (uint64_t)size, sha256));
 		putchar('\n');
 		if (a && !again) {
 			seen[(*nseen)++] = id;
@@ -300,7 +301,8 @@ static enum status print_chain(const char *name, const struct sd_lineage *l)
 static json_t *result(const char *name, enum status st, const struct sd_lineage *l, const char *report)
 {
 	static const char *const words[] = { "same", "different", "trouble" };
-	json_t *r = json_pack("{s:o, s:s}", "file", sd_json_bytes(name), "status", words[st]), *list = json_array();
+	json_t *r = json_pack("{s:o, s:s}", "file", sd_json_bytes(name), "status", words[st]);
+	json_t *list = json_array();
 
 	for (const char *p = report; p && *p; p += strcspn(p, "\n") + 1) {
 		char *line = strndup(p, strcspn(p, "\n"));

@@ -60,7 +60,7 @@ struct sd_artifact;
 
 enum {
 	SD_ARTIFACT_PARTIAL = 1, /* an incomplete one will do */
-	SD_ARTIFACT_NODATA = 2,  /* check a dataset's bytes only when it is read: for a look at the manifest */
+	SD_ARTIFACT_NODATA = 2,  /* check a dataset only when it is read: for a look at the manifest */
 };
 
 /* Opens and checks an artifact; "-" is stdin.  In this order: user block and outer SHA-256; then, in
@@ -103,8 +103,8 @@ char *sd_artifact_string(struct sd_artifact *art, const char *path, uint64_t i);
 /* ---- checking ---- */
 
 /* Everything about an artifact, for sd-verify: 0 as it should be, *lineage (if not NULL) then being its
- * manifests, to be freed; 1 something changed, *report (to be freed) lists it, a line each, as specific as can
- * be told: "/weights/x: block 3 (bytes 3145728 to 4194303) has changed", "manifest: the context has
+ * manifests, to be freed; 1 something changed, *report (to be freed) lists it, a line each, as specific as
+ * can be told: "/weights/x: block 3 (bytes 3145728 to 4194303) has changed", "manifest: the context has
  * changed ..."; -1 trouble (cannot be read), with a message.  A file whose outer hash does not fit is
  * reported as just that: libhdf5 never sees it. */
 int sd_artifact_check(const char *name, struct sd_lineage **lineage, char **report);

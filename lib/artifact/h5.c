@@ -16,8 +16,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "digests are taken ove
 
 static int render(const struct sd_user_block *u, char line[SD_USER_BLOCK])
 {
-	return snprintf(line, SD_USER_BLOCK, MAGIC "kind=%s id=%s tool=%s length=%" PRIu64 " sha256=%s", u->kind,
-			u->id, u->tool, u->length, u->sha256);
+	return snprintf(line, SD_USER_BLOCK, MAGIC "kind=%s id=%s tool=%s length=%" PRIu64 " sha256=%s",
+			u->kind, u->id, u->tool, u->length, u->sha256);
 }
 
 void sd_user_block_write(const struct sd_user_block *u, char line[SD_USER_BLOCK])
@@ -41,8 +41,8 @@ int sd_user_block_read(struct sd_user_block *u, const char line[SD_USER_BLOCK])
 	text[SD_USER_BLOCK] = '\0';
 	if (strncmp(text, MAGIC, strlen(MAGIC)) != 0)
 		return sd_error(SD_ERR_DATA, "user block: not the beginning of an artifact");
-	if (sscanf(text, MAGIC "kind=%32s id=%64s tool=%32s length=%" SCNu64 " sha256=%64s", u->kind, u->id, u->tool,
-		   &u->length, u->sha256) != 5)
+	if (sscanf(text, MAGIC "kind=%32s id=%64s tool=%32s length=%" SCNu64 " sha256=%64s", u->kind, u->id,
+		   u->tool, &u->length, u->sha256) != 5)
 		return sd_error(SD_ERR_DATA, "user block: damaged");
 	sd_user_block_write(u, again);
 	if (memcmp(again, line, SD_USER_BLOCK) != 0)
@@ -66,7 +66,8 @@ hid_t sd_h5_access(void)
 	hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
 
 	if (fapl < 0 || H5Pset_fapl_stdio(fapl) < 0 ||
-	    H5Pset_libver_bounds(fapl, H5F_LIBVER_V18, H5F_LIBVER_V18) < 0 || H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG) < 0 || H5Pset_file_locking(fapl, false, true) < 0) {
+	    H5Pset_libver_bounds(fapl, H5F_LIBVER_V18, H5F_LIBVER_V18) < 0 ||
+	    H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG) < 0 || H5Pset_file_locking(fapl, false, true) < 0) {
 		H5Pclose(fapl);
 		return sd_h5_error(SD_ERR_BUG, "libhdf5");
 	}

@@ -57,7 +57,8 @@ static int only(const json_t *o, const char *names, const char *what, const char
 		size_t n = strlen(key);
 
 		if (!n || !at || (at != names && at[-1] != ' ') || (at[n] && at[n] != ' '))
-			return sd_error(SD_ERR_DATA, "%s: manifest: unknown member '%s' in %s", what, key, where);
+			return sd_error(SD_ERR_DATA, "%s: manifest: unknown member '%s' in %s", what, key,
+					where);
 	}
 	return 0;
 }
@@ -72,7 +73,8 @@ static int check_input(const json_t *in, const char *role, const char *what)
 		size = json_integer_value(json_object_get(in, "size"));
 		if (only(in, "sha256 size", what, role) < 0)
 			return -1;
-		if (!is_hex(sd_json_text(in, "sha256")) || !json_is_integer(json_object_get(in, "size")) || size < 0)
+		if (!is_hex(sd_json_text(in, "sha256")) || !json_is_integer(json_object_get(in, "size")) ||
+		    size < 0)
 			return bad(what, role);
 		return 0;
 	}
@@ -255,7 +257,8 @@ void sd_lineage_add(struct sd_lineage *l, struct sd_manifest *m)
 		return;
 	}
 	l->ancestor = sd_xrealloc(l->ancestor, (size_t)(l->nancestor + 1) * sizeof(struct sd_manifest *));
-	memmove(l->ancestor + at + 1, l->ancestor + at, (size_t)(l->nancestor - at) * sizeof(struct sd_manifest *));
+	memmove(l->ancestor + at + 1, l->ancestor + at,
+		(size_t)(l->nancestor - at) * sizeof(struct sd_manifest *));
 	l->ancestor[at] = m;
 	l->nancestor++;
 }
@@ -300,8 +303,8 @@ static int reach(const struct sd_lineage *l, const struct sd_manifest *m, bool *
 		if (strcmp(l->ancestor[i]->kind, sd_json_text(in, "kind")) != 0 ||
 		    strcmp(l->ancestor[i]->payload, sd_json_text(in, "payload")) != 0 ||
 		    strcmp(l->ancestor[i]->recipe, sd_json_text(in, "recipe")) != 0)
-			return sd_error(SD_ERR_DATA, "%s: ancestor %s (%s) is not what the claim says", what, id,
-					role);
+			return sd_error(SD_ERR_DATA, "%s: ancestor %s (%s) is not what the claim says", what,
+					id, role);
 		if (reached[i])
 			continue;
 		reached[i] = true;
@@ -318,7 +321,8 @@ static int check_seal(const struct sd_lineage *l, const struct sd_manifest *m, c
 
 	if (seal ? strcmp(seal, m->seal) == 0 : json_object_size(m->context) == 0)
 		return 0;
-	return sd_error(SD_ERR_DATA, "%s: ancestor %s: the context has changed (the seal does not fit)", what, m->id);
+	return sd_error(SD_ERR_DATA, "%s: ancestor %s: the context has changed (the seal does not fit)", what,
+			m->id);
 }
 
 int sd_lineage_check(const struct sd_lineage *l, const char *what)
@@ -328,7 +332,8 @@ int sd_lineage_check(const struct sd_lineage *l, const char *what)
 
 	for (int i = 0; rc == 0 && i < l->nancestor; i++) {
 		if (!reached[i])
-			rc = sd_error(SD_ERR_DATA, "%s: manifest %s is no ancestor of it", what, l->ancestor[i]->id);
+			rc = sd_error(SD_ERR_DATA, "%s: manifest %s is no ancestor of it", what,
+				      l->ancestor[i]->id);
 		else
 			rc = check_seal(l, l->ancestor[i], what);
 	}

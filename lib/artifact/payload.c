@@ -1,12 +1,13 @@
 /* payload.c: comparing the payload with its digests, and reading it. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "artifact/read.h"
 
-/* Rows are read in portions of about this size when a dataset is checked as a whole. */
-#define PORTION ((uint64_t)4 << 20)
+/* Rows are read in portions of about this size when a dataset is checked as a whole: a chunk's. */
+#define PORTION SD_BLOCK
 /* Larger datasets are checked block by block when they are read. */
 #define LARGE ((uint64_t)1 << 30)
 
@@ -37,7 +38,8 @@ int sd_entry_rows(const struct sd_entry *e, uint64_t first, uint64_t n, void *da
 		if (mem < 0 || H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) < 0)
 			goto out;
 	}
-	if (H5Dread(e->dset, type, e->d.rank ? mem : H5S_ALL, e->d.rank ? space : H5S_ALL, H5P_DEFAULT, data) < 0)
+	if (H5Dread(e->dset, type, e->d.rank ? mem : H5S_ALL, e->d.rank ? space : H5S_ALL, H5P_DEFAULT,
+		    data) < 0)
 		goto out;
 	rc = 0;
 out:
@@ -93,9 +95,12 @@ static int spread_digests(struct sd_artifact *art)
 			return -1;
 		at = eol + 1;
 	}
-	for (int i = 0; i < art->nentry; i++)
-		if (!art->entry[i].digest[0] && sd_problem(art, "%s: not in the list of digests", art->entry[i].d.path) < 0)
+	for (int i = 0; i < art->nentry; i++) {
+		const struct sd_entry *e = &art->entry[i];
+
+		if (!e->digest[0] && sd_problem(art, "%s: not in the list of digests", e->d.path) < 0)
 			return -1;
+	}
 	return 0;
 }
 
@@ -109,8 +114,8 @@ static int spread_blocks(struct sd_artifact *art)
 	for (int i = 0; i < art->nentry; i++)
 		want += art->entry[i].nblock > 1 ? art->entry[i].nblock : 0;
 	if (want != art->nblocks)
-		return sd_problem(art, "/blocks: %" PRIu64 " digests where the datasets have %" PRIu64 " blocks",
-				  art->nblocks, want);
+		return sd_problem(art, "/blocks: %" PRIu64 " digests for %" PRIu64 " blocks", art->nblocks,
+				  want);
 	for (int i = 0; i < art->nentry; i++) {
 		struct sd_entry *e = &art->entry[i];
 
@@ -145,15 +150,21 @@ int sd_payload_lists(struct sd_artifact *art)
 
 /* ---- checking ---- */
 
-static int report_blocks(struct sd_artifact *art, const struct sd_entry *e, uint64_t first, uint64_t last)
+enum fate { CHANGED, UNREADABLE };
+
+static int report_blocks(struct sd_artifact *art, const struct sd_entry *e, uint64_t first, uint64_t last,
+			 enum fate fate)
 {
 	uint64_t end = (last + 1) * SD_BLOCK < e->d.bytes ? (last + 1) * SD_BLOCK : e->d.bytes;
+	char range[80];
 
 	if (first == last)
-		return sd_problem(art, "%s: block %" PRIu64 " (bytes %" PRIu64 " to %" PRIu64 ") has changed", e->d.path,
-				  first, first * SD_BLOCK, end - 1);
-	return sd_problem(art, "%s: blocks %" PRIu64 " to %" PRIu64 " (bytes %" PRIu64 " to %" PRIu64 ") have changed",
-			  e->d.path, first, last, first * SD_BLOCK, end - 1);
+		snprintf(range, sizeof(range), "block %" PRIu64, first);
+	else
+		snprintf(range, sizeof(range), "blocks %" PRIu64 " to %" PRIu64, first, last);
+	return sd_problem(art, "%s: %s (bytes %" PRIu64 " to %" PRIu64 ") %s", e->d.path, range,
+			  first * SD_BLOCK, end - 1, fate == UNREADABLE ? "cannot be read" :
+			  first == last ? "has changed" : "have changed");
 }
 
 static int compare(struct sd_artifact *art, struct sd_entry *e, const struct sd_tree *tree)
@@ -171,7 +182,7 @@ static int compare(struct sd_artifact *art, struct sd_entry *e, const struct sd_
 	if (!e->digest[0])
 		return 0; /* said already */
 	if (e->nblock <= 1 && e->d.bytes)
-		return report_blocks(art, e, 0, 0);
+		return report_blocks(art, e, 0, 0, CHANGED);
 	if (!e->block)
 		return sd_problem(art, "%s: does not fit its digest", e->d.path);
 	for (uint64_t b = 0, from; b < e->nblock; b++) {
@@ -181,7 +192,7 @@ static int compare(struct sd_artifact *art, struct sd_entry *e, const struct sd_
 			if (memcmp(tree->leaf + (b + 1) * SD_SHA256_LEN, e->block + (b + 1) * SD_SHA256_LEN,
 				   SD_SHA256_LEN) == 0)
 				break;
-		if (report_blocks(art, e, from, b) < 0)
+		if (report_blocks(art, e, from, b, CHANGED) < 0)
 			return -1;
 	}
 	return 0;
@@ -191,6 +202,7 @@ int sd_entry_check(struct sd_artifact *art, struct sd_entry *e)
 {
 	uint64_t row = sd_entry_row(e), rows = e->d.rank ? e->d.shape[0] : 1, portion;
 	struct sd_tree tree;
+	bool unreadable = false;
 	uint8_t *buf = NULL;
 	int rc = -1;
 
@@ -209,18 +221,16 @@ int sd_entry_check(struct sd_artifact *art, struct sd_entry *e)
 		uint64_t n = rows - r < portion ? rows - r : portion;
 
 		if (sd_entry_rows(e, r, n, buf) < 0) {
-			uint64_t from = r * row, to = from + n * row - 1;
-
-			if (sd_problem(art, "%s: blocks %" PRIu64 " to %" PRIu64 " (bytes %" PRIu64 " to %" PRIu64
-				       ") cannot be read", e->d.path, from / SD_BLOCK, to / SD_BLOCK, from, to) < 0)
+			unreadable = true;
+			if (report_blocks(art, e, r * row / SD_BLOCK, ((r + n) * row - 1) / SD_BLOCK,
+					  UNREADABLE) < 0)
 				goto out;
-			rc = 0; /* nothing more can be told of it */
-			goto out;
+			continue;
 		}
 		sd_tree_update(&tree, buf, (size_t)(n * row));
 	}
 	sd_tree_final(&tree);
-	rc = compare(art, e, &tree);
+	rc = unreadable ? 0 : compare(art, e, &tree);
 out:
 	sd_tree_release(&tree);
 	free(buf);
@@ -252,11 +262,11 @@ static int check_range(struct sd_artifact *art, struct sd_entry *e, uint64_t lo,
 	if (sd_entry_rows(e, r0, r1 - r0, buf) < 0)
 		goto out;
 	for (uint64_t b = b0; b <= b1; b++) {
-		uint64_t from = b * SD_BLOCK, to = from + SD_BLOCK < e->d.bytes ? from + SD_BLOCK : e->d.bytes;
+		uint64_t from = b * SD_BLOCK, to = from + SD_BLOCK < hi ? from + SD_BLOCK : hi;
 
 		sd_digest_leaf(buf + (from - r0 * row), (size_t)(to - from), leaf);
 		if (memcmp(leaf, e->block + b * SD_SHA256_LEN, SD_SHA256_LEN) != 0) {
-			report_blocks(art, e, b, b);
+			report_blocks(art, e, b, b, CHANGED);
 			goto out;
 		}
 		e->seen[b] = 1;
@@ -333,13 +343,13 @@ int sd_artifact_read(struct sd_artifact *art, const char *path, enum sd_type typ
 	if (!e)
 		return -1;
 	if ((type == SD_TYPE_STRING ? e->d.bytes : e->d.count) != count)
-		return sd_error(SD_ERR_DATA, "%s: %s: %" PRIu64 " elements where %" PRIu64 " were expected", art->name,
-				path, e->d.count, count);
+		return sd_error(SD_ERR_DATA, "%s: %s: %" PRIu64 " elements where %" PRIu64 " were expected",
+				art->name, path, e->d.count, count);
 	return fetch(art, e, 0, e->d.rank ? e->d.shape[0] : 1, data);
 }
 
-int sd_artifact_read_rows(struct sd_artifact *art, const char *path, enum sd_type type, uint64_t first, uint64_t n,
-			  uint64_t row, void *data)
+int sd_artifact_read_rows(struct sd_artifact *art, const char *path, enum sd_type type, uint64_t first,
+			  uint64_t n, uint64_t row, void *data)
 {
 	struct sd_entry *e = expect(art, path, type);
 	uint64_t have;
@@ -348,11 +358,11 @@ int sd_artifact_read_rows(struct sd_artifact *art, const char *path, enum sd_typ
 		return -1;
 	have = type == SD_TYPE_STRING ? sd_entry_row(e) : sd_entry_row(e) / e->d.size;
 	if (e->d.rank < 1 || have != row)
-		return sd_error(SD_ERR_DATA, "%s: %s: rows of %" PRIu64 " elements where %" PRIu64 " were expected",
+		return sd_error(SD_ERR_DATA, "%s: %s: rows of %" PRIu64 " where %" PRIu64 " were expected",
 				art->name, path, have, row);
 	if (first > e->d.shape[0] || n > e->d.shape[0] - first)
-		return sd_error(SD_ERR_DATA, "%s: %s: no rows %" PRIu64 " to %" PRIu64 " among %" PRIu64, art->name,
-				path, first, first + n, e->d.shape[0]);
+		return sd_error(SD_ERR_DATA, "%s: %s: no rows %" PRIu64 " to %" PRIu64 " among %" PRIu64,
+				art->name, path, first, first + n, e->d.shape[0]);
 	return fetch(art, e, first, n, data);
 }
 
@@ -386,7 +396,8 @@ char *sd_artifact_string(struct sd_artifact *art, const char *path, uint64_t i)
 	if (!all)
 		return NULL;
 	if (i >= d->count) {
-		sd_error(SD_ERR_DATA, "%s: %s: no string %" PRIu64 " among %" PRIu64, art->name, path, i, d->count);
+		sd_error(SD_ERR_DATA, "%s: %s: no string %" PRIu64 " among %" PRIu64, art->name, path, i,
+			 d->count);
 	} else {
 		s = sd_xcalloc(d->size + 1, 1);
 		memcpy(s, all + i * d->size, d->size);

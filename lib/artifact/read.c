@@ -50,7 +50,8 @@ static int check_outside(struct sd_artifact *art)
 		return sd_error_errno("cannot read it");
 	art->length = (uint64_t)st.st_size;
 	if (art->length < SD_USER_BLOCK)
-		return sd_error(SD_ERR_DATA, "not an artifact: %llu bytes are too few", (unsigned long long)art->length);
+		return sd_error(SD_ERR_DATA, "not an artifact: %llu bytes are too few",
+				(unsigned long long)art->length);
 	if (sd_pread_all(art->fd, line, sizeof(line), 0, art->name) < 0)
 		return -1;
 	if (!sd_artifact_magic(line, sizeof(line)))
@@ -100,8 +101,10 @@ static int check_manifest(struct sd_artifact *art)
 	art->lineage = sd_lineage_new(m);
 	claim = strcmp(m->id, u->id) != 0;
 	if (strcmp(m->seal, art->seal) != 0) {
-		if (sd_problem(art, claim ? "manifest: the claim has changed (its id is not the user block's)" :
-			       "manifest: the context has changed (the seal does not fit)") < 0)
+		const char *what = claim ? "claim has changed (its id is not the user block's)" :
+				   "context has changed (the seal does not fit)";
+
+		if (sd_problem(art, "manifest: the %s", what) < 0)
 			return -1;
 	} else if (claim && sd_problem(art, "user block: the id is not the manifest's") < 0) {
 		return -1;
@@ -188,7 +191,7 @@ struct sd_artifact *sd_artifact_open(const char *name, unsigned flags)
 		goto bad;
 	}
 	if (!art->lineage->own->complete && !(flags & SD_ARTIFACT_PARTIAL)) {
-		sd_error(SD_ERR_DATA, "%s: the run that made it is not complete (--partial takes it all the same)",
+		sd_error(SD_ERR_DATA, "%s: its run is not complete (--partial takes it all the same)",
 			 art->name);
 		goto bad;
 	}

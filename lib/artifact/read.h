@@ -37,8 +37,8 @@ struct sd_artifact {
 	int nproblem;
 };
 
-/* Something is not as it should be: "path: what".  Without a report an error (-1); with one a line of it, and 0
- * so that the check goes on. */
+/* Something is not as it should be: "path: what".  Without a report an error (-1); with one a line of it,
+ * and 0 so that the check goes on. */
 int sd_problem(struct sd_artifact *art, const char *fmt, ...) SD_PRINTF(2, 3);
 
 /* Reads what kinds of objects there are, and all that lies beside the payload: scan.c. */

@@ -93,7 +93,8 @@ static const char *bad_storage(hid_t dset, hid_t space, hid_t dcpl, const struct
 	for (int i = 0; i < n; i++) {
 		unsigned flags, config;
 		size_t values = 0;
-		H5Z_filter_t filter = H5Pget_filter2(dcpl, (unsigned)i, &flags, &values, NULL, 0, NULL, &config);
+		H5Z_filter_t filter = H5Pget_filter2(dcpl, (unsigned)i, &flags, &values, NULL, 0, NULL,
+						     &config);
 
 		if (filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_DEFLATE)
 			return "a filter that artifacts don't have";
@@ -155,8 +156,11 @@ static int add_entry(struct scan *s, hid_t dset, const struct sd_dset *d)
 
 	if (!sd_path_ok(s->path))
 		return bad(s, "a name that artifacts don't have");
-	if ((art->nentry & (art->nentry - 1)) == 0)
-		art->entry = sd_xrealloc(art->entry, (size_t)(art->nentry ? 2 * art->nentry : 1) * sizeof(*art->entry));
+	if ((art->nentry & (art->nentry - 1)) == 0) { /* at the powers of two */
+		size_t cap = art->nentry ? 2 * (size_t)art->nentry : 1;
+
+		art->entry = sd_xrealloc(art->entry, cap * sizeof(*art->entry));
+	}
 	e = &art->entry[art->nentry++];
 	*e = (struct sd_entry){ .d = *d, .dset = dset };
 	e->d.path = sd_xstrdup(s->path);
@@ -303,7 +307,8 @@ static int read_attributes(struct sd_artifact *art)
 
 		ok = type >= 0 && space >= 0 && known_type(type, &d) && known_shape(space, &d) && d.rank == 0;
 		if (text[i])
-			ok = ok && d.type == SD_TYPE_STRING && d.size < room[i] && H5Aread(attr, type, text[i]) >= 0;
+			ok = ok && d.type == SD_TYPE_STRING && d.size < room[i] &&
+			     H5Aread(attr, type, text[i]) >= 0;
 		else
 			ok = ok && d.type == SD_TYPE_I32 && H5Aread(attr, type, &format) >= 0;
 		if (type >= 0)

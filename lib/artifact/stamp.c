@@ -108,8 +108,8 @@ int sd_stamp_input(struct sd_stamp *st, const char *role, const struct sd_lineag
 	const struct sd_manifest *m = lineage->own;
 
 	if (add_input(st, role,
-		      json_pack("{s:s, s:s, s:s, s:s}", "id", m->id, "kind", m->kind, "payload", m->payload, "recipe",
-				m->recipe),
+		      json_pack("{s:s, s:s, s:s, s:s}", "id", m->id, "kind", m->kind, "payload", m->payload,
+				"recipe", m->recipe),
 		      json_pack("{s:o, s:s}", "name", sd_json_bytes(name), "seal", m->seal)) < 0)
 		return -1;
 	inherit(st, m);
@@ -118,7 +118,8 @@ int sd_stamp_input(struct sd_stamp *st, const char *role, const struct sd_lineag
 	return 0;
 }
 
-int sd_stamp_input_raw(struct sd_stamp *st, const char *role, const char *name, uint64_t size, const char *sha256)
+int sd_stamp_input_raw(struct sd_stamp *st, const char *role, const char *name, uint64_t size,
+		       const char *sha256)
 {
 	return add_input(st, role, json_pack("{s:I, s:s}", "size", (json_int_t)size, "sha256", sha256),
 			 json_pack("{s:o}", "name", sd_json_bytes(name)));
@@ -260,7 +261,8 @@ int sd_stamp_check_target(const struct sd_stamp *st, const char *output, bool fo
 	if (same)
 		return 0;
 	if (artifact)
-		return sd_error(SD_ERR_USAGE, "'%s' exists and is of another run (--force replaces it)", output);
+		return sd_error(SD_ERR_USAGE, "'%s' exists and is of another run (--force replaces it)",
+				output);
 	return sd_error(SD_ERR_USAGE, "'%s' exists and is no artifact (--force replaces it)", output);
 }
 
@@ -368,6 +370,7 @@ static json_t *make_context(const struct sd_stamp *st)
 {
 	json_t *c = json_object(), *argv, *commit;
 	struct timespec now;
+	long long ms;
 	struct rusage ru;
 
 	if (st->shared->context == SD_CONTEXT_NONE)
@@ -393,9 +396,8 @@ static json_t *make_context(const struct sd_stamp *st)
 	put(c, "started", utc(st->began_at));
 	put(c, "ended", utc(time(NULL)));
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	put(c, "seconds",
-	    sd_json_real((double)((now.tv_sec - st->began.tv_sec) * 1000 + (now.tv_nsec - st->began.tv_nsec) / 1000000) /
-			 1000));
+	ms = (now.tv_sec - st->began.tv_sec) * 1000 + (now.tv_nsec - st->began.tv_nsec) / 1000000;
+	put(c, "seconds", sd_json_real((double)ms / 1000));
 	if (getrusage(RUSAGE_SELF, &ru) == 0)
 		put(c, "peak_memory", json_integer((json_int_t)ru.ru_maxrss * 1024));
 	commit = user_commit();

@@ -53,7 +53,8 @@ struct sd_artifact_out *sd_artifact_create(const char *output, bool replace)
 		goto bad;
 	fapl = sd_h5_access();
 	fcpl = H5Pcreate(H5P_FILE_CREATE);
-	if (fapl < 0 || H5Pset_userblock(fcpl, SD_USER_BLOCK) < 0 || H5Pset_obj_track_times(fcpl, false) < 0) {
+	if (fapl < 0 || H5Pset_userblock(fcpl, SD_USER_BLOCK) < 0 ||
+	    H5Pset_obj_track_times(fcpl, false) < 0) {
 		failed(art, "property lists");
 		goto bad;
 	}
@@ -119,7 +120,8 @@ static hid_t creation(const struct sd_dset *d, unsigned flags)
 	chunk[0] = row >= CHUNK ? 1 : CHUNK / row;
 	if (chunk[0] > d->shape[0])
 		chunk[0] = d->shape[0];
-	if (H5Pset_chunk(dcpl, d->rank, chunk) < 0 || H5Pset_shuffle(dcpl) < 0 || H5Pset_deflate(dcpl, LEVEL) < 0)
+	if (H5Pset_chunk(dcpl, d->rank, chunk) < 0 || H5Pset_shuffle(dcpl) < 0 ||
+	    H5Pset_deflate(dcpl, LEVEL) < 0)
 		goto bad;
 	return dcpl;
 bad:
@@ -153,8 +155,8 @@ static hid_t create_dset(struct sd_artifact_out *art, const struct sd_dset *d, u
 	return dset;
 }
 
-static int write_rows(struct sd_artifact_out *art, hid_t dset, const struct sd_dset *d, uint64_t first, uint64_t n,
-		      const void *data)
+static int write_rows(struct sd_artifact_out *art, hid_t dset, const struct sd_dset *d, uint64_t first,
+		      uint64_t n, const void *data)
 {
 	hsize_t start[SD_MAX_RANK] = { first }, count[SD_MAX_RANK];
 	hid_t type = sd_h5_type(d->type, d->size), mem = -1, space = H5Dget_space(dset);
@@ -181,8 +183,8 @@ out:
 	return rc;
 }
 
-static int describe(struct sd_artifact_out *art, struct sd_dset *d, const char *path, enum sd_type type, size_t size,
-		    int rank, const uint64_t *shape)
+static int describe(struct sd_artifact_out *art, struct sd_dset *d, const char *path, enum sd_type type,
+		    size_t size, int rank, const uint64_t *shape)
 {
 	memset(d, 0, sizeof(*d));
 	d->path = path;
@@ -286,8 +288,8 @@ static int put(struct sd_artifact_out *art, const char *path, enum sd_type type,
 	return end(art);
 }
 
-int sd_artifact_put(struct sd_artifact_out *art, const char *path, enum sd_type type, int rank, const uint64_t *shape,
-		    const void *data, unsigned flags)
+int sd_artifact_put(struct sd_artifact_out *art, const char *path, enum sd_type type, int rank,
+		    const uint64_t *shape, const void *data, unsigned flags)
 {
 	if (type == SD_TYPE_STRING)
 		return sd_error(SD_ERR_BUG, "%s: strings have a function of their own", path);

@@ -508,7 +508,8 @@ ssize_t sd_file_peek(const char *name, void *head, size_t n)
 	int fd;
 
 	if (strcmp(name, "-") != 0 && stat(name, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-		return sd_error(SD_ERR_NOINPUT, "cannot read '%s': not a regular file (- is for streams)", name);
+		return sd_error(SD_ERR_NOINPUT, "cannot read '%s': not a regular file (- is for streams)",
+				name);
 	fd = sd_file_open(name);
 	if (fd < 0)
 		return -1;
@@ -526,7 +527,8 @@ int sd_check_one_stdin(const char *const *names, int n)
 
 	for (int i = 0; i < n; i++)
 		if (names[i] && strcmp(names[i], "-") == 0 && seen++)
-			return sd_error(SD_ERR_USAGE, "'-' is given twice: standard input can be read only once");
+			return sd_error(SD_ERR_USAGE,
+					"'-' is given twice: standard input can be read only once");
 	return 0;
 }
 
@@ -562,8 +564,8 @@ struct sd_lock *sd_lock_take(const char *target)
 			goto bad;
 		}
 		/* the one before may have removed the file between our open and our lock */
-		if (fstat(lock->fd, &here) == 0 && stat(lock->path, &there) == 0 && here.st_ino == there.st_ino &&
-		    here.st_dev == there.st_dev)
+		if (fstat(lock->fd, &here) == 0 && stat(lock->path, &there) == 0 &&
+		    here.st_ino == there.st_ino && here.st_dev == there.st_dev)
 			return lock;
 		close(lock->fd);
 	}

@@ -116,8 +116,7 @@ static int emit(struct sd_str *s, const json_t *v, const char *where, int depth)
 		sd_str_adds(s, json_is_true(v) ? "true" : "false");
 		return 0;
 	default:
-		return sd_error(SD_ERR_DATA, "JSON: '%s' is a real number or null, which have no canonical form here",
-				where);
+		return sd_error(SD_ERR_DATA, "JSON: a real number or null at '%s'", where);
 	}
 }
 
@@ -173,7 +172,8 @@ bad:
 
 int sd_json_print(const json_t *value, FILE *f)
 {
-	if (json_dumpf(value, f, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_ENCODE_ANY) < 0 || fputc('\n', f) == EOF)
+	if (json_dumpf(value, f, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_ENCODE_ANY) < 0 ||
+	    fputc('\n', f) == EOF)
 		return sd_error_errno("cannot write JSON");
 	return 0;
 }
@@ -181,13 +181,14 @@ int sd_json_print(const json_t *value, FILE *f)
 /* The length of the valid UTF-8 sequence at s (not 0 bytes), or 0: RFC 3629, section 4. */
 static size_t utf8_length(const unsigned char *s)
 {
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+	unsigned char c = s[0];
+	size_t n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
 
 	for (size_t i = 1; i < n; i++)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-	    (s[0] == 0xf4 && s[1] > 0x8f))
+	if ((c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f) || (c == 0xf0 && s[1] < 0x90) ||
+	    (c == 0xf4 && s[1] > 0x8f))
 		return 0;
 	return n;
 }

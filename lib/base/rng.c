@@ -91,7 +91,8 @@ static double cos_turn(uint32_t w)
 		rest = 0x20000000u - rest;
 	x = rest * (0x1.921fb54442d18p+2 * 0x1p-32);
 	z = x * x;
-	/* octants 0 3 4 7: the cosine of the angle to the nearest multiple of pi; 1 2 5 6: the sine to pi/2 */
+	/* octants 0 3 4 7: the cosine of the angle to the nearest multiple of pi; 1 2 5 6: the sine of the
+	 * angle to the nearest odd multiple of pi/2 */
 	if (((octant + 1) >> 1) & 1) {
 		r = 1;
 		for (int k = 16; k >= 2; k -= 2)
