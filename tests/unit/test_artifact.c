@@ -147,7 +147,7 @@ static void spew(const char *name, const void *data, size_t n)
 static void patch(const char *name, uint64_t at, uint8_t flip)
 {
 	int fd = open(name, O_RDWR);
-	uint8_t byte;
+	uint8_t byte = 0;
 
 	if (fd < 0 || pread(fd, &byte, 1, (off_t)at) != 1)
 		printf("%s: not patched\n", name);
