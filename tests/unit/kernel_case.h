@@ -84,8 +84,8 @@ static inline float *kc_at(const struct sd_img *x, int n, int c, int h, int w)
 {
 	for (int i = 0; i < x->cb; i++)
 		if (c >= x->blk[i].ch && c < x->blk[i].ch + x->blk[i].n)
-			return x->p + ((((size_t)i * x->n + n) * x->h + h) * x->w + w) * 16 + (c
-				- x->blk[i].ch);
+			return x->p + ((((size_t)i * x->n + n) * x->h + h) * x->w + w) * 16
+				+ (c - x->blk[i].ch);
 	abort();
 }
 static inline float kc_relu(float x)
@@ -168,8 +168,8 @@ static const struct kc_shape kc_shapes[] = {
 	{ 9, 32, 32, { 16, 3 } },  /* runs of several sizes */
 };
 #define KC_SHAPES(s) \
-	for (const struct kc_shape *s = kc_shapes; \
-		s < kc_shapes + sizeof(kc_shapes) / sizeof(kc_shapes[0]); s++)
+	for (const struct kc_shape *s = kc_shapes, \
+		*end_ = s + sizeof(kc_shapes) / sizeof(kc_shapes[0]); s < end_; s++)
 
 /* ---- runs on every path ---- */
 
@@ -193,7 +193,7 @@ static inline void kc_open(void)
 #define KC_RESULTS 32
 static void *kc_first[KC_RESULTS]; /* what each of the results of a run was, at first */
 static int kc_slot;
-static uint64_t kc_digest = 14695981039346656037u; /* of all results, FNV-1a: equal for every build */
+static uint64_t kc_digest = 14695981039346656037u; /* of all results, FNV-1a */
 
 /* The loop over them: KC_RUN(k, par) { run the kernel into the results; KC_SAME(results, bytes); } */
 #define KC_RUN(k, par) \
@@ -217,8 +217,9 @@ static inline int kc_same(int run, int slot, const void *p, size_t bytes)
 		for (size_t i = 0; i < bytes / 4; i++) {
 			uint32_t u = ((const uint32_t *)p)[i];
 
-			kc_digest = (kc_digest ^ ((u & 0x7fffffff) > 0x7f800000 ? 0x7fc00000
-				: u)) * 1099511628211u;
+			if ((u & 0x7fffffff) > 0x7f800000)
+				u = 0x7fc00000;
+			kc_digest = (kc_digest ^ u) * 1099511628211u;
 		}
 		free(kc_first[slot]);
 		kc_first[slot] = malloc(bytes + 1);
@@ -227,13 +228,15 @@ static inline int kc_same(int run, int slot, const void *p, size_t bytes)
 	}
 	return kc_same_bits(kc_first[slot], p, bytes);
 }
-static inline void kc_close(void)
+/* digest: of all results; the same whatever the compiler, its options and the processor. */
+static inline void kc_close(uint64_t digest)
 {
 	for (int i = 0; i < 3; i++)
 		sd_par_free(kc_pool[i]);
 	for (int i = 0; i < KC_RESULTS; i++)
 		free(kc_first[i]);
-	printf("results %016llx\n", (unsigned long long)kc_digest);
+	CHECK(kc_digest == digest, "all results: %016llx, expected %016llx", (unsigned long long)kc_digest,
+		(unsigned long long)digest);
 }
 
 #define KC_SAME(p, bytes) do { \
@@ -263,8 +266,7 @@ static inline void kc_cmp(struct kc_err *e, double got, double want)
 }
 #define KC_NEAR(e, tol) \
 	CHECK(!(e).nan && (e).diff <= (tol) * ((e).size + 1e-30), "%s: off by %g of %g%s", what, (e).diff, \
-		(e).size, \
-		(e).nan ? ", NaN or infinity where not expected" : "")
+		(e).size, (e).nan ? ", NaN or infinity where not expected" : "")
 
 /* ---- speed: `--bench` ---- */
 
@@ -294,8 +296,7 @@ static inline int kc_by_value(const void *a, const void *b)
 	} \
 	qsort(t_, 9, sizeof(t_[0]), kc_by_value); \
 	printf("%-8s %-30s best %8.1f median %8.1f us %7.1f GB/s\n", k->name, label, t_[0] * 1e6, \
-		t_[4] * 1e6, \
-		(bytes) / t_[0] / 1e9); \
+		t_[4] * 1e6, (bytes) / t_[0] / 1e9); \
 } while (0)
 /* --bench [threads] [path] */
 static inline int kc_bench(int argc, char **argv, const struct sd_kernels **k, struct sd_par **par)

@@ -30,8 +30,7 @@ static void test_elementwise(void)
 				struct kc_err e = { 0 };
 
 				snprintf(what, sizeof(what), "add of %d of %d x %d x %d x %d, form %d", count,
-					s->n, y.c, s->h,
-					s->w, form);
+					s->n, y.c, s->h, s->w, form);
 				KC_RUN(k, par) {
 					memcpy(y.p, old.p, kc_image_floats(&y) * sizeof(float));
 					k->add(par, count, src, &dst);
@@ -49,9 +48,8 @@ static void test_elementwise(void)
 			for (int rows = 0; rows < 2; rows++) {
 				struct kc_err e = { 0 };
 
-				snprintf(what, sizeof(what), "%s of %d x %d x %d x %d, form %d", rows
-					? "scale_rows" : "scale",
-					s->n, y.c, s->h, s->w, form);
+				snprintf(what, sizeof(what), "%s of %d x %d x %d x %d, form %d",
+					rows ? "scale_rows" : "scale", s->n, y.c, s->h, s->w, form);
 				KC_RUN(k, par) {
 					memcpy(y.p, old.p, kc_image_floats(&y) * sizeof(float));
 					if (rows)
@@ -200,6 +198,6 @@ int main(void)
 	test_sums();
 	test_rows_and_blocks();
 	test_slice();
-	kc_close();
+	kc_close(0xbcb11b8f2c742bcb);
 	return check_done();
 }

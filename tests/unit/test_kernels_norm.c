@@ -77,7 +77,8 @@ static void test_hard_stats(void)
 	float mean[64], var[64];
 
 	KC_EACH(&x, p)
-		*p = c % 3 == 0 ? 300 + 0.06f * kc_rand() : c % 3 == 1 ? -1e6f + kc_rand() : 1e-3f * kc_rand();
+		*p = c % 3 == 0 ? 300 + 0.06f * kc_rand()
+			: c % 3 == 1 ? -1e6f + kc_rand() : 1e-3f * kc_rand();
 	check_stats("bn_stats at large means", &src, 1e-4);
 
 	KC_EACH(&x, p)
@@ -134,13 +135,12 @@ static void test_load(void)
 				KC_SAME_IMAGE(&y);
 			}
 			KC_EACH(&y, p)
-				kc_cmp(&e, *p, kc_loaded(&src, n, c, h, w) + (acc ? *kc_at(&old, n, c, h, w)
-				: 0));
+				kc_cmp(&e, *p, kc_loaded(&src, n, c, h, w)
+					+ (acc ? *kc_at(&old, n, c, h, w) : 0));
 			KC_NEAR(e, 2e-7);
 
 			snprintf(what, sizeof(what), "relu_bwd of %d x %d x %d x %d, form %d", s->n, x.c,
-				s->h, s->w,
-				form);
+				s->h, s->w, form);
 			KC_RUN(k, par) {
 				memcpy(y.p, old.p, kc_image_floats(&y) * sizeof(float));
 				k->relu_bwd(par, &src, &gy, &dst);
@@ -148,8 +148,8 @@ static void test_load(void)
 			}
 			src.relu = 0;
 			KC_EACH(&y, p)
-				kc_cmp(&eb, *p, (kc_loaded(&src, n, c, h, w) > 0 ? *kc_at(&gy, n, c, h, w)
-				: 0)
+				kc_cmp(&eb, *p,
+					(kc_loaded(&src, n, c, h, w) > 0 ? *kc_at(&gy, n, c, h, w) : 0)
 					+ (acc ? *kc_at(&old, n, c, h, w) : 0));
 			KC_NEAR(eb, 1e-7);
 			source_free(&src);
@@ -203,8 +203,7 @@ static void check_bwd(const struct kc_shape *s, int form, double at, double sd)
 		wgx[c] += *p * xhat;
 	}
 	snprintf(what, sizeof(what), "norm_bwd_sums of %d x %d x %d x %d, form %d, mean %g", s->n, x.c, s->h,
-		s->w,
-		form, at);
+		s->w, form, at);
 	KC_RUN(k, par) {
 		memset(sg, 0xff, sizeof(sg));
 		memset(sgx, 0xff, sizeof(sgx));
@@ -219,13 +218,12 @@ static void check_bwd(const struct kc_shape *s, int form, double at, double sd)
 	KC_NEAR(eg, 3e-6);
 	KC_NEAR(egx, 3e-6);
 	snprintf(what, sizeof(what), "norm_bwd_x of %d x %d x %d x %d, form %d, mean %g", s->n, x.c, s->h,
-		s->w,
-		form, at);
+		s->w, form, at);
 	KC_RUN(k, par) {
 		memcpy(gx.p, old.p, kc_image_floats(&gx) * sizeof(float));
-		k->norm_bwd_x(par, &g, &x, batch ? mean : NULL, batch ? istd : NULL, mask ? ma : NULL, mask
-			? mb : NULL,
-			scale, batch ? sg : NULL, batch ? sgx : NULL, batch, &dst);
+		k->norm_bwd_x(par, &g, &x, batch ? mean : NULL, batch ? istd : NULL,
+			mask ? ma : NULL, mask ? mb : NULL, scale,
+			batch ? sg : NULL, batch ? sgx : NULL, batch, &dst);
 		KC_SAME_IMAGE(&gx);
 	}
 	KC_EACH(&g, p) {
@@ -234,8 +232,8 @@ static void check_bwd(const struct kc_shape *s, int form, double at, double sd)
 
 		if (batch)
 			v -= sg[c] / m + xhat * sgx[c] / m;
-		kc_cmp(&e, *kc_at(&gx, n, c, h, w), kc_lane(&x, scale, c) * v + (acc ? *kc_at(&old, n, c, h,
-			w) : 0));
+		kc_cmp(&e, *kc_at(&gx, n, c, h, w), kc_lane(&x, scale, c) * v
+			+ (acc ? *kc_at(&old, n, c, h, w) : 0));
 	}
 	KC_NEAR(e, 5e-7);
 	free(mean);
@@ -314,6 +312,6 @@ int main(int argc, char **argv)
 			check_bwd(s, form, 0, 1);
 			check_bwd(s, form, 300, 0.06);
 		}
-	kc_close();
+	kc_close(0x38ce6e55a68757a6);
 	return check_done();
 }

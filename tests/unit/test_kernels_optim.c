@@ -110,8 +110,8 @@ static void test_adam(int step)
 			kc_cmp(&em, m.t[i][j], wm);
 			kc_cmp(&ev, v.t[i][j], wv);
 			/* what it changes, as the difference is all that matters */
-			kc_cmp(&ep, (double)p.t[i][j] - p0.t[i][j], -lr / c1 * wm / (sqrt(wv) / sqrt(c2)
-				+ eps));
+			kc_cmp(&ep, (double)p.t[i][j] - p0.t[i][j],
+				-lr / c1 * wm / (sqrt(wv) / sqrt(c2) + eps));
 		}
 	KC_NEAR(em, 2e-7);
 	KC_NEAR(ev, 2e-7);
@@ -134,8 +134,7 @@ static void bench(const struct sd_kernels *k, struct sd_par *par)
 	KC_TIME("sgd 2 M", 20.0 * count, k->sgd(par, 1, &p, &m, (const float *const *)&g, &count, 0.01f, 1,
 		0.9f, 0));
 	KC_TIME("adam 2 M", 28.0 * count, k->adam(par, 1, &p, &m, &v, (const float *const *)&g, &count,
-		0.001f,
-		3, 0.9f, 0.999f, 1e-8f, 0));
+		0.001f, 3, 0.9f, 0.999f, 1e-8f, 0));
 	free(p);
 	free(m);
 	free(v);
@@ -158,6 +157,6 @@ int main(int argc, char **argv)
 	test_adam(1);
 	test_adam(2);
 	test_adam(1000);
-	kc_close();
+	kc_close(0xc46400a46bd00810);
 	return check_done();
 }

@@ -39,8 +39,8 @@ static int winner(const struct sd_src *x, const struct sd_window *win, int n, in
 
 	for (int i = 0; i < win->kh; i++)
 		for (int j = 0; j < win->kw; j++) {
-			int h = oh * win->sh - win->ph + i * win->dh, w = ow * win->sw - win->pw
-				+ j * win->dw;
+			int h = oh * win->sh - win->ph + i * win->dh;
+			int w = ow * win->sw - win->pw + j * win->dw;
 			double t;
 
 			if (h < 0 || h >= x->x.h || w < 0 || w >= x->x.w)
@@ -97,8 +97,7 @@ static void check_max(const struct pool_case *t, const int *seg, int batch, enum
 		src.b = b;
 	}
 	snprintf(what, sizeof(what), "maxpool %dx%d of %dx%dx%dx%d, content %d, form %d", win->kh, win->kw,
-		batch,
-		x.c, t->h, t->w, content, form);
+		batch, x.c, t->h, t->w, content, form);
 	KC_RUN(k, par) {
 		memcpy(y.p, old.p, kc_image_floats(&y) * sizeof(float));
 		k->maxpool(par, &src, *win, &dst);
@@ -114,8 +113,7 @@ static void check_max(const struct pool_case *t, const int *seg, int batch, enum
 	}
 	KC_NEAR(e, acc ? 1e-7 : 0);
 	snprintf(what, sizeof(what), "maxpool_bwd %dx%d of %dx%dx%dx%d, content %d, form %d", win->kh,
-		win->kw, batch,
-		x.c, t->h, t->w, content, form);
+		win->kw, batch, x.c, t->h, t->w, content, form);
 	KC_RUN(k, par) {
 		memcpy(gx.p, gold.p, kc_image_floats(&gx) * sizeof(float));
 		k->maxpool_bwd(par, &src, &gy, *win, &gdst);
@@ -152,8 +150,7 @@ static void check_avg(const struct pool_case *t, const int *seg, int batch, int 
 	char what[120];
 
 	snprintf(what, sizeof(what), "avgpool %dx%d of %dx%dx%dx%d, include_pad %d, form %d", win->kh,
-		win->kw, batch,
-		x.c, t->h, t->w, include_pad, form);
+		win->kw, batch, x.c, t->h, t->w, include_pad, form);
 	KC_RUN(k, par) {
 		memcpy(y.p, old.p, kc_image_floats(&y) * sizeof(float));
 		k->avgpool(par, &src, *win, include_pad, &dst);
@@ -176,16 +173,16 @@ static void check_avg(const struct pool_case *t, const int *seg, int batch, int 
 						sum += kc_loaded(&src, n, c, ih, iw);
 					} else {
 						want[((size_t)(n * x.c + c) * t->h + ih) * t->w + iw] +=
-							*kc_at(&gy, n, c, h, w) / (include_pad ? win->kh * win->kw : taps);
+							*kc_at(&gy, n, c, h, w)
+							/ (include_pad ? win->kh * win->kw : taps);
 					}
 				}
-		kc_cmp(&e, *p, sum / (include_pad ? win->kh * win->kw : taps) + (acc ? *kc_at(&old, n, c, h,
-			w) : 0));
+		kc_cmp(&e, *p, sum / (include_pad ? win->kh * win->kw : taps)
+			+ (acc ? *kc_at(&old, n, c, h, w) : 0));
 	}
 	KC_NEAR(e, 1e-6);
 	snprintf(what, sizeof(what), "avgpool_bwd %dx%d of %dx%dx%dx%d, include_pad %d, form %d", win->kh,
-		win->kw,
-		batch, x.c, t->h, t->w, include_pad, form);
+		win->kw, batch, x.c, t->h, t->w, include_pad, form);
 	KC_RUN(k, par) {
 		memcpy(gx.p, gold.p, kc_image_floats(&gx) * sizeof(float));
 		k->avgpool_bwd(par, &gy, *win, include_pad, &gdst);
@@ -240,8 +237,8 @@ static void test_gap(void)
 				kc_cmp(&e, y[i], want[i]);
 			KC_NEAR(e, 1e-6);
 			KC_EACH(&gx, p)
-				kc_cmp(&eb, *p, gy[n * x.c + c] / pixels + (acc ? *kc_at(&old, n, c, h, w)
-				: 0));
+				kc_cmp(&eb, *p, gy[n * x.c + c] / pixels
+					+ (acc ? *kc_at(&old, n, c, h, w) : 0));
 			KC_NEAR(eb, 1e-7);
 
 			one = kc_image(1, s->h, s->w, s->seg);
@@ -326,14 +323,14 @@ int main(int argc, char **argv)
 			int batch = s == 1 ? 1 : 3;
 
 			for (int content = RANDOM; content <= NEGATIVE; content++)
-				check_max(&cases[i], segs[s], batch, (enum content)content, ((int)i * 3 + s
-					+ content) % 8);
+				check_max(&cases[i], segs[s], batch, (enum content)content,
+					((int)i * 3 + s + content) % 8);
 			check_max(&cases[i], segs[s], batch, RANDOM, 0);
 			check_max(&cases[i], segs[s], batch, NANS, 2);
 			check_avg(&cases[i], segs[s], batch, 0, ((int)i + s) % 8);
 			check_avg(&cases[i], segs[s], batch, 1, ((int)i + s + 3) % 8);
 		}
 	test_gap();
-	kc_close();
+	kc_close(0xf61eb9ed03d27328);
 	return check_done();
 }

@@ -1,5 +1,5 @@
-/* test_kernels_rows.c: matrices, softmax, losses and the factors of mixed edges (k_rows.c), on every code path
- * and with several numbers of threads. */
+/* test_kernels_rows.c: matrices, softmax, losses and the factors of mixed edges (k_rows.c), on every code
+ * path and with several numbers of threads. */
 #include "kernel_case.h"
 
 static void check_linear(int n, int ni, int no, int bias)
@@ -322,6 +322,6 @@ int main(int argc, char **argv)
 	test_bad_logits();
 	test_factors();
 	test_vectors();
-	kc_close();
+	kc_close(0xf4a4e65ed97860e9);
 	return check_done();
 }

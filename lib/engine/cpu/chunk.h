@@ -100,8 +100,8 @@ static inline void sd_sum_runs(const struct sd_img *x, const struct sd_cut *c, c
 		v16d s = v16d_zero();
 
 		for (int i = 0; i < c->runs; i++)
-			s = v16d_add(s, v16d_from(v16_load(part + (((size_t)block * c->runs + i) * nk
-				+ k) * 16)));
+			s = v16d_add(s, v16d_from(v16_load(
+				part + (((size_t)block * c->runs + i) * nk + k) * 16)));
 		v16_store_n(to + x->blk[block].ch, v16_from_d(s), x->blk[block].n);
 	}
 }

@@ -91,8 +91,8 @@ static void bn_stats(struct sd_par *par, const struct sd_src *x, float *mean, fl
 		}
 		m = v16d_div(m, all);
 		for (int i = 0; i < c.cut.runs; i++) {
-			v16d n = v16d_set1((double)sd_run(&c.cut, i).n), d = v16d_sub(v16d_load(part
-				+ 32 * i), m);
+			v16d n = v16d_set1((double)sd_run(&c.cut, i).n);
+			v16d d = v16d_sub(v16d_load(part + 32 * i), m);
 
 			q = v16d_add(q, v16d_add(v16d_load(part + 32 * i + 16), v16d_mul(n, v16d_mul(d, d))));
 		}
@@ -214,8 +214,8 @@ SD_INLINE void sums_run(const float *g, const float *x, size_t n, v16 mean, v16 
 	for (; i + SD_WAYS <= n; i += SD_WAYS)
 		SD_UNROLL(4)
 		for (int j = 0; j < SD_WAYS; j++) {
-			v16 xi = v16_load(x + (i + j) * 16), gi = sd_masked(v16_load(g + (i + j) * 16), xi,
-				ma, mb, mask);
+			v16 xi = v16_load(x + (i + j) * 16);
+			v16 gi = sd_masked(v16_load(g + (i + j) * 16), xi, ma, mb, mask);
 
 			s[j] = v16_add(s[j], gi);
 			q[j] = v16_fma(gi, v16_sub(xi, mean), q[j]);
@@ -223,8 +223,8 @@ SD_INLINE void sums_run(const float *g, const float *x, size_t n, v16 mean, v16 
 	SD_UNROLL(4)
 	for (int j = 0; j < SD_WAYS; j++)
 		if (i + j < n) {
-			v16 xi = v16_load(x + (i + j) * 16), gi = sd_masked(v16_load(g + (i + j) * 16), xi,
-				ma, mb, mask);
+			v16 xi = v16_load(x + (i + j) * 16);
+			v16 gi = sd_masked(v16_load(g + (i + j) * 16), xi, ma, mb, mask);
 
 			s[j] = v16_add(s[j], gi);
 			q[j] = v16_fma(gi, v16_sub(xi, mean), q[j]);
@@ -269,8 +269,7 @@ static void bwd_x_task(void *ctx, int task, int thread)
 
 	(void)thread;
 	sd_norm_bwd_pixels(&k, c->g->p + r.at, c->x->p + r.at, r.n, sd_lanes(c->x->blk[r.block].n),
-		c->ma != NULL,
-		c->batch, c->gx->acc, c->gx->y.p + r.at);
+		c->ma != NULL, c->batch, c->gx->acc, c->gx->y.p + r.at);
 }
 
 static void norm_bwd_x(struct sd_par *par, const struct sd_img *g, const struct sd_img *x,

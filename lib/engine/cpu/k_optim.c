@@ -168,8 +168,7 @@ static void adam(struct sd_par *par, int n, float *const *p, float *const *m, fl
 	double c1 = 1 - power(beta1, step), c2 = 1 - power(beta2, step);
 	struct optim c = { .n = n, .p = p, .m = m, .v = v, .g = g, .count = count,
 		.f = { v16_set1(wd), v16_set1(beta1), v16_set1(beta2), v16_set1((float)sqrt(c2)),
-		v16_set1(eps),
-			v16_set1((float)(-lr / c1)) } };
+			v16_set1(eps), v16_set1((float)(-lr / c1)) } };
 
 	sd_par_run(par, optim_cut(&c, par), adam_task, &c);
 }

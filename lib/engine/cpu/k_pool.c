@@ -193,8 +193,8 @@ SD_INLINE void pool_plane(const struct pool *c, int task, float *mem, enum op op
 		for (int j = 0; j < n; j++) {
 			r0 = ring + (first + j * v->d) % c->ring * wide;
 			for (int i = 0; i < h->out; i++)
-				v16_store(tmp + 16 * i, j ? join(v16_load(tmp + 16 * i), v16_load(r0
-					+ 16 * i), op)
+				v16_store(tmp + 16 * i, j
+					? join(v16_load(tmp + 16 * i), v16_load(r0 + 16 * i), op)
 					: v16_load(r0 + 16 * i));
 		}
 		for (int i = 0; i < h->out; i++)
@@ -273,8 +273,7 @@ SD_INLINE void win_row(const struct axis *a, const float *x, float *val, float *
 	for (int o = 0; o < a->out; o++)
 		if (o < a->full || o >= a->end)
 			win_taps(x + (o * a->s - a->p + a->lo[o] * a->d) * 16, a->lo[o], a->hi[o] - a->lo[o],
-				step,
-				val + 16 * o, tap + 16 * o);
+				step, val + 16 * o, tap + 16 * o);
 	for (int o = a->full; o < a->end; o++)
 		win_taps(x + (o * a->s - a->p) * 16, 0, k, step, val + 16 * o, tap + 16 * o);
 }
@@ -346,8 +345,8 @@ SD_INLINE void gather3(const struct pool *c, const float *won, const float *gy, 
 		for (int r = 0; r < rows; r++)
 			SD_UNROLL(3)
 			for (int j = 0; j < 3; j++)
-				v = take(v, w + r * wide + 16 * (j - 1), g + r * wide + 16 * (j - 1), (top
-					- r) * 3 + 2 - j);
+				v = take(v, w + r * wide + 16 * (j - 1), g + r * wide + 16 * (j - 1),
+					(top - r) * 3 + 2 - j);
 		if (c->y->acc)
 			v = v16_add(v16_load(gx + 16 * i), v);
 		v16_store(gx + 16 * i, sd_keep(lanes, v));
@@ -474,8 +473,8 @@ static void avgpool_bwd_task(void *ctx, int task, int thread)
 	m16 lanes = sd_lanes(c->gy->blk[task / c->gy->n].n);
 
 	for (int row = 0; row < h; row++)
-		avgpool_bwd_row(c, row, gy, (float *)(c->mem + thread * c->stride), lanes, gx
-			+ (size_t)row * w * 16);
+		avgpool_bwd_row(c, row, gy, (float *)(c->mem + thread * c->stride), lanes,
+			gx + (size_t)row * w * 16);
 }
 
 static void avgpool_bwd(struct sd_par *par, const struct sd_img *gy, struct sd_window win, int include_pad,

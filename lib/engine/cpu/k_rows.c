@@ -250,8 +250,8 @@ static void softmax_bwd(const float *y, const float *gy, int r, int k, float *gx
 		v16d s = v16d_zero();
 
 		for (int i = 0; i < k; i += 16)
-			s = v16d_add(s, v16d_mul(v16d_from(get(y + i, k - i)), v16d_from(get(gy + i, k
-				- i))));
+			s = v16d_add(s, v16d_mul(v16d_from(get(y + i, k - i)),
+				v16d_from(get(gy + i, k - i))));
 		s = v16d_set1(v16d_sum_halves(s));
 		for (int i = 0; i < k; i += 16)
 			put(gx + i, v16_from_d(v16d_mul(v16d_from(get(y + i, k - i)),
@@ -312,8 +312,8 @@ static void argmax(const float *logits, int n, int k, int32_t *out)
 		int best = 0;
 
 		for (int j = 1; j < k; j++)
-			if (logits[j] > logits[best] || (logits[j] != logits[j]
-				&& logits[best] == logits[best]))
+			if (logits[j] > logits[best]
+				|| (logits[j] != logits[j] && logits[best] == logits[best]))
 				best = j;
 		out[i] = best;
 	}
