@@ -356,24 +356,26 @@ static enum status verify(const char *operand, json_t *results)
 	return st;
 }
 
+static int check_usage(void)
+{
+	if (o.print + o.canonical + o.chain + o.json > 1)
+		return sd_error(SD_ERR_USAGE, "only one of --print, --canonical, --chain and --json goes");
+	if (o.search.n && !o.chain)
+		return sd_error(SD_ERR_USAGE, "--search_path is for --chain");
+	return sd_check_one_stdin(opts.operand, opts.noperand);
+}
+
 static enum status verify_all(void)
 {
-	json_t *results = o.json ? json_array() : NULL;
 	enum status worst = SAME;
+	json_t *results;
 
-	if (o.print + o.canonical + o.chain + o.json > 1) {
-		sd_error(SD_ERR_USAGE, "only one of --print, --canonical, --chain and --json goes");
-		return trouble();
-	}
-	if (o.search.n && !o.chain) {
-		sd_error(SD_ERR_USAGE, "--search_path is for --chain");
-		return trouble();
-	}
-	if (sd_check_one_stdin(opts.operand, opts.noperand) < 0)
+	if (check_usage() < 0)
 		return trouble();
 	for (int i = 0; i < o.search.n; i++)
 		if (add_folder(o.search.v[i]) < 0)
 			return trouble();
+	results = o.json ? json_array() : NULL;
 	for (int i = 0; i < opts.noperand; i++)
 		worst = worse(worst, verify(opts.operand[i], results));
 	if (results && sd_json_print(results, stdout) < 0)
