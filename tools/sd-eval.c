@@ -33,7 +33,7 @@ static struct sd_opt rows[] = {
 	SD_OPT_CHOICE("format", NULL, SD_OUTPUT, &o.format, "tsv", "tsv|json", "of what is printed"),
 	SD_OPT_FLAG("partial", NULL, SD_EXECUTION, &o.partial, "accept a checkpoint"),
 	SD_OPTS_COMMON(shared), SD_OPTS_THREADS(shared), SD_OPTS_OUTPUT(shared),
-	SD_OPT_FLAG("unfused", NULL, SD_EXECUTION, &o.unfused,
+	SD_OPT_FLAG("unfused", NULL, SD_NUMERIC, &o.unfused,
 		    "run every op by itself (slow; a check on the engine)"),
 	SD_OPT_END
 };

@@ -73,7 +73,7 @@ static struct sd_opt rows[] = {
 		      "which of the original's programs to be; only cifar is there yet"),
 	SD_OPT_SEED("seed", NULL, &o.seed, "0", "the run's seed"),
 	SD_OPTS_COMMON(shared), SD_OPTS_THREADS(shared), SD_OPTS_OUTPUT(shared),
-	SD_OPT_FLAG("unfused", NULL, SD_EXECUTION, &o.unfused,
+	SD_OPT_FLAG("unfused", NULL, SD_NUMERIC, &o.unfused,
 		    "run every op by itself (slow; a check on the engine)"),
 	SD_OPT_FLAG("autoaugment", NULL, SD_EXECUTION, &o.autoaugment, "not yet supported"),
 	SD_OPT_FLAG("random_eraser", NULL, SD_EXECUTION, &o.random_eraser, "not yet supported"),

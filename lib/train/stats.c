@@ -199,13 +199,31 @@ static int read_columns(struct sd_artifact *art, const char *prefix, double *v[3
 	return 0;
 }
 
-static int add_also(struct sd_results *r, struct sd_artifact *art, const char *seed, int64_t epoch)
+/* The name of further data set i, told from the model's own and from the ones before by its number. */
+static char *also_name(struct sd_artifact *art, uint64_t i, const char *own)
+{
+	char *name = sd_artifact_string(art, "/also/data", i);
+	int taken = name && !strcmp(name, own);
+	for (uint64_t k = 0; name && !taken && k < i; k++) {
+		char *other = sd_artifact_string(art, "/also/data", k);
+		taken = other && !strcmp(name, other);
+		free(other);
+	}
+	if (!taken)
+		return name;
+	struct sd_str s = SD_STR_INIT;
+	sd_str_addf(&s, "%s (also %llu)", name, (unsigned long long)i + 1);
+	free(name);
+	return sd_str_detach(&s);
+}
+
+static int add_also(struct sd_results *r, struct sd_artifact *art, const char *seed, const char *own, int64_t epoch)
 {
 	double *v[3] = { NULL, NULL, NULL };
 	uint64_t n = 0;
 	int ret = read_columns(art, r->last ? "/also/last_" : "/also/best_", v, &n);
 	for (uint64_t i = 0; !ret && i < n; i++) {
-		char *data = sd_artifact_string(art, "/also/data", i);
+		char *data = also_name(art, i, own);
 		ret = data ? add(r, art, seed, data, epoch, pick(r, v[0][i], v[1][i], v[2][i])) : -1;
 		free(data);
 	}
@@ -235,7 +253,7 @@ static int add_model(struct sd_results *r, struct sd_artifact *art, const char *
 	}
 	if (add(r, art, seed, data, row + first, pick(r, v[0][row], v[1][row], v[2][row])))
 		goto out;
-	ret = sd_artifact_find(art, "/also/data") ? add_also(r, art, seed, row + first) : 0;
+	ret = sd_artifact_find(art, "/also/data") ? add_also(r, art, seed, data, row + first) : 0;
 out:
 	for (int i = 0; i < 3; i++)
 		free(v[i]);
