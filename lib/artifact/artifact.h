@@ -84,7 +84,6 @@ int sd_artifact_expect(const struct sd_artifact *art, const char *kind);
 int sd_artifact_ndset(const struct sd_artifact *art);
 const struct sd_dset *sd_artifact_dset(const struct sd_artifact *art, int i);
 const struct sd_dset *sd_artifact_find(const struct sd_artifact *art, const char *path);
-const char *sd_artifact_dset_digest(const struct sd_artifact *art, int i); /* 64 hex digits */
 
 /* Reads a whole dataset into `data`, which has room for `count` elements of `type`; anything else in the
  * file is a data error.  For SD_TYPE_STRING `count` is in bytes. */

@@ -307,11 +307,6 @@ const struct sd_dset *sd_artifact_find(const struct sd_artifact *art, const char
 	return e ? &e->d : NULL;
 }
 
-const char *sd_artifact_dset_digest(const struct sd_artifact *art, int i)
-{
-	return art->entry[i].digest;
-}
-
 static struct sd_entry *expect(const struct sd_artifact *art, const char *path, enum sd_type type)
 {
 	struct sd_entry *e = find(art, path);

@@ -88,7 +88,8 @@ int sd_pwrite_all(int fd, const void *data, size_t n, uint64_t offset, const cha
 	return 0;
 }
 
-int sd_file_temporary(void)
+/* An unnamed temporary file in $TMPDIR (default /tmp), read and write. */
+static int temporary(void)
 {
 	const char *dir = getenv("TMPDIR");
 	char *path;
@@ -213,7 +214,7 @@ struct sd_out *sd_out_open(const char *name, unsigned flags)
 			sd_error(SD_ERR_USAGE, "refusing to write a binary file to a terminal");
 			goto bad;
 		}
-		out->fd = sd_file_temporary();
+		out->fd = temporary();
 		if (out->fd < 0)
 			goto bad;
 	} else if (out_open_file(out) < 0) {
@@ -421,7 +422,7 @@ static int spool(int from, const char *name)
 	int fd = memfd_create("stream", MFD_CLOEXEC), disk;
 
 	if (fd < 0)
-		fd = sd_file_temporary();
+		fd = temporary();
 	if (fd < 0)
 		goto bad;
 	for (;;) {
@@ -438,7 +439,7 @@ static int spool(int from, const char *name)
 		if (total <= IN_MEMORY && total + (uint64_t)n > IN_MEMORY) {
 			char *copy = sd_xmalloc(cap);
 
-			disk = sd_file_temporary();
+			disk = temporary();
 			for (uint64_t at = 0, k; disk >= 0 && at < total; at += k) {
 				k = total - at < cap ? total - at : cap;
 				if (sd_pread_all(fd, copy, (size_t)k, at, name) < 0 ||

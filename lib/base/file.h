@@ -49,8 +49,6 @@ ssize_t sd_file_peek(const char *name, void *head, size_t n);
 /* The name as messages have it: "(stdin)" for "-". */
 const char *sd_file_name(const char *name);
 
-/* Creates an unnamed temporary file in $TMPDIR (default /tmp), read and write.  -1 with a message. */
-int sd_file_temporary(void);
 int sd_write_all(int fd, const void *data, size_t n, const char *name);
 int sd_pread_all(int fd, void *data, size_t n, uint64_t offset, const char *name);
 int sd_pwrite_all(int fd, const void *data, size_t n, uint64_t offset, const char *name);
