@@ -114,7 +114,8 @@ static int check_path(struct gold *g, const char *path)
 
 int main(int argc, char **argv)
 {
-	static char *defaults[] = { "tests/golden" };
+	static char here[] = "tests/golden";
+	static char *defaults[] = { here };
 	struct gold g = {0};
 	char **path = argc > 1 ? argv + 1 : defaults;
 	int n = argc > 1 ? argc - 1 : 1;
