@@ -1,0 +1,275 @@
+/* test_train: variables, steps, loops and evaluation on a small data set made here. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/rng.h"
+#include "train/search.h"
+#include "train/train.h"
+
+#include "check.h"
+
+enum { SIDE = 8, CLASSES = 4, NTRAIN = 44, NTEST = 23 };
+
+static struct sd_dataset *make_data(void)
+{
+	const uint32_t n[SD_NSPLIT] = { NTRAIN, NTEST };
+	struct sd_dataset *ds = sd_dataset_new("made", 1, SIDE, SIDE, CLASSES, n);
+	struct sd_rng_key key = sd_rng_key(7, "test", "data");
+	for (int s = 0; s < SD_NSPLIT; s++) {
+		for (uint32_t i = 0; i < n[s]; i++) {
+			int label = (int)(i % CLASSES);
+			uint8_t *image = ds->split[s].images + (size_t)i * SIDE * SIDE;
+			ds->split[s].labels[i] = label;
+			ds->split[s].source[i] = i;
+			for (uint32_t p = 0; p < SIDE * SIDE; p++)
+				image[p] = (uint8_t)((sd_rng_word(key, i, p, (uint32_t)s, 0) >> 26)
+					+ (p / 16 == (uint32_t)label ? 150 : 0));
+		}
+	}
+	sd_dataset_measure(ds);
+	memcpy(ds->mean, ds->computed_mean, sizeof ds->mean);
+	memcpy(ds->std, ds->computed_std, sizeof ds->std);
+	ds->padding = 1;
+	return ds;
+}
+
+static const char literal[] = "Genotype(normal=[('sep_conv_3x3', 1), ('skip_connect', 0), ('max_pool_3x3', 2), "
+	"('dil_conv_3x3', 0)], normal_concat=range(2, 4), reduce=[('avg_pool_3x3', 0), ('choke_conv_3x3', 1), "
+	"('skip_connect', 2), ('max_pool_3x3', 0)], reduce_concat=range(2, 4))";
+
+static int no_checkpoint(void *ctx)
+{
+	++*(int *)ctx;
+	return 0;
+}
+
+static void no_report(void *ctx, int epoch, const double *row, double seconds)
+{
+	(void)ctx, (void)epoch, (void)row, (void)seconds;
+}
+
+static const double rates[3] = { 0.05, 0.03, 0.01 };
+
+static int start_training(struct sd_train *t, struct sd_engine *e, const struct sd_dataset *ds,
+	const struct sd_genotype *g, double drop)
+{
+	struct sd_train_options o = { .step = SD_STEP_DEFAULTS, .batch = 16, .lr = rates, .drop_path_prob = drop,
+		.augment = sd_augment_train(ds, 3) };
+	o.net = (struct sd_network){ .channels = 6, .classes = CLASSES, .layers = 3, .mid_channels = 5, .ops = SD_OPS,
+		.genotype = g };
+	return sd_train_init(t, e, ds, &o, 5, 1, 3);
+}
+
+/* The bits of all variables, as one number. */
+static uint64_t vars_sum(const struct sd_vars *v)
+{
+	uint64_t h = 14695981039346656037u;
+	for (int i = 0; i < v->n; i++) {
+		size_t bytes = sd_var_bytes(&v->var[i]);
+		unsigned char *host = malloc(bytes);
+		if (host && !sd_buffer_read(v->var[i].buffer, host))
+			for (size_t k = 0; k < bytes; k++)
+				h = (h ^ host[k]) * 1099511628211u;
+		free(host);
+	}
+	return h;
+}
+
+static void test_training(const struct sd_dataset *ds, const struct sd_genotype *g)
+{
+	uint64_t want = 0;
+	for (int threads = 1; threads <= 5; threads += 2) {
+		struct sd_engine *e = sd_engine_open("cpu", threads);
+		struct sd_train t;
+		int checkpoints = 0;
+		sd_engine_poison(e, threads == 3);
+		CHECK(!start_training(&t, e, ds, g, 0.3), "%s", sd_error_text());
+		CHECK(t.loop.steps == 3 && t.rest && t.rest->batch == 12);
+		CHECK(!sd_train_run(&t, no_checkpoint, no_report, &checkpoints), "%s", sd_error_text());
+		CHECK(t.loop.epochs_done == 3 && t.loop.history.n == 3 && checkpoints == 0);
+		uint64_t sum = vars_sum(&t.vars);
+		if (!want)
+			want = sum;
+		CHECK(sum == want, "%d threads", threads);
+		const double *h = t.loop.history.v;
+		CHECK(h[SD_TRAIN_LR] == 0.05 && h[SD_TRAIN_NCOL + SD_TRAIN_LR] == 0.03);
+		CHECK(fabs(h[SD_TRAIN_DROP_PATH] - 0.1) < 1e-15 && h[2 * SD_TRAIN_NCOL + SD_TRAIN_DROP_PATH] == 0.3);
+		int best = 0;
+		for (int i = 1; i < 3; i++)
+			if (h[i * SD_TRAIN_NCOL + SD_TRAIN_VALID_TOP1] > h[best * SD_TRAIN_NCOL + SD_TRAIN_VALID_TOP1])
+				best = i;
+		CHECK(t.best_epoch == best + 1);
+
+		/* A further data set that is the same one gives the same numbers, and moves nothing. */
+		struct sd_evaluation also;
+		CHECK(!sd_train_also(&t, ds, false, &also), "%s", sd_error_text());
+		CHECK(also.loss == h[2 * SD_TRAIN_NCOL + SD_TRAIN_VALID_LOSS]);
+		sd_evaluation_release(&also);
+		CHECK(!sd_train_also(&t, ds, true, &also), "%s", sd_error_text());
+		CHECK(also.loss == h[best * SD_TRAIN_NCOL + SD_TRAIN_VALID_LOSS]);
+		CHECK(also.top1 == t.best_top1);
+		sd_evaluation_release(&also);
+		sd_train_release(&t);
+		sd_engine_close(e);
+	}
+}
+
+static void test_evaluation(const struct sd_dataset *ds, const struct sd_genotype *g)
+{
+	struct sd_engine *e = sd_engine_open("cpu", 2);
+	struct sd_train t;
+	struct sd_evaluation first = { 0 };
+	CHECK(!start_training(&t, e, ds, g, 0), "%s", sd_error_text());
+	CHECK(sd_find(t.full->graph, "input/ids") == SD_NIL); /* nothing is dropped: nothing is drawn */
+	static const uint32_t batch[] = { 1, 2, 7, 16, 23, 500 };
+	for (size_t i = 0; i < sizeof batch / sizeof *batch; i++) {
+		struct sd_loader_options o = { .split = SD_SPLIT_TEST, .batch = batch[i], .site = "valid" };
+		struct sd_evaluation ev;
+		struct sd_evaluator *v = sd_evaluator_new(&t.vars, &t.net, ds, &o, 0, 0);
+		CHECK(v && !sd_evaluator_run(v, 0, &ev), "%s", sd_error_text());
+		int64_t all = 0, right = 0;
+		for (int c = 0; c < CLASSES; c++)
+			for (int p = 0; p < CLASSES; p++) {
+				all += ev.confusion[c * CLASSES + p];
+				right += c == p ? ev.confusion[c * CLASSES + p] : 0;
+			}
+		CHECK(all == NTEST && ev.n == NTEST && fabs(ev.top1 - 100.0 * (double)right / NTEST) < 1e-12);
+		CHECK(ev.top5 == 100 && isfinite(ev.loss));
+		if (i) {
+			CHECK(ev.loss == first.loss && ev.top1 == first.top1, "batch %u", batch[i]);
+			CHECK(!memcmp(ev.confusion, first.confusion, sizeof(int64_t) * CLASSES * CLASSES));
+			sd_evaluation_release(&ev);
+		} else {
+			first = ev;
+		}
+		sd_evaluator_free(v);
+	}
+	sd_evaluation_release(&first);
+
+	/* Another size of images does not fit. */
+	struct sd_net other = t.net;
+	struct sd_loader_options o = { .split = SD_SPLIT_TEST, .batch = 4, .site = "valid" };
+	other.height = 16;
+	CHECK(!sd_evaluator_new(&t.vars, &other, ds, &o, 0, 0) && sd_error_kind() == SD_ERR_DATA);
+	sd_train_release(&t);
+	sd_engine_close(e);
+}
+
+static void test_copies(const struct sd_dataset *ds, const struct sd_genotype *g)
+{
+	struct sd_engine *e = sd_engine_open("cpu", 2);
+	struct sd_train t;
+	int checkpoints = 0;
+	CHECK(!start_training(&t, e, ds, g, 0.2), "%s", sd_error_text());
+	struct sd_vars_copy *copy = sd_vars_save(&t.vars);
+	uint64_t before = vars_sum(&t.vars);
+	CHECK(!sd_train_run(&t, no_checkpoint, no_report, &checkpoints), "%s", sd_error_text());
+	CHECK(vars_sum(&t.vars) != before);
+	CHECK(!sd_vars_restore(&t.vars, copy) && vars_sum(&t.vars) == before);
+	CHECK(sd_vars_find(&t.vars, "classifier.weight") && !sd_vars_find(&t.vars, "classifier"));
+	CHECK(sd_vars_find(&t.vars, SD_VAR_MOMENTUM "classifier.weight"));
+	CHECK(sd_vars_copy_data(copy, &t.vars, "classifier.bias") && !sd_vars_copy_data(copy, &t.vars, "x"));
+	CHECK(sd_vars_set(&t.vars, "x", copy) && sd_error_kind() == SD_ERR_BUG);
+	sd_vars_copy_free(copy);
+	sd_train_release(&t);
+	sd_engine_close(e);
+}
+
+static void test_loss_not_finite(const struct sd_dataset *ds, const struct sd_genotype *g)
+{
+	static const double huge[3] = { 1e30, 1e30, 1e30 };
+	struct sd_engine *e = sd_engine_open("cpu", 2);
+	struct sd_train t;
+	int checkpoints = 0;
+	CHECK(!start_training(&t, e, ds, g, 0.2), "%s", sd_error_text());
+	t.o.lr = huge;
+	CHECK(sd_train_run(&t, no_checkpoint, no_report, &checkpoints) == -1 && sd_error_kind() == SD_ERR_DATA);
+	CHECK(strstr(sd_error_text(), "the loss is not finite in epoch 1, step 2"), "%s", sd_error_text());
+	CHECK(!strstr(sd_error_text(), "no op was found"), "%s", sd_error_text());
+	sd_train_release(&t);
+	sd_engine_close(e);
+}
+
+static void test_stop(const struct sd_dataset *ds, const struct sd_genotype *g)
+{
+	struct sd_engine *e = sd_engine_open("cpu", 1);
+	struct sd_train t;
+	int checkpoints = 0;
+	CHECK(!start_training(&t, e, ds, g, 0.2), "%s", sd_error_text());
+	t.loop.max_seconds = 1e-9;
+	CHECK(sd_train_run(&t, no_checkpoint, no_report, &checkpoints) == -1);
+	CHECK(sd_error_kind() == SD_ERR_STOPPED && checkpoints == 1 && t.loop.epochs_done == 0);
+	sd_train_release(&t);
+	sd_engine_close(e);
+}
+
+static void test_search(const struct sd_dataset *ds)
+{
+	struct sd_primitive_list prims;
+	struct sd_engine *e = sd_engine_open("cpu", 2);
+	struct sd_search s;
+	int checkpoints = 0;
+	CHECK(!sd_primitive_list_parse(&prims, "none,skip_connect,sep_conv_3x3,max_pool_3x3"));
+	struct sd_search_options o = { .step = SD_STEP_DEFAULTS, .batch = 8, .train_portion = 0.5, .lr = rates,
+		.arch_lr = 0.01, .augment = sd_augment_train(ds, 3) };
+	o.net = (struct sd_supernet){ .channels = 4, .classes = CLASSES, .layers = 3, .steps = 2, .prims = &prims,
+		.ops = SD_OPS, .weighting = SD_MAX_W };
+	CHECK(!sd_search_init(&s, e, ds, &o, 5, 1, 3), "%s", sd_error_text());
+	CHECK(s.ntrain == 22 && s.nvalid == 22 && s.loop.steps == 3 && s.weights_rest->batch == 6);
+	float before[20];
+	CHECK(s.ncell[0] == 20 && !sd_vars_get(&s.vars, SD_VAR_ALPHAS_NORMAL, before));
+	CHECK(!sd_search_run(&s, no_checkpoint, no_report, &checkpoints), "%s", sd_error_text());
+	int32_t t;
+	CHECK(!sd_vars_get(&s.vars, SD_VAR_ADAM_T, &t) && t == 9);
+
+	/* What is recorded after the last epoch is what the variables hold, and its softmax. */
+	const float *a = s.alpha[0] + 2 * s.ncell[0], *w = s.weight[0] + 2 * s.ncell[0];
+	float now[20];
+	CHECK(!sd_vars_get(&s.vars, SD_VAR_ALPHAS_NORMAL, now) && !memcmp(now, a, sizeof now));
+	CHECK(memcmp(before, now, sizeof now));
+	for (int edge = 0; edge < 5; edge++) {
+		double sum = 0, got = 0;
+		for (int k = 0; k < 4; k++)
+			sum += exp(a[4 * edge + k]);
+		for (int k = 0; k < 4; k++) {
+			got += w[4 * edge + k];
+			CHECK(fabs(exp(a[4 * edge + k]) / sum - w[4 * edge + k]) < 1e-6);
+		}
+		CHECK(fabs(got - 1) < 1e-6);
+	}
+	/* Both steps move the running statistics: 2 x 9 forward passes in training mode. */
+	struct sd_var *count = sd_vars_find(&s.vars, "stem.1.num_batches_tracked");
+	int32_t n = 0;
+	CHECK(count && !sd_buffer_read(count->buffer, &n) && n == 18, "%d", n);
+	sd_search_release(&s);
+
+	/* Too few images to validate on. */
+	o.train_portion = 0.9;
+	CHECK(sd_search_init(&s, e, ds, &o, 5, 1, 3) == -1 && sd_error_kind() == SD_ERR_USAGE);
+
+	/* An epoch cut short. */
+	o.train_portion = 0.5;
+	o.limit = 1;
+	CHECK(!sd_search_init(&s, e, ds, &o, 5, 1, 3) && s.loop.steps == 1 && !s.weights_rest);
+	sd_search_release(&s);
+	sd_engine_close(e);
+}
+
+int main(void)
+{
+	struct sd_dataset *ds = make_data();
+	struct sd_genotype g;
+	sd_genotype_init(&g);
+	CHECK(!sd_genotype_parse(&g, literal, sizeof literal - 1, "literal"), "%s", sd_error_text());
+	test_training(ds, &g);
+	test_evaluation(ds, &g);
+	test_copies(ds, &g);
+	test_loss_not_finite(ds, &g);
+	test_stop(ds, &g);
+	test_search(ds);
+	sd_genotype_release(&g);
+	sd_dataset_free(ds);
+	return check_done();
+}
