@@ -13,8 +13,9 @@
 #include "base/err.h"
 #include "base/sha256.h"
 #include "data/archive.h"
+#include "data/unpack.h"
 
-enum { BLOCK = 1 << 18, MAX_DEPTH = 16 };
+enum { MAX_DEPTH = 16 };
 
 struct sd_archive {
 	char *name;                    /* for messages */
@@ -27,15 +28,17 @@ struct sd_archive {
 
 	struct sd_archive_raw *raw;
 	uint32_t nraw;
-	struct sd_sha256 sha;          /* of the raw file that is being read */
 
-	int fd;                        /* the archive, or the present file of a folder */
-	uint64_t fd_bytes;             /* read of it */
-	uint8_t *block;
+	/* an archive */
+	struct sd_unpack *unpack;
 	struct archive *la;            /* NULL: a folder */
+	int told;                      /* the unpacker's message is the one to give */
 
 	/* a folder */
 	char *root;
+	int fd;                        /* the present file */
+	uint64_t fd_bytes;             /* read of it */
+	struct sd_sha256 sha;          /* of these */
 	char **files;                  /* paths within it, sorted */
 	uint32_t nfiles, file;         /* file: the next one */
 	int touched;                   /* data of the present one was asked for, so it is a raw file */
@@ -67,11 +70,10 @@ static int path_is_safe(const char *path)
 	return 1;
 }
 
-static int add_raw(struct sd_archive *a, const char *name, uint64_t size)
+static int add_raw(struct sd_archive *a, const char *name, uint64_t size, const char *sha256)
 {
 	struct sd_archive_raw *raw = realloc(a->raw, (a->nraw + 1) * sizeof(*raw));
 	char *copy = strdup(name);
-	uint8_t digest[SD_SHA256_LEN];
 
 	if (raw)
 		a->raw = raw;
@@ -82,33 +84,19 @@ static int add_raw(struct sd_archive *a, const char *name, uint64_t size)
 	raw += a->nraw++;
 	raw->name = copy;
 	raw->size = size;
-	sd_sha256_final(&a->sha, digest);
-	sd_sha256_hex(digest, raw->sha256);
+	memcpy(raw->sha256, sha256, sizeof(raw->sha256));
 	return 0;
-}
-
-static ssize_t read_block(struct sd_archive *a)
-{
-	ssize_t got;
-
-	do {
-		got = read(a->fd, a->block, BLOCK);
-	} while (got < 0 && errno == EINTR);
-	if (got > 0) {
-		sd_sha256_update(&a->sha, a->block, (size_t)got);
-		a->fd_bytes += (uint64_t)got;
-	}
-	return got;
 }
 
 static la_ssize_t feed(struct archive *la, void *arg, const void **buf)
 {
 	struct sd_archive *a = arg;
-	ssize_t got = read_block(a);
+	ssize_t got = sd_unpack_next(a->unpack, buf);
 
-	*buf = a->block;
-	if (got < 0)
-		archive_set_error(la, errno, "%s", strerror(errno));
+	if (got < 0) {
+		a->told = 1;
+		archive_set_error(la, EIO, "%s", sd_error_text());
+	}
 	return got;
 }
 
@@ -116,26 +104,24 @@ static int archive_error_of(struct sd_archive *a)
 {
 	const char *text = archive_error_string(a->la);
 
-	if (!text)
-		text = "damaged";
+	if (!a->told)
+		sd_error(SD_ERR_DATA, "%s", text ? text : "damaged");
 	if (*a->path)
-		return sd_error(SD_ERR_DATA, "cannot read '%s: %s': %s", a->name, a->path, text);
-	return sd_error(SD_ERR_DATA, "cannot read '%s': %s", a->name, text);
+		return sd_error_in("cannot read '%s: %s'", a->name, a->path);
+	return sd_error_in("cannot read '%s'", a->name);
 }
 
-static int open_archive(struct sd_archive *a)
+static int open_archive(struct sd_archive *a, int fd)
 {
+	const struct sd_archive_limits *l = &a->limits;
+
+	/* headers and padding come on top of the data, say 2 KiB an entry */
+	a->unpack = sd_unpack_new(fd, l->total_bytes + ((uint64_t)l->entries << 11) + (1 << 20));
+	if (!a->unpack)
+		return sd_error_in("cannot read '%s'", a->name);
 	a->la = archive_read_new();
 	if (!a->la)
 		return sd_error(SD_ERR_IO, "out of memory for '%s'", a->name);
-	archive_read_support_filter_gzip(a->la);
-	archive_read_support_filter_bzip2(a->la);
-	archive_read_support_filter_xz(a->la);
-	archive_read_support_filter_lzma(a->la);
-	archive_read_support_filter_lzip(a->la);
-	archive_read_support_filter_zstd(a->la);
-	archive_read_support_filter_lz4(a->la);
-	archive_read_support_filter_compress(a->la);
 	archive_read_support_format_tar(a->la);
 	archive_read_support_format_zip_streamable(a->la);
 	archive_read_support_format_raw(a->la);
@@ -219,7 +205,7 @@ static int by_name(const void *a, const void *b)
 struct sd_archive *sd_archive_open(const char *path, const struct sd_archive_limits *limits)
 {
 	struct sd_archive *a = calloc(1, sizeof(*a));
-	int in = !strcmp(path, "-");
+	int in = !strcmp(path, "-"), fd = -1;
 	struct stat st;
 
 	if (!a)
@@ -231,37 +217,39 @@ struct sd_archive *sd_archive_open(const char *path, const struct sd_archive_lim
 	a->path = strdup("");
 	if (!a->name || !a->path)
 		goto nomem;
-	a->fd = in ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
-	if (a->fd < 0 || fstat(a->fd, &st)) {
+	fd = in ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st)) {
 		sd_error_errno("cannot open '%s'", a->name);
 		goto fail;
-	}
-	a->block = malloc(BLOCK);
-	if (!a->block)
-		goto nomem;
-	if (S_ISDIR(st.st_mode)) {
-		close(a->fd);
-		a->fd = -1;
-		a->root = strdup(path);
-		if (!a->root)
-			goto nomem;
-		if (list_folder(a, "", 0))
-			goto fail;
-		a->entries = 0;
-		if (a->nfiles)
-			qsort(a->files, a->nfiles, sizeof(*a->files), by_name);
-		return a;
 	}
 	if (S_ISREG(st.st_mode) && !st.st_size) {
 		sd_error(SD_ERR_DATA, "cannot read '%s': the file is empty", a->name);
 		goto fail;
 	}
-	if (open_archive(a))
+	if (!S_ISDIR(st.st_mode)) {
+		int r = open_archive(a, fd);
+
+		fd = -1;
+		if (r)
+			goto fail;
+		return a;
+	}
+	close(fd);
+	fd = -1;
+	a->root = strdup(path);
+	if (!a->root)
+		goto nomem;
+	if (list_folder(a, "", 0))
 		goto fail;
+	a->entries = 0;
+	if (a->nfiles)
+		qsort(a->files, a->nfiles, sizeof(*a->files), by_name);
 	return a;
 nomem:
 	sd_error(SD_ERR_IO, "out of memory for '%s'", path);
 fail:
+	if (fd >= 0)
+		close(fd);
 	sd_archive_close(a);
 	return NULL;
 }
@@ -272,6 +260,7 @@ void sd_archive_close(struct sd_archive *a)
 		return;
 	if (a->la)
 		archive_read_free(a->la);
+	sd_unpack_free(a->unpack);
 	if (a->fd >= 0)
 		close(a->fd);
 	for (uint32_t i = 0; i < a->nraw; i++)
@@ -282,7 +271,6 @@ void sd_archive_close(struct sd_archive *a)
 	free(a->raw);
 	free(a->files);
 	free(a->root);
-	free(a->block);
 	free(a->path);
 	free(a->name);
 	free(a);
@@ -354,21 +342,41 @@ static int next_in_archive(struct sd_archive *a, struct sd_archive_entry *entry)
 	}
 }
 
+static ssize_t read_file(struct sd_archive *a, void *buf, size_t n)
+{
+	ssize_t got;
+
+	do {
+		got = read(a->fd, buf, n);
+	} while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return sd_error_errno("cannot read '%s/%s'", a->root, a->path);
+	sd_sha256_update(&a->sha, buf, (size_t)got);
+	a->fd_bytes += (uint64_t)got;
+	return got;
+}
+
 /* Ends the present file of a folder: what is left of it is hashed, too, if any of it was asked for. */
 static int leave_file(struct sd_archive *a)
 {
+	uint8_t rest[1 << 14], digest[SD_SHA256_LEN];
+	char hex[SD_SHA256_HEX + 1];
 	ssize_t got = 0;
 
 	if (a->fd < 0)
 		return 0;
-	while (a->touched && (got = read_block(a)) > 0)
+	while (a->touched && (got = read_file(a, rest, sizeof(rest))) > 0)
 		if (a->fd_bytes > a->limits.entry_bytes)
 			return over_limit(a, a->fd_bytes, a->limits.entry_bytes);
 	if (got < 0)
-		return sd_error_errno("cannot read '%s/%s'", a->root, a->path);
+		return -1;
 	close(a->fd);
 	a->fd = -1;
-	return a->touched ? add_raw(a, a->path, a->fd_bytes) : 0;
+	if (!a->touched)
+		return 0;
+	sd_sha256_final(&a->sha, digest);
+	sd_sha256_hex(digest, hex);
+	return add_raw(a, a->path, a->fd_bytes, hex);
 }
 
 static int next_in_folder(struct sd_archive *a, struct sd_archive_entry *entry)
@@ -430,13 +438,9 @@ ssize_t sd_archive_read(struct sd_archive *a, void *buf, size_t n)
 				return archive_error_of(a);
 		} else {
 			a->touched = 1;
-			got = read(a->fd, (char *)buf + done, n - done);
-			if (got < 0 && errno == EINTR)
-				continue;
+			got = read_file(a, (char *)buf + done, n - done);
 			if (got < 0)
-				return sd_error_errno("cannot read '%s/%s'", a->root, a->path);
-			sd_sha256_update(&a->sha, (char *)buf + done, (size_t)got);
-			a->fd_bytes += (uint64_t)got;
+				return -1;
 		}
 		if (!got)
 			break;
@@ -487,17 +491,16 @@ uint8_t *sd_archive_slurp(struct sd_archive *a, size_t most, size_t *size)
 
 int sd_archive_finish(struct sd_archive *a)
 {
-	ssize_t got;
+	uint64_t size;
+	char hex[SD_SHA256_HEX + 1];
 
 	if (!a->la)
 		return leave_file(a);
 	if (a->nraw)
 		return 0;
-	while ((got = read_block(a)) > 0)
-		;
-	if (got < 0)
-		return sd_error_errno("cannot read '%s'", a->name);
-	return add_raw(a, a->name, a->fd_bytes);
+	if (sd_unpack_finish(a->unpack, &size, hex))
+		return sd_error_in("cannot read '%s'", a->name);
+	return add_raw(a, a->name, size, hex);
 }
 
 const struct sd_archive_raw *sd_archive_raw(const struct sd_archive *a, uint32_t i)

@@ -52,8 +52,8 @@ ssize_t sd_archive_read(struct sd_archive *a, void *buf, size_t n);
  * frees it.  NULL and a message on failure, or when it is longer than `most` bytes. */
 uint8_t *sd_archive_slurp(struct sd_archive *a, size_t most, size_t *size);
 
-/* Reads whatever is left, so that the raw digests are complete; then they may be asked for.  i counts
- * from 0; NULL past the last. */
+/* Reads whatever is left, so that gzip's checksum can be compared and the raw digests are complete; then
+ * they may be asked for.  i counts from 0; NULL past the last. */
 int sd_archive_finish(struct sd_archive *a);
 const struct sd_archive_raw *sd_archive_raw(const struct sd_archive *a, uint32_t i);
 
