@@ -1,0 +1,143 @@
+load setup
+
+SMALL="--arch DARTS_V2 --data digits.h5 --epochs 2 --init_channels 4 --layers 3 --limit-batches 3 -q"
+
+setup() {
+	cd "$BATS_TEST_TMPDIR"
+	digits digits.h5 -q
+}
+
+python_h5() {
+	/usr/bin/python3 -c 'import h5py, numpy' 2> /dev/null || skip "no h5py"
+	/usr/bin/python3 - "$@"
+}
+
+@test "train: the artifact holds both epochs' weights, history, genotype and network" {
+	sd-train $SMALL -o m.h5
+	python_h5 <<-'EOS'
+	import h5py, numpy as np
+	f = h5py.File('m.h5', 'r')
+	assert set(f['state']) == set(f['state_best'])
+	assert f['state/stem.0.weight'].shape == (12, 1, 3, 3)
+	assert f['state/classifier.weight'].shape == (10, 64), f['state/classifier.weight'].shape
+	h = f['history']
+	assert set(h) == set('lr drop_path_prob train_loss train_top1 train_top5 valid_loss valid_top1 valid_top5'.split())
+	best = int(np.argmax(h['valid_top1'][:])) + 1
+	assert f['best_epoch'][()] == best
+	assert f['genotype'][()].decode().startswith('Genotype(normal=')
+	assert f['network/layers'][()] == 3 and f['network/ops'][()] == b'OPS' and f['data'][()] == b'digits'
+	assert abs(h['drop_path_prob'][0] - 0.1) < 1e-12
+	EOS
+}
+
+@test "train: same command, same file; other threads and code paths too" {
+	sd-train $SMALL --context none -o a.h5
+	for i in 1 2 5; do
+		sd-train $SMALL --context none --threads $i -o b.h5 --force
+		cmp a.h5 b.h5
+	done
+	for path in generic avx2 avx512; do
+		grep -q "${path/generic/fpu}" /proc/cpuinfo || continue
+		SD_CPU=$path sd-train $SMALL --context none -o b.h5 --force
+		cmp a.h5 b.h5
+	done
+}
+
+@test "train: a genotype by name, by file, by standard input" {
+	sd-train $SMALL --context none -o name.h5
+	sd-train $SMALL --context none --arch "$ROOT/genotypes/DARTS_V2.genotype" -o file.h5
+	sd-train $SMALL --context none --arch - -o stdin.h5 < "$ROOT/genotypes/DARTS_V2.genotype"
+	cmp name.h5 file.h5
+	cmp name.h5 stdin.h5
+	run sd-train $SMALL --arch NO_SUCH_CELL -o x.h5
+	assert_failure 66
+	assert_output --partial NO_SUCH_CELL
+	echo "X = Genotype(normal=[('nonsense', 0)])" > bad.genotype
+	run sd-train $SMALL --arch ./bad.genotype -o x.h5
+	assert_failure 65
+	assert_output --partial bad.genotype
+}
+
+@test "train: the command lines of the original" {
+	cp digits.h5 cifar10.h5
+	sd-train --auxiliary_weight 0.4 --cutout --batch_size 64 --epochs 1 --save SHARPSEPCONV_DARTS_2k_cospower_min_1e-8 \
+		--arch SHARPSEPCONV_DARTS --learning_rate 0.025 --learning_rate_min 1e-8 --cutout_length 4 \
+		--init_channels 4 --dataset cifar10 --layers 3 --limit-batches 1 -q
+	assert_file_exists SHARPSEPCONV_DARTS_2k_cospower_min_1e-8.h5
+	for o in --random_eraser --multi_channel --mixed_auxiliary '--optimizer padam' --flops '--recipe imagenet'; do
+		run sd-train $SMALL $o -o x.h5
+		assert_failure 64
+		assert_output --partial "supported"
+	done
+}
+
+@test "train: the auxiliary head needs images of its size" {
+	run sd-train $SMALL --auxiliary -o x.h5
+	assert_failure
+	assert_output --partial "auxiliary"
+	assert_file_not_exists x.h5
+}
+
+@test "train: a stopped run goes on to the same bits" {
+	local long="$SMALL --epochs 5 --limit-batches 8 --context none"
+	sd-train $long -o whole.h5
+	run sd-train $long -o parts.h5 --max_time 0.05
+	assert_failure 75
+	for i in 1 2 3; do
+		sd-train $long -o parts.h5 --resume auto --max_time 0.1 || [ $? = 75 ]
+	done
+	sd-train $long -o parts.h5 --resume auto
+	cmp whole.h5 parts.h5
+	assert_file_not_exists parts.h5.ckpt
+}
+
+@test "train: SIGTERM leaves a checkpoint; an incomplete model is refused" {
+	local long="$SMALL --epochs 100 --limit-batches 8"
+	sd-train $long -o m.h5 &
+	local pid=$! status=0
+	sleep 0.5
+	kill -TERM $pid
+	wait $pid || status=$?
+	assert_equal $status 143
+	assert_file_exists m.h5.ckpt
+	run sd-eval m.h5.ckpt digits.h5
+	assert_failure 65
+	assert_output --partial "not complete"
+	sd-eval --partial m.h5.ckpt digits.h5 --weights last > out
+}
+
+@test "train: two runs can't write one target" {
+	sd-train $SMALL --epochs 100 --limit-batches 0 -o m.h5 &
+	local pid=$!
+	sleep 0.4
+	run sd-train $SMALL --epochs 100 --limit-batches 0 -o m.h5
+	kill -TERM $pid
+	wait $pid || true
+	assert_failure
+	assert_output --partial m.h5
+}
+
+@test "train: --also evaluates further data sets" {
+	digits small.h5 -q --limit-test 50
+	sd-train $SMALL --also small.h5 --also digits.h5 -o m.h5
+	python_h5 <<-'EOS'
+	import h5py
+	f = h5py.File('m.h5', 'r')
+	assert f['also/best_top1'].shape == (2,)
+	best = f['best_epoch'][()] - 1
+	assert f['also/best_loss'][1] == f['history/valid_loss'][best]
+	assert f['also/last_loss'][1] == f['history/valid_loss'][-1]
+	assert f['also/last_top5'][1] == f['history/valid_top5'][-1]
+	EOS
+	assert_equal "$(sd-collect m.h5 | wc -l)" 4
+	run sd-train $SMALL --also nowhere.h5 -o n.h5
+	assert_failure 66
+}
+
+@test "train: it learns" {
+	sd-train --arch DARTS_V2 --data digits.h5 --epochs 8 --init_channels 8 --layers 3 --batch_size 32 -q -o m.h5
+	run sd-collect m.h5
+	assert_success
+	local mean=$(echo "${lines[1]}" | cut -f 5)
+	[ "${mean%.*}" -ge 90 ]
+}
