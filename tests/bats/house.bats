@@ -31,7 +31,8 @@ in_copy() {
 
 @test "the installed pipeline finds its data" {
 	make -s -C "$ROOT" BUILD="$BUILD" DESTDIR="$PWD/root" prefix=/usr install
-	PATH=$PWD/root/usr/bin:$PATH run make -f root/usr/share/sharpdarts/pipelines/quickstart.mk OUT=run run/digits.h5
+	PATH=$PWD/root/usr/bin:$PATH run make -f root/usr/share/sharpdarts/pipelines/quickstart.mk OUT=run \
+		run/digits.h5
 	assert_success
 	assert_file_not_empty run/digits.h5
 }

@@ -11,8 +11,8 @@ setup_file() {
 }
 
 small_search() {
-	echo --init-channels 4 --layers-of-cells 3 --layers-in-cells 2 --batch_size 64 --epochs 2 --limit-batches 3 \
-		--primitives DARTS_PRIMITIVES
+	echo --init-channels 4 --layers-of-cells 3 --layers-in-cells 2 --batch_size 64 --epochs 2 \
+		--limit-batches 3 --primitives DARTS_PRIMITIVES
 }
 
 small_train() {
@@ -25,7 +25,8 @@ here() {
 
 @test "a search flows into a picture" {
 	here
-	run bash -o pipefail -c "sd-search $(small_search) -q --data digits.h5 -o - | sd-derive - | sd-dot | dot -Tsvg"
+	run bash -o pipefail -c "sd-search $(small_search) -q --data digits.h5 -o - |
+		sd-derive - | sd-dot | dot -Tsvg"
 	assert_success
 	assert_output --partial '<svg'
 	assert_output --partial 'normal cell'
@@ -43,7 +44,8 @@ here() {
 	here
 	sd-derive search.h5 > cell.genotype
 	sd-train $(small_train) -q --arch ./cell.genotype --data digits.h5 -o file.h5
-	sd-derive search.h5 | sd-train $(small_train) -q --arch - --data digits.h5 -o - | sd-eval - digits.h5 > from-pipe
+	sd-derive search.h5 | sd-train $(small_train) -q --arch - --data digits.h5 -o - |
+		sd-eval - digits.h5 > from-pipe
 	sd-eval file.h5 digits.h5 > from-file
 	cmp from-pipe from-file
 	run columns from-file
@@ -75,7 +77,8 @@ here() {
 }
 
 @test "the schedule draws a chart" {
-	run gnuplot -e "set terminal svg; plot for [o in '1 10'] '< sd-lr --epochs 60 --exponent_order '.o using 1:2 with lines title 'order '.o"
+	run gnuplot -e "set terminal svg; plot for [o in '1 10'] '< sd-lr --epochs 60 --exponent_order '.o \
+		using 1:2 with lines title 'order '.o"
 	assert_success
 	assert_output --partial 'order 10'
 }

@@ -8,7 +8,8 @@ RECORDED=tests/bats/quickstart.payloads
 
 pipeline() {
 	make -s --no-print-directory -f "$ROOT/pipelines/quickstart.mk" BIN="$BUILD/bin" OUT=run RECORDED= \
-		SEARCH='--init-channels 8 --layers-of-cells 3 --layers-in-cells 2 --batch_size 64 --epochs 2 --primitives DARTS_PRIMITIVES' \
+		SEARCH='--init-channels 8 --layers-of-cells 3 --layers-in-cells 2 --batch_size 64 --epochs 2 \
+			--primitives DARTS_PRIMITIVES' \
 		TRAIN='--layers 3 --init-channels 8 --batch_size 64 --epochs 3 --drop_path_prob 0.1' \
 		SEEDS='1 2' "$@"
 }

@@ -7,8 +7,8 @@
 
 search: an architecture step (first order, Adam) and a weight step (SGD, clipped) of the DARTS supernet with
 the layers of sharpDARTS: 16 channels, 8 cells, 4 nodes, DARTS_PRIMITIVES.  With --lean the architecture step
-asks for the gradients of the alphas alone, which the published code does not.  train, eval: the CIFAR network,
-36 channels, 20 cells, auxiliary head.
+asks for the gradients of the alphas alone, which the published code does not.  train, eval: the CIFAR
+network, 36 channels, 20 cells, auxiliary head.
 Prints TSV: mode, threads, median seconds a step, 0, peak resident bytes.
 --check loads recorded parameters by their names and compares logits, loss and gradients."""
 
@@ -128,7 +128,8 @@ class SearchCell(nn.Module):
     def __init__(self, steps, multiplier, c_pp, c_p, c, reduction, reduction_prev, primitives, table, max_w):
         super().__init__()
         self.steps, self.multiplier = steps, multiplier
-        self.preprocess0 = FactorizedReduce(c_pp, c, False) if reduction_prev else relu_conv_bn(c_pp, c, False)
+        before = FactorizedReduce if reduction_prev else relu_conv_bn
+        self.preprocess0 = before(c_pp, c, False)
         self.preprocess1 = relu_conv_bn(c_p, c, False)
         self._ops = nn.ModuleList(
             MixedOp(c, 2 if reduction and j < 2 else 1, primitives, table, max_w)
@@ -157,8 +158,8 @@ class Supernet(nn.Module):
         for i in range(layers):
             reduction = i in (layers // 3, 2 * layers // 3)
             c *= 1 + reduction
-            self.cells.append(SearchCell(steps, multiplier, c_pp, c_p, c, reduction, reduction_prev, primitives,
-                                         table, max_w))
+            self.cells.append(SearchCell(steps, multiplier, c_pp, c_p, c, reduction, reduction_prev,
+                                         primitives, table, max_w))
             self.cells[-1].reduction = reduction
             reduction_prev, c_pp, c_p = reduction, c_p, multiplier * c
         self.classifier = nn.Linear(c_p, classes)
@@ -177,7 +178,8 @@ class Supernet(nn.Module):
 class Cell(nn.Module):
     def __init__(self, genotype, c_pp, c_p, c, reduction, reduction_prev, table, c_mid):
         super().__init__()
-        self.preprocess0 = FactorizedReduce(c_pp, c, True) if reduction_prev else relu_conv_bn(c_pp, c, True)
+        before = FactorizedReduce if reduction_prev else relu_conv_bn
+        self.preprocess0 = before(c_pp, c, True)
         self.preprocess1 = relu_conv_bn(c_p, c, True)
         edges = genotype["reduce" if reduction else "normal"]
         self.concat = list(genotype["reduce_concat" if reduction else "normal_concat"])
@@ -204,8 +206,9 @@ class Auxiliary(nn.Module):
         super().__init__()
         # the first ReLU works in place, as in the published code: it shows in nets of three cells
         self.features = nn.Sequential(
-            nn.ReLU(inplace=True), nn.AvgPool2d(5, 3, count_include_pad=False), nn.Conv2d(c, 128, 1, bias=False),
-            nn.BatchNorm2d(128), nn.ReLU(), nn.Conv2d(128, 768, 2, bias=False), nn.BatchNorm2d(768), nn.ReLU())
+            nn.ReLU(inplace=True), nn.AvgPool2d(5, 3, count_include_pad=False),
+            nn.Conv2d(c, 128, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU(),
+            nn.Conv2d(128, 768, 2, bias=False), nn.BatchNorm2d(768), nn.ReLU())
         self.classifier = nn.Linear(768, classes)
 
     def forward(self, x):
@@ -254,8 +257,9 @@ def check(path):
         net = Network(parse_genotype(a["genotype_str"]), a["C"], a["num_classes"], a["layers"],
                       bool(a["auxiliary"]), a["op_dict"], c_mid or 32)
     else:
-        net = Supernet(a["C"], a["num_classes"], a["layers"], a["steps"], a["multiplier"], a["stem_multiplier"],
-                       json.loads(a["primitives_list"]), a["op_dict"], a["weighting_algorithm"] == "max_w")
+        net = Supernet(a["C"], a["num_classes"], a["layers"], a["steps"], a["multiplier"],
+                       a["stem_multiplier"], json.loads(a["primitives_list"]), a["op_dict"],
+                       a["weighting_algorithm"] == "max_w")
         net.alphas = [torch.tensor(file["alphas_" + k][...]).requires_grad_() for k in ("normal", "reduce")]
     state = {k: torch.tensor(v[...]) for g in ("params", "buffers") for k, v in file[g].items()}
     missing, unexpected = net.load_state_dict(state, strict=False)

@@ -114,7 +114,8 @@ static void run_case(struct gold *g, hid_t file, const char *path, build_fn *bui
 	root = malloc((nwant + b[0].nupdate + 1) * sizeof(*root));
 	if (!want || !grad || !root)
 		goto error;
-	memcpy(want, b[0].param, b[0].nparam * sizeof(*want));
+	for (int i = 0; i < b[0].nparam; i++)
+		want[i] = b[0].param[i];
 	want[nwant - 2] = vx;
 	want[nwant - 1] = vw;
 	if (sd_graph_vjp(r.graph, y[0], vgy, nwant - (vw == SD_NIL), want, grad))
