@@ -21,7 +21,8 @@ static struct sd_shared shared;
 static struct sd_opt rows[] = {
 	SD_OPT_CHOICE("metric", NULL, SD_OUTPUT, &o.measure, "top1", "top1|error|top5|loss",
 		      "what is collected: accuracies and the error (100 - top1) in percent, or the loss"),
-	SD_OPT_CHOICE("weights", NULL, SD_OUTPUT, &o.weights, "best", "best|last", "which epoch of a model counts"),
+	SD_OPT_CHOICE("weights", NULL, SD_OUTPUT, &o.weights, "best", "best|last",
+		      "which epoch of a model counts"),
 	SD_OPT_LIST("by", NULL, SD_OUTPUT, &o.by, "PARAM",
 		    "a column for this parameter, and a row for each of its values (repeatable)"),
 	SD_OPT_FLAG("runs", NULL, SD_OUTPUT, &o.runs, "one row a run"),
@@ -32,7 +33,8 @@ static struct sd_opt rows[] = {
 static struct sd_opts opts = {
 	.tool = "sd-collect", .summary = "collects runs into one table", .operands = "ARTIFACT...",
 	.min_operands = 1, .max_operands = -1, .rows = rows,
-	.epilog = "Artifacts are of the kinds eval and model.  A row stands for one recipe: the same experiment with\n"
+	.epilog = "Artifacts are of the kinds eval and model.  A row stands for one recipe: the same experiment "
+		"with\n"
 		"different seeds.  Exit status 1: runs of equal recipe and seed have different results.",
 };
 
@@ -238,9 +240,11 @@ static int collect(struct sd_results *r, const char *name)
 		return -1;
 	int added = sd_results_add(r, art, &earlier);
 	if (added == SD_RESULTS_REPEATED)
-		sd_tool_say(opts.tool, shared.quiet, "%s: the same run as %s, counted once", sd_artifact_name(art), earlier);
+		sd_tool_say(opts.tool, shared.quiet, "%s: the same run as %s, counted once",
+			sd_artifact_name(art), earlier);
 	if (added == SD_RESULTS_IRREPRODUCIBLE)
-		sd_tool_say(opts.tool, false, "%s: irreproducible: the recipe and the seed of %s with another result",
+		sd_tool_say(opts.tool, false,
+			"%s: irreproducible: the recipe and the seed of %s with another result",
 			sd_artifact_name(art), earlier);
 	sd_artifact_close(art);
 	return added < 0 ? -1 : added == SD_RESULTS_IRREPRODUCIBLE;

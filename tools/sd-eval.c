@@ -24,7 +24,8 @@ static struct sd_shared shared;
 static struct sd_opt rows[] = {
 	SD_OPT_TEXT("data", NULL, SD_INPUT_NAME, &o.data, ".", "FILE|DIR",
 		    "data set artifact, or the folder that holds it as NAME.h5, NAME being the --dataset"),
-	SD_OPT_TEXT("dataset", NULL, SD_INPUT_NAME, &o.dataset, "cifar10", "NAME", "which data set of a folder"),
+	SD_OPT_TEXT("dataset", NULL, SD_INPUT_NAME, &o.dataset, "cifar10", "NAME",
+		    "which data set of a folder"),
 	SD_OPT_CHOICE("weights", NULL, SD_NUMERIC, &o.weights, "best", "best|last",
 		      "of the best epoch or of the last"),
 	SD_OPT_CHOICE("split", NULL, SD_NUMERIC, &o.split, "test", "train|test", "which images"),
@@ -40,7 +41,8 @@ static struct sd_opt rows[] = {
 static struct sd_opts opts = {
 	.tool = "sd-eval", .summary = "evaluates a model on a data set", .operands = "MODEL [DATA]",
 	.min_operands = 1, .max_operands = 2, .rows = rows,
-	.epilog = "Prints loss, top-1 and top-5 accuracy, the accuracy of each class and the confusion matrix.\n"
+	.epilog = "Prints loss, top-1 and top-5 accuracy, the accuracy of each class and the confusion "
+		"matrix.\n"
 		"With -o the same goes into an artifact, and with -o - there and not to the screen.",
 };
 
@@ -54,7 +56,8 @@ static void print_tsv(const struct sd_evaluation *ev, const struct sd_dataset *d
 	printf("top1\t-\t-\t%s\n", sd_real_text(ev->top1, buf));
 	printf("top5\t-\t-\t%s\n", sd_real_text(ev->top5, buf));
 	for (int c = 0; c < ev->nclass; c++)
-		printf("accuracy\t%s\t-\t%s\n", ds->classes[c], sd_real_text(sd_evaluation_class(ev, c), buf));
+		printf("accuracy\t%s\t-\t%s\n", ds->classes[c],
+			sd_real_text(sd_evaluation_class(ev, c), buf));
 	for (int c = 0; c < ev->nclass; c++)
 		for (int p = 0; p < ev->nclass; p++)
 			if (ev->confusion[(size_t)c * (size_t)ev->nclass + (size_t)p])
@@ -76,7 +79,8 @@ static void print_json(const struct sd_evaluation *ev, const struct sd_dataset *
 		json_array_append_new(confusion, row);
 	}
 	json_t *all = json_pack("{s:I,s:f,s:f,s:f,s:o,s:o,s:o}", "n", (json_int_t)ev->n, "loss", ev->loss,
-		"top1", ev->top1, "top5", ev->top5, "classes", classes, "accuracy", accuracy, "confusion", confusion);
+		"top1", ev->top1, "top5", ev->top5, "classes", classes, "accuracy", accuracy, "confusion",
+		confusion);
 	if (all)
 		json_dumpf(all, stdout, JSON_INDENT(2));
 	putchar('\n');
@@ -170,30 +174,36 @@ out:
 	return ret;
 }
 
-int main(int argc, char **argv)
+static int open_and_evaluate(void)
 {
-	int done = sd_opts_parse(&opts, argc, argv);
-	if (done)
-		return done < 0 ? sd_tool_fail(opts.tool) : sd_tool_close(opts.tool);
-	if (opts.noperand == 2 && sd_opts_given(&opts, "data")) {
-		sd_error(SD_ERR_USAGE, "--data and a second operand both name the data set");
-		return sd_tool_fail(opts.tool);
-	}
 	const char *inputs[] = { opts.operand[0], opts.noperand == 2 ? opts.operand[1] : o.data };
-	char *data = sd_run_data_path(inputs[1], o.dataset);
+	if (opts.noperand == 2 && sd_opts_given(&opts, "data"))
+		return sd_error(SD_ERR_USAGE, "--data and a second operand both name the data set");
 	if (sd_check_one_stdin(inputs, 2))
-		return sd_tool_fail(opts.tool);
-	sd_sig_install();
+		return -1;
 	struct sd_artifact *model = sd_artifact_open(inputs[0], o.partial ? SD_ARTIFACT_PARTIAL : 0);
-	if (!model || sd_artifact_expect(model, "model"))
-		return sd_tool_fail(opts.tool);
+	if (!model)
+		return -1;
 	struct sd_stamp *stamp = sd_stamp_new("eval", &opts, &shared);
-	int ret = evaluate(model, stamp, data), status = ret ? sd_tool_fail(opts.tool) : 0, sig = sd_sig_pending();
+	char *data = sd_run_data_path(inputs[1], o.dataset);
+	int ret = sd_artifact_expect(model, "model") || evaluate(model, stamp, data) ? -1 : 0;
+	free(data);
 	sd_stamp_free(stamp);
 	sd_artifact_close(model);
-	free(data);
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	int done = sd_opts_parse(&opts, argc, argv), status = 0;
+	if (done)
+		return done < 0 ? sd_tool_fail(opts.tool) : sd_tool_close(opts.tool);
+	sd_sig_install();
+	if (open_and_evaluate()) {
+		status = sd_tool_fail(opts.tool);
+		if (sd_sig_pending())
+			sd_sig_reraise(sd_sig_pending());
+	}
 	sd_opts_release(&opts);
-	if (ret && sig)
-		sd_sig_reraise(sig);
-	return ret ? status : sd_tool_close(opts.tool);
+	return status ? status : sd_tool_close(opts.tool);
 }

@@ -16,14 +16,16 @@ static struct {
 	uint64_t seed;
 	/* of later work, or without effect on a cell search */
 	bool autoaugment, random_eraser, no_architect, unrolled, multi_channel;
-	const char *evaluate, *load_args, *final_path, *load_genotype, *mid_channels, *drop_path_prob, *ignored;
+	const char *evaluate, *load_args, *final_path, *load_genotype, *mid_channels, *drop_path_prob,
+		*ignored;
 } o;
 static struct sd_shared shared;
 static struct sd_run_options run_options;
 
 static struct sd_opt rows[] = {
 	SD_OPTS_RUN(run_options),
-	SD_OPT_INT("batch_size", "-b --b", SD_NUMERIC, &o.batch_size, "64", "N", "images in a batch", SD_BETWEEN(1, 65536)),
+	SD_OPT_INT("batch_size", "-b --b", SD_NUMERIC, &o.batch_size, "64", "N", "images in a batch",
+		   SD_BETWEEN(1, 65536)),
 	SD_OPT_INT("epochs", NULL, SD_NUMERIC, &o.epochs, "50", "N", "epochs to run", SD_BETWEEN(1, 100000)),
 	SD_OPT_INT("start_epoch", NULL, SD_NUMERIC, &o.start_epoch, "1", "N", "number of the first epoch",
 		   SD_BETWEEN(1, 100000)),
@@ -36,9 +38,10 @@ static struct sd_opt rows[] = {
 	SD_OPT_INT("warmup_epochs", NULL, SD_NUMERIC, &o.warmup_epochs, "5", "N",
 		   "epochs of rising learning rate; unless given, less in a run of under seven epochs",
 		   SD_BETWEEN(0, 100000)),
-	SD_OPT_REAL("momentum", NULL, SD_NUMERIC, &o.momentum, "0.9", "R", "momentum of the weights", SD_BETWEEN(0, 1)),
-	SD_OPT_REAL("weight_decay", "--wd", SD_NUMERIC, &o.weight_decay, "0.0003", "R", "weight decay of the weights",
-		    SD_AT_LEAST(0)),
+	SD_OPT_REAL("momentum", NULL, SD_NUMERIC, &o.momentum, "0.9", "R",
+		    "momentum of the weights", SD_BETWEEN(0, 1)),
+	SD_OPT_REAL("weight_decay", "--wd", SD_NUMERIC, &o.weight_decay, "0.0003", "R",
+		    "weight decay of the weights", SD_AT_LEAST(0)),
 	SD_OPT_REAL("grad_clip", NULL, SD_NUMERIC, &o.grad_clip, "5", "R",
 		    "largest norm of the weights' gradient; 0: any", SD_AT_LEAST(0)),
 	SD_OPT_REAL("arch_learning_rate", NULL, SD_NUMERIC, &o.arch_learning_rate, "0.0003", "R",
@@ -48,28 +51,31 @@ static struct sd_opt rows[] = {
 	SD_OPT_REAL("train_portion", NULL, SD_NUMERIC, &o.train_portion, "0.5", "R",
 		    "part of the training images that the weights see, the rest is for the architecture",
 		    SD_BETWEEN(0, 1)),
-	SD_OPT_INT("init_channels", NULL, SD_NUMERIC, &o.init_channels, "16", "N", "channels of the first cell",
-		   SD_BETWEEN(1, 4096)),
-	SD_OPT_INT("layers_of_cells", "--layers", SD_NUMERIC, &o.layers_of_cells, "8", "N", "cells in the network",
-		   SD_BETWEEN(1, 1000)),
+	SD_OPT_INT("init_channels", NULL, SD_NUMERIC, &o.init_channels, "16", "N",
+		   "channels of the first cell", SD_BETWEEN(1, 4096)),
+	SD_OPT_INT("layers_of_cells", "--layers", SD_NUMERIC, &o.layers_of_cells, "8", "N",
+		   "cells in the network", SD_BETWEEN(1, 1000)),
 	SD_OPT_INT("layers_in_cells", NULL, SD_NUMERIC, &o.layers_in_cells, "4", "N", "nodes in a cell",
 		   SD_BETWEEN(1, 100)),
 	SD_OPT_TEXT("primitives", NULL, SD_NUMERIC, &o.primitives, "PRIMITIVES", "LIST",
-		    "what an edge chooses from: PRIMITIVES, DARTS_PRIMITIVES, SHARPER_PRIMITIVES, or names with "
-		    "commas between them"),
-	SD_OPT_CHOICE("ops", NULL, SD_NUMERIC, &o.ops, "OPS", "OPS|DARTS_OPS", "the layers that a primitive stands for"),
+		    "what an edge chooses from: PRIMITIVES, DARTS_PRIMITIVES, SHARPER_PRIMITIVES, or names "
+		    "with commas between them"),
+	SD_OPT_CHOICE("ops", NULL, SD_NUMERIC, &o.ops, "OPS", "OPS|DARTS_OPS",
+		      "the layers that a primitive stands for"),
 	SD_OPT_CHOICE("weighting_algorithm", NULL, SD_NUMERIC, &o.weighting, "scalar", "scalar|max_w",
 		      "factor of a primitive of weight w: w, or 1 - max(w) + w"),
 	SD_OPT_FLAG("cutout", NULL, SD_NUMERIC, &o.cutout, "cut a square hole into each training image"),
 	SD_OPT_INT("cutout_length", NULL, SD_NUMERIC, &o.cutout_length, "16", "N", "side of the hole",
 		   SD_BETWEEN(1, 1024)),
 	SD_OPT_INT("limit_batches", NULL, SD_NUMERIC, &o.limit_batches, "0", "N",
-		   "end each epoch after N steps, and its evaluation after N batches; 0: all", SD_BETWEEN(0, 100000000)),
+		   "end each epoch after N steps, and its evaluation after N batches; 0: all",
+		   SD_BETWEEN(0, 100000000)),
 	SD_OPT_CHOICE("recipe", NULL, SD_NUMERIC, &o.recipe, "cifar", "cifar|imagenet|imagenet-fp16|rnn",
 		      "which of the original's programs to be; only cifar is there yet"),
 	SD_OPT_SEED("seed", NULL, &o.seed, "2", "the run's seed"),
 	SD_OPTS_COMMON(shared), SD_OPTS_THREADS(shared), SD_OPTS_OUTPUT(shared),
-	SD_OPT_FLAG("unfused", NULL, SD_NUMERIC, &o.unfused, "run every op by itself (slow; a check on the engine)"),
+	SD_OPT_FLAG("unfused", NULL, SD_NUMERIC, &o.unfused,
+		    "run every op by itself (slow; a check on the engine)"),
 	SD_OPT_FLAG("autoaugment", NULL, SD_EXECUTION, &o.autoaugment, "not yet supported"),
 	SD_OPT_FLAG("random_eraser", NULL, SD_EXECUTION, &o.random_eraser, "not yet supported"),
 	SD_OPT_FLAG("no_architect", NULL, SD_EXECUTION, &o.no_architect, "not yet supported"),
@@ -96,8 +102,9 @@ static int check_supported(void)
 {
 	const struct { const char *name; int asked; } later[] = {
 		{ "autoaugment", o.autoaugment }, { "random_eraser", o.random_eraser },
-		{ "no_architect", o.no_architect }, { "unrolled", o.unrolled }, { "multi_channel", o.multi_channel },
-		{ "evaluate", *o.evaluate }, { "load_args", *o.load_args }, { "final_path", *o.final_path },
+		{ "no_architect", o.no_architect }, { "unrolled", o.unrolled },
+		{ "multi_channel", o.multi_channel }, { "evaluate", *o.evaluate },
+		{ "load_args", *o.load_args }, { "final_path", *o.final_path },
 		{ "load_genotype", *o.load_genotype },
 	};
 	for (size_t i = 0; i < sizeof later / sizeof *later; i++)
@@ -127,7 +134,8 @@ static int save_checkpoint(void *ctx)
 static void report(void *ctx, int epoch, const double *row, double seconds)
 {
 	struct search_run *r = ctx;
-	sd_tool_say(opts.tool, shared.quiet, "epoch %d/%d: lr %.6f, train loss %.4f top1 %.2f, valid loss %.4f top1 %.2f, "
+	sd_tool_say(opts.tool, shared.quiet,
+		"epoch %d/%d: lr %.6f, train loss %.4f top1 %.2f, valid loss %.4f top1 %.2f, "
 		"%.1f s", epoch, o.start_epoch + r->search.loop.epochs - 1, row[SD_SEARCH_LR],
 		row[SD_SEARCH_TRAIN_LOSS], row[SD_SEARCH_TRAIN_TOP1], row[SD_SEARCH_VALID_LOSS],
 		row[SD_SEARCH_VALID_TOP1], seconds);
@@ -137,9 +145,9 @@ static struct sd_search_options search_options(const struct sd_run *run, const s
 	const struct sd_primitive_list *prims)
 {
 	struct sd_search_options s = { .step = SD_STEP_DEFAULTS };
-	s.net = (struct sd_supernet){ .channels = o.init_channels, .classes = ds->nclass, .layers = o.layers_of_cells,
-		.steps = o.layers_in_cells, .prims = prims, .ops = o.ops ? SD_DARTS_OPS : SD_OPS,
-		.weighting = o.weighting ? SD_MAX_W : SD_SCALAR_W };
+	s.net = (struct sd_supernet){ .channels = o.init_channels, .classes = ds->nclass,
+		.layers = o.layers_of_cells, .steps = o.layers_in_cells, .prims = prims,
+		.ops = o.ops ? SD_DARTS_OPS : SD_OPS, .weighting = o.weighting ? SD_MAX_W : SD_SCALAR_W };
 	s.step.momentum = (float)o.momentum;
 	s.step.weight_decay = (float)o.weight_decay;
 	s.step.grad_clip = (float)o.grad_clip;
@@ -158,13 +166,15 @@ static int search(struct search_run *r)
 {
 	struct sd_primitive_list prims;
 	struct sd_artifact *resume = NULL;
+	const char *inputs[] = { run_options.data, run_options.load };
 	char *path = sd_run_data_path(run_options.data, run_options.dataset);
 	int ret = -1;
 
-	if (sd_primitive_list_parse(&prims, o.primitives) ||
+	if (sd_check_one_stdin(inputs, 2) || sd_primitive_list_parse(&prims, o.primitives) ||
 	    sd_primitive_list_check(&prims, o.ops ? SD_DARTS_OPS : SD_OPS) ||
 	    sd_run_init(&r->run, "search", &opts, &shared, &run_options) ||
-	    sd_run_schedule(&r->run, o.epochs, o.learning_rate, o.learning_rate_min, o.exponent, &o.warmup_epochs)) {
+	    sd_run_schedule(&r->run, o.epochs, o.learning_rate, o.learning_rate_min, o.exponent,
+			    &o.warmup_epochs)) {
 		free(path);
 		return -1;
 	}

@@ -26,17 +26,19 @@ static struct sd_run_options run_options;
 
 static struct sd_opt rows[] = {
 	SD_OPT_TEXT("arch", "-a", SD_INPUT_NAME, &o.arch, "DARTS", "NAME|FILE",
-		    "the genotype: a file (a name with a slash), - for standard input, or a name in genotypes/"),
+		    "the genotype: a file (a name with a slash), - for standard input, or a name in "
+		    "genotypes/"),
 	SD_OPTS_RUN(run_options),
 	SD_OPT_LIST("also", NULL, SD_INPUT_NAME, &o.also, "FILE",
 		    "evaluate on the test images of this data set too at the end (repeatable)"),
 	SD_OPT_INT("batch_size", "-b --b", SD_NUMERIC, &o.batch_size, "64", "N", "images in a batch",
 		   SD_BETWEEN(1, 65536)),
-	SD_OPT_INT("epochs", NULL, SD_NUMERIC, &o.epochs, "2000", "N", "epochs to run", SD_BETWEEN(1, 100000)),
+	SD_OPT_INT("epochs", NULL, SD_NUMERIC, &o.epochs, "2000", "N", "epochs to run",
+		   SD_BETWEEN(1, 100000)),
 	SD_OPT_INT("start_epoch", NULL, SD_NUMERIC, &o.start_epoch, "1", "N", "number of the first epoch",
 		   SD_BETWEEN(1, 100000)),
-	SD_OPT_REAL("learning_rate", "--lr", SD_NUMERIC, &o.learning_rate, "0.025", "R", "highest learning rate",
-		    SD_AT_LEAST(0)),
+	SD_OPT_REAL("learning_rate", "--lr", SD_NUMERIC, &o.learning_rate, "0.025", "R",
+		    "highest learning rate", SD_AT_LEAST(0)),
 	SD_OPT_REAL("learning_rate_min", NULL, SD_NUMERIC, &o.learning_rate_min, "1e-08", "R",
 		    "lowest learning rate", SD_AT_LEAST(0)),
 	SD_OPT_REAL("lr_power_annealing_exponent_order", NULL, SD_NUMERIC, &o.exponent, "2", "R",
@@ -47,13 +49,14 @@ static struct sd_opt rows[] = {
 	SD_OPT_REAL("momentum", NULL, SD_NUMERIC, &o.momentum, "0.9", "R", "momentum", SD_BETWEEN(0, 1)),
 	SD_OPT_REAL("weight_decay", "--wd", SD_NUMERIC, &o.weight_decay, "0.0003", "R", "weight decay",
 		    SD_AT_LEAST(0)),
-	SD_OPT_REAL("grad_clip", NULL, SD_NUMERIC, &o.grad_clip, "5", "R", "largest norm of the gradient; 0: any",
-		    SD_AT_LEAST(0)),
-	SD_OPT_INT("init_channels", NULL, SD_NUMERIC, &o.init_channels, "36", "N", "channels of the first cell",
-		   SD_BETWEEN(1, 4096)),
+	SD_OPT_REAL("grad_clip", NULL, SD_NUMERIC, &o.grad_clip, "5", "R",
+		    "largest norm of the gradient; 0: any", SD_AT_LEAST(0)),
+	SD_OPT_INT("init_channels", NULL, SD_NUMERIC, &o.init_channels, "36", "N",
+		   "channels of the first cell", SD_BETWEEN(1, 4096)),
 	SD_OPT_INT("mid_channels", NULL, SD_NUMERIC, &o.mid_channels, "32", "N",
 		   "channels in the middle of a choke convolution", SD_BETWEEN(1, 4096)),
-	SD_OPT_INT("layers", NULL, SD_NUMERIC, &o.layers, "20", "N", "cells in the network", SD_BETWEEN(1, 1000)),
+	SD_OPT_INT("layers", NULL, SD_NUMERIC, &o.layers, "20", "N", "cells in the network",
+		   SD_BETWEEN(1, 1000)),
 	SD_OPT_FLAG("auxiliary", NULL, SD_NUMERIC, &o.auxiliary, "train with an auxiliary head"),
 	SD_OPT_REAL("auxiliary_weight", NULL, SD_NUMERIC, &o.auxiliary_weight, "0.4", "R",
 		    "weight of the auxiliary head's loss", SD_AT_LEAST(0)),
@@ -80,11 +83,13 @@ static struct sd_opt rows[] = {
 	SD_OPT_FLAG("mixed_auxiliary", NULL, SD_EXECUTION, &o.mixed_auxiliary, "not yet supported"),
 	SD_OPT_FLAG("multi_channel", NULL, SD_EXECUTION, &o.multi_channel, "not yet supported"),
 	SD_OPT_FLAG("flops", NULL, SD_EXECUTION, &o.flops, "not yet supported"),
-	SD_OPT_TEXT("evaluate", "-e", SD_EXECUTION, &o.evaluate, "", "FILE", "not yet supported, see sd-eval(1)"),
+	SD_OPT_TEXT("evaluate", "-e", SD_EXECUTION, &o.evaluate, "", "FILE",
+		    "not yet supported, see sd-eval(1)"),
 	SD_OPT_TEXT("load_args", NULL, SD_EXECUTION, &o.load_args, "", "FILE", "not yet supported"),
 	SD_OPT_TEXT("load_genotype", NULL, SD_EXECUTION, &o.load_genotype, "", "NAME", "not yet supported"),
 	SD_OPT_FLAG_OFF("simple_path", NULL, SD_EXECUTION, &o.simple_path, "accepted, without effect"),
-	SD_OPT_TEXT("primitives", NULL, SD_EXECUTION, &o.ignored, "PRIMITIVES", "LIST", "accepted, without effect"),
+	SD_OPT_TEXT("primitives", NULL, SD_EXECUTION, &o.ignored, "PRIMITIVES", "LIST",
+		    "accepted, without effect"),
 	SD_OPT_TEXT("layers_of_cells", NULL, SD_EXECUTION, &o.ignored, "8", "N", "accepted, without effect"),
 	SD_OPT_TEXT("layers_in_cells", NULL, SD_EXECUTION, &o.ignored, "4", "N", "accepted, without effect"),
 	SD_OPT_TEXT("weighting_algorithm", NULL, SD_EXECUTION, &o.ignored, "scalar", "NAME",
@@ -104,9 +109,9 @@ static int check_supported(void)
 {
 	const struct { const char *name; int asked; } later[] = {
 		{ "autoaugment", o.autoaugment }, { "random_eraser", o.random_eraser },
-		{ "mixed_auxiliary", o.mixed_auxiliary }, { "multi_channel", o.multi_channel }, { "flops", o.flops },
-		{ "evaluate", *o.evaluate }, { "load_args", *o.load_args }, { "load_genotype", *o.load_genotype },
-		{ "optimizer padam", o.optimizer },
+		{ "mixed_auxiliary", o.mixed_auxiliary }, { "multi_channel", o.multi_channel },
+		{ "flops", o.flops }, { "evaluate", *o.evaluate }, { "load_args", *o.load_args },
+		{ "load_genotype", *o.load_genotype }, { "optimizer padam", o.optimizer },
 	};
 	for (size_t i = 0; i < sizeof later / sizeof *later; i++)
 		if (later[i].asked)
@@ -149,15 +154,19 @@ static double last_top5(const struct also *a) { return a->last.top5; }
 /* What the further data sets gave: /also/data (n) names, /also/{best,last}_{loss,top1,top5} (n). */
 static int write_also(const struct train_run *r, struct sd_artifact_out *out)
 {
+	static const struct { const char *path; double (*value)(const struct also *a); } column[] = {
+		{ "/also/best_loss", best_loss }, { "/also/best_top1", best_top1 },
+		{ "/also/best_top5", best_top5 }, { "/also/last_loss", last_loss },
+		{ "/also/last_top1", last_top1 }, { "/also/last_top5", last_top5 },
+	};
 	const char **name = sd_xcalloc((size_t)o.also.n, sizeof *name);
 	for (int i = 0; i < o.also.n; i++)
 		name[i] = r->also[i].ds->name;
-	int ret = sd_artifact_put_strings(out, "/also/data", (uint64_t)o.also.n, name)
-		|| put_column(out, "/also/best_loss", r, best_loss) || put_column(out, "/also/best_top1", r, best_top1)
-		|| put_column(out, "/also/best_top5", r, best_top5) || put_column(out, "/also/last_loss", r, last_loss)
-		|| put_column(out, "/also/last_top1", r, last_top1) || put_column(out, "/also/last_top5", r, last_top5);
+	int ret = sd_artifact_put_strings(out, "/also/data", (uint64_t)o.also.n, name);
+	for (size_t i = 0; !ret && i < sizeof column / sizeof *column; i++)
+		ret = put_column(out, column[i].path, r, column[i].value);
 	free(name);
-	return ret ? -1 : 0;
+	return ret;
 }
 
 static int write_payload(const void *what, struct sd_artifact_out *out, bool partial)
@@ -179,7 +188,8 @@ static int save_checkpoint(void *ctx)
 static void report(void *ctx, int epoch, const double *row, double seconds)
 {
 	struct train_run *r = ctx;
-	sd_tool_say(opts.tool, shared.quiet, "epoch %d/%d: lr %.6f, train loss %.4f top1 %.2f, test loss %.4f "
+	sd_tool_say(opts.tool, shared.quiet,
+		"epoch %d/%d: lr %.6f, train loss %.4f top1 %.2f, test loss %.4f "
 		"top1 %.2f, best %.2f, %.1f s", epoch, o.start_epoch + o.epochs - 1, row[SD_TRAIN_LR],
 		row[SD_TRAIN_TRAIN_LOSS], row[SD_TRAIN_TRAIN_TOP1], row[SD_TRAIN_VALID_LOSS],
 		row[SD_TRAIN_VALID_TOP1], r->train.best_top1, seconds);
@@ -190,8 +200,8 @@ static struct sd_train_options train_options(const struct sd_run *run, const str
 {
 	struct sd_train_options t = { .step = SD_STEP_DEFAULTS };
 	t.net = (struct sd_network){ .channels = o.init_channels, .classes = ds->nclass, .layers = o.layers,
-		.auxiliary = o.auxiliary, .mid_channels = o.mid_channels, .ops = o.ops ? SD_DARTS_OPS : SD_OPS,
-		.genotype = genotype };
+		.auxiliary = o.auxiliary, .mid_channels = o.mid_channels,
+		.ops = o.ops ? SD_DARTS_OPS : SD_OPS, .genotype = genotype };
 	t.step.momentum = (float)o.momentum;
 	t.step.weight_decay = (float)o.weight_decay;
 	t.step.grad_clip = (float)o.grad_clip;
@@ -222,9 +232,11 @@ static int evaluate_also(struct train_run *r)
 {
 	for (int i = 0; i < o.also.n; i++) {
 		struct also *a = &r->also[i];
-		if (sd_train_also(&r->train, a->ds, true, &a->best) || sd_train_also(&r->train, a->ds, false, &a->last))
+		if (sd_train_also(&r->train, a->ds, true, &a->best) ||
+		    sd_train_also(&r->train, a->ds, false, &a->last))
 			return sd_error_in("%s", o.also.v[i]);
-		sd_tool_say(opts.tool, shared.quiet, "%s: best weights loss %.4f top1 %.2f, last weights loss %.4f "
+		sd_tool_say(opts.tool, shared.quiet,
+			"%s: best weights loss %.4f top1 %.2f, last weights loss %.4f "
 			"top1 %.2f", o.also.v[i], a->best.loss, a->best.top1, a->last.loss, a->last.top1);
 	}
 	return 0;
@@ -237,7 +249,8 @@ static int train(struct train_run *r, const struct sd_dataset *ds, const struct 
 	struct sd_train_options options = train_options(&r->run, ds, &arch->g);
 	int ret = -1;
 	if (arch->g.kind != SD_GENOTYPE_CELL)
-		return sd_error(SD_ERR_USAGE, "%s: a recurrent genotype, which is not yet supported", arch->name);
+		return sd_error(SD_ERR_USAGE, "%s: a recurrent genotype, which is not yet supported",
+			arch->name);
 	if (sd_train_init(&r->train, r->run.engine, ds, &options, o.seed, o.start_epoch, o.epochs))
 		return -1;
 	r->train.loop.name = opts.tool;
@@ -262,7 +275,8 @@ static int open_and_train(struct train_run *r)
 	struct sd_dataset *ds = NULL;
 	int ret = -1;
 	if (sd_check_one_stdin(inputs, 3) || sd_run_init(&r->run, "model", &opts, &shared, &run_options) ||
-	    sd_run_schedule(&r->run, o.epochs, o.learning_rate, o.learning_rate_min, o.exponent, &o.warmup_epochs) ||
+	    sd_run_schedule(&r->run, o.epochs, o.learning_rate, o.learning_rate_min, o.exponent,
+			    &o.warmup_epochs) ||
 	    sd_genofile_open(&arch, o.arch))
 		return -1;
 	sd_stamp_fact(r->run.stamp, "arch", json_string(arch.g.name ? arch.g.name : o.arch));

@@ -40,14 +40,14 @@ static int net_classes(const struct sd_net *net)
 static int check_fit(const struct sd_net *net, const struct sd_dataset *ds)
 {
 	if (ds->C != net->channels_in)
-		return sd_error(SD_ERR_DATA, "data set '%s' has %d channels, the network takes %d", ds->name, ds->C,
-			net->channels_in);
+		return sd_error(SD_ERR_DATA, "data set '%s' has %d channels, the network takes %d", ds->name,
+			ds->C, net->channels_in);
 	if (ds->H != net->height || ds->W != net->width)
-		return sd_error(SD_ERR_DATA, "data set '%s' has %dx%d images, the network takes %dx%d", ds->name, ds->H,
-			ds->W, net->height, net->width);
+		return sd_error(SD_ERR_DATA, "data set '%s' has %dx%d images, the network takes %dx%d",
+			ds->name, ds->H, ds->W, net->height, net->width);
 	if (ds->nclass != net_classes(net))
-		return sd_error(SD_ERR_DATA, "data set '%s' has %d classes, the network %d", ds->name, ds->nclass,
-			net_classes(net));
+		return sd_error(SD_ERR_DATA, "data set '%s' has %d classes, the network %d", ds->name,
+			ds->nclass, net_classes(net));
 	return 0;
 }
 

@@ -102,8 +102,8 @@ static int stop(struct sd_loop *l)
 	sd_progress_clear();
 	if (l->ops->checkpoint(l->ctx))
 		return -1;
-	return sd_error(SD_ERR_STOPPED, "stopped in epoch %d after %u of %u steps", l->first_epoch + l->epochs_done,
-		l->steps_done, l->steps);
+	return sd_error(SD_ERR_STOPPED, "stopped in epoch %d after %u of %u steps",
+		l->first_epoch + l->epochs_done, l->steps_done, l->steps);
 }
 
 /* The steps of one epoch that are left; 1 when asked to stop. */
@@ -126,8 +126,8 @@ static int run_steps(struct sd_loop *l, int epoch, struct sd_vars_copy *copy, do
 		if (bad > 0)
 			return find_where(l, copy, from);
 		l->steps_done++;
-		sd_progress(l->quiet, sd_loop_step(l), (uint64_t)l->epochs * l->steps, "%s: epoch %d, step %u/%u",
-			l->name, epoch, l->steps_done, l->steps);
+		sd_progress(l->quiet, sd_loop_step(l), (uint64_t)l->epochs * l->steps,
+			"%s: epoch %d, step %u/%u", l->name, epoch, l->steps_done, l->steps);
 	}
 	return 0;
 }

@@ -106,9 +106,11 @@ int sd_run_schedule(struct sd_run *r, int epochs, double max_lr, double min_lr, 
 	args.warmup_epochs = *warmup_epochs;
 	if (sd_cosine_power_annealing(&s, &args))
 		return -1;
-	int ret = s.nlr == epochs ? 0 : sd_error(SD_ERR_BUG, "the schedule has %d rates for %d epochs", s.nlr, epochs);
-	if (!ret)
+	int ret = 0;
+	if (s.nlr == epochs)
 		memcpy(r->lr, s.lr, (size_t)epochs * sizeof *r->lr);
+	else
+		ret = sd_error(SD_ERR_BUG, "the schedule has %d rates for %d epochs", s.nlr, epochs);
 	sd_schedule_release(&s);
 	return ret;
 }
@@ -117,8 +119,9 @@ static int same_run(const struct sd_run *r, const struct sd_artifact *art)
 {
 	if (sd_stamp_same_run(r->stamp, sd_artifact_lineage(art)->own))
 		return 0;
-	return sd_error(SD_ERR_USAGE, "'%s' is a checkpoint of another run: parameters, inputs, seed and program must "
-		"be the same to go on", sd_artifact_name(art));
+	return sd_error(SD_ERR_USAGE,
+		"'%s' is a checkpoint of another run: parameters, inputs, seed and program must be the same "
+		"to go on", sd_artifact_name(art));
 }
 
 int sd_run_target(struct sd_run *r, struct sd_artifact **resume)
@@ -163,7 +166,8 @@ int sd_run_load(struct sd_run *r, struct sd_vars *vars)
 	return ret;
 }
 
-int sd_run_save(struct sd_run *r, const struct sd_loop *loop, bool complete, sd_run_write *write, const void *what)
+int sd_run_save(struct sd_run *r, const struct sd_loop *loop, bool complete, sd_run_write *write,
+	const void *what)
 {
 	const char *name = complete ? r->output : r->checkpoint;
 	if (!name) /* a stream has no checkpoint */

@@ -26,7 +26,8 @@ struct sd_run_options {
 #define SD_OPTS_RUN(o) \
 	SD_OPT_TEXT("data", NULL, SD_INPUT_NAME, &(o).data, ".", "FILE|DIR", \
 		    "data set artifact, or the folder that holds it as NAME.h5, NAME being the --dataset"), \
-	SD_OPT_TEXT("dataset", NULL, SD_INPUT_NAME, &(o).dataset, "cifar10", "NAME", "which data set of a folder"), \
+	SD_OPT_TEXT("dataset", NULL, SD_INPUT_NAME, &(o).dataset, "cifar10", "NAME", \
+		    "which data set of a folder"), \
 	SD_OPT_TEXT("save", NULL, SD_OUTPUT, &(o).save, "EXP", "NAME", "write the result to NAME.h5"), \
 	SD_OPT_TEXT("resume", NULL, SD_EXECUTION, &(o).resume, NULL, "FILE|auto", \
 		    "go on from a checkpoint of the same run; auto: from OUT.ckpt if there is one"), \
@@ -75,7 +76,8 @@ int sd_run_load(struct sd_run *r, struct sd_vars *vars);
 
 /* Writes the artifact: the checkpoint, or complete the output, after which the checkpoint goes. */
 typedef int sd_run_write(const void *what, struct sd_artifact_out *out, bool partial);
-int sd_run_save(struct sd_run *r, const struct sd_loop *loop, bool complete, sd_run_write *write, const void *what);
+int sd_run_save(struct sd_run *r, const struct sd_loop *loop, bool complete, sd_run_write *write,
+	const void *what);
 
 /* The exit status after a failure, the message having been printed; for a run stopped by SIGINT or SIGTERM
  * it does not return.  Releases r. */

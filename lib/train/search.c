@@ -48,8 +48,9 @@ static int loaders_init(struct sd_search *s, uint64_t seed)
 	s->ntrain = sd_dataset_portion(n, s->o.train_portion);
 	s->nvalid = n - s->ntrain;
 	if (s->ntrain == 0 || s->nvalid < s->o.batch)
-		return sd_error(SD_ERR_USAGE, "of %u training images %u are left to train on and %u to validate; at "
-			"least one and a batch of %u are needed", n, s->ntrain, s->nvalid, s->o.batch);
+		return sd_error(SD_ERR_USAGE,
+			"of %u training images %u are left to train on and %u to validate; at least one "
+			"and a batch of %u are needed", n, s->ntrain, s->nvalid, s->o.batch);
 
 	struct sd_loader_options train = { .split = SD_SPLIT_TRAIN, .indices = order, .n = s->ntrain,
 		.batch = s->o.batch, .order = SD_ORDER_SHUFFLE, .policy = s->o.augment, .seed = seed,
@@ -72,14 +73,19 @@ static int loaders_init(struct sd_search *s, uint64_t seed)
 	return s->train_loader && s->valid_loader && s->evaluator ? 0 : -1;
 }
 
+static struct sd_step_program *weight_step(struct sd_search *s, uint32_t batch)
+{
+	return sd_step_program_new(&s->vars, &s->net, &s->o.step, SD_STEP_WEIGHTS, (int)batch, 0);
+}
+
 int sd_search_init(struct sd_search *s, struct sd_engine *engine, const struct sd_dataset *ds,
 	const struct sd_search_options *o, uint64_t seed, int first_epoch, int epochs)
 {
 	memset(s, 0, sizeof *s);
 	s->o = *o;
 	s->ds = ds;
-	s->net = (struct sd_net){ .kind = SD_NET_SUPERNET, .channels_in = ds->C, .height = ds->H, .width = ds->W,
-		.supernet = o->net };
+	s->net = (struct sd_net){ .kind = SD_NET_SUPERNET, .channels_in = ds->C, .height = ds->H,
+		.width = ds->W, .supernet = o->net };
 	sd_vars_init(&s->vars, engine, seed);
 	sd_history_init(&s->loop.history, SD_SEARCH_NCOL, columns);
 	if (loaders_init(s, seed))
@@ -90,10 +96,9 @@ int sd_search_init(struct sd_search *s, struct sd_engine *engine, const struct s
 	s->alphas = sd_step_program_new(&s->vars, &s->net, &o->step, SD_STEP_ALPHAS, (int)o->batch, 0);
 	if (!s->alphas)
 		goto fail;
-	if (full && !(s->weights = sd_step_program_new(&s->vars, &s->net, &o->step, SD_STEP_WEIGHTS, (int)o->batch, 0)))
+	if (full && !(s->weights = weight_step(s, o->batch)))
 		goto fail;
-	if (rest && !cut &&
-	    !(s->weights_rest = sd_step_program_new(&s->vars, &s->net, &o->step, SD_STEP_WEIGHTS, (int)rest, 0)))
+	if (rest && !cut && !(s->weights_rest = weight_step(s, rest)))
 		goto fail;
 	if (softmax_init(s))
 		goto fail;
@@ -146,7 +151,8 @@ static int start_epoch(void *ctx, int epoch, uint32_t from)
 	    sd_vars_set_f32(&s->vars, SD_VAR_ARCH_LR, (float)s->o.arch_lr))
 		return -1;
 	uint32_t step = (uint32_t)s->loop.epochs_done * s->loop.steps + from;
-	return sd_loader_epoch(s->train_loader, (uint32_t)epoch, from) || sd_loader_epoch(s->valid_loader, 0, step)
+	return sd_loader_epoch(s->train_loader, (uint32_t)epoch, from) ||
+		sd_loader_epoch(s->valid_loader, 0, step)
 		? -1 : 0;
 }
 
@@ -203,7 +209,8 @@ static int end_epoch(void *ctx, int epoch, double *row)
 	struct sd_search *s = ((struct run *)ctx)->s;
 	struct sd_sums train, arch;
 	struct sd_evaluation ev;
-	if (sd_step_sums_get(&s->vars, SD_STEP_WEIGHTS, &train) || sd_step_sums_get(&s->vars, SD_STEP_ALPHAS, &arch) ||
+	if (sd_step_sums_get(&s->vars, SD_STEP_WEIGHTS, &train) ||
+	    sd_step_sums_get(&s->vars, SD_STEP_ALPHAS, &arch) ||
 	    sd_evaluator_run(s->evaluator, (uint32_t)epoch, &ev))
 		return -1;
 	row[SD_SEARCH_LR] = s->o.lr[s->loop.epochs_done];

@@ -31,7 +31,8 @@ struct sd_search {
 	uint32_t ntrain, nvalid;     /* images of the two halves */
 	uint32_t *valid;             /* the validation half */
 	struct sd_loader *train_loader, *valid_loader;
-	struct sd_step_program *alphas, *weights, *weights_rest; /* weights_rest: of a short last batch, or NULL */
+	struct sd_step_program *alphas, *weights;
+	struct sd_step_program *weights_rest; /* of a short last batch, or NULL */
 	struct sd_evaluator *evaluator;
 	struct sd_graph *softmax_graph; /* alphas to weights, to be recorded */
 	struct sd_program *softmax;

@@ -150,16 +150,17 @@ static double pick(const struct sd_results *r, double loss, double top1, double 
 }
 
 /* Adds one measurement of an artifact. */
-static int add(struct sd_results *r, struct sd_artifact *art, const char *seed, const char *data, int64_t epoch,
-	double value)
+static int add(struct sd_results *r, struct sd_artifact *art, const char *seed, const char *data,
+	int64_t epoch, double value)
 {
 	const struct sd_manifest *own = sd_artifact_lineage(art)->own, *model = model_manifest(art);
 	const char *arch = json_string_value(json_object_get(model->context, "arch"));
 	if (!isfinite(value))
 		return sd_error(SD_ERR_DATA, "%s: a measurement is not finite", sd_artifact_name(art));
 	struct sd_result one = { .file = sd_xstrdup(sd_artifact_name(art)), .id = sd_xstrdup(own->id),
-		.payload = sd_xstrdup(own->payload), .recipe = sd_xstrdup(own->recipe), .seed = sd_xstrdup(seed),
-		.arch = sd_xstrdup(arch ? arch : "-"), .data = sd_xstrdup(data), .epoch = epoch, .value = value };
+		.payload = sd_xstrdup(own->payload), .recipe = sd_xstrdup(own->recipe),
+		.seed = sd_xstrdup(seed), .arch = sd_xstrdup(arch ? arch : "-"), .data = sd_xstrdup(data),
+		.epoch = epoch, .value = value };
 	one.by = sd_xcalloc((size_t)r->nby + 1, sizeof *one.by);
 	for (int i = 0; i < r->nby; i++)
 		one.by[i] = parameter_text(own, model, seed, r->by[i]);
@@ -193,7 +194,8 @@ static int read_columns(struct sd_artifact *art, const char *prefix, double *v[3
 		if (!v[i])
 			return -1;
 		if (d->rank != 1 || (i && d->count != *n))
-			return sd_error(SD_ERR_DATA, "%s: '%s' has an unexpected shape", sd_artifact_name(art), path);
+			return sd_error(SD_ERR_DATA, "%s: '%s' has an unexpected shape",
+				sd_artifact_name(art), path);
 		*n = d->count;
 	}
 	return 0;
@@ -217,7 +219,8 @@ static char *also_name(struct sd_artifact *art, uint64_t i, const char *own)
 	return sd_str_detach(&s);
 }
 
-static int add_also(struct sd_results *r, struct sd_artifact *art, const char *seed, const char *own, int64_t epoch)
+static int add_also(struct sd_results *r, struct sd_artifact *art, const char *seed, const char *own,
+	int64_t epoch)
 {
 	double *v[3] = { NULL, NULL, NULL };
 	uint64_t n = 0;

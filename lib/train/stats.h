@@ -42,7 +42,8 @@ struct sd_results {
 	int nseen, cap_seen;
 };
 
-void sd_results_init(struct sd_results *r, enum sd_measure measure, bool last, int nby, const char *const *by);
+void sd_results_init(struct sd_results *r, enum sd_measure measure, bool last, int nby,
+	const char *const *by);
 void sd_results_release(struct sd_results *r);
 
 enum sd_results_added {

@@ -32,9 +32,8 @@ static void build_net(struct sd_step_program *p, const struct sd_net *net, sd_va
 	}
 	const struct sd_supernet *s = &net->supernet;
 	struct sd_shape shape = sd_shape2(sd_search_edges(s->steps), s->prims->n);
-	sd_val normal = sd_param(g, SD_VAR_ALPHAS_NORMAL, shape), reduce = sd_param(g, SD_VAR_ALPHAS_REDUCE, shape);
-	p->weights_normal = sd_softmax(g, normal);
-	p->weights_reduce = sd_softmax(g, reduce);
+	p->weights_normal = sd_softmax(g, sd_param(g, SD_VAR_ALPHAS_NORMAL, shape));
+	p->weights_reduce = sd_softmax(g, sd_param(g, SD_VAR_ALPHAS_REDUCE, shape));
 	p->logits = sd_build_supernet(&p->build, s, x, p->weights_normal, p->weights_reduce);
 }
 
@@ -98,12 +97,13 @@ static sd_val build_adam(struct sd_step_program *p, const struct sd_step_options
 }
 
 /* Builds the graph; *root gets what the plan must do or keep (allocated), and their number is returned. */
-static int build(struct sd_step_program *p, const struct sd_net *net, const struct sd_step_options *o, int keep,
-	sd_val **root)
+static int build(struct sd_step_program *p, const struct sd_net *net, const struct sd_step_options *o,
+	int keep, sd_val **root)
 {
 	struct sd_graph *g = p->graph;
 	int n = 0, train = p->kind != SD_STEP_EVAL;
-	sd_val x = sd_input(g, "input/x", SD_F32, sd_shape4(p->batch, net->channels_in, net->height, net->width));
+	struct sd_shape images = sd_shape4(p->batch, net->channels_in, net->height, net->width);
+	sd_val x = sd_input(g, "input/x", SD_F32, images);
 	sd_val labels = sd_input(g, "input/labels", SD_I32, sd_shape1(p->batch));
 
 	sd_build_init(&p->build, g, train ? SD_TRAIN : SD_EVAL);
@@ -156,7 +156,8 @@ static int build(struct sd_step_program *p, const struct sd_net *net, const stru
 }
 
 /* The input's buffer, or NULL where the graph has no such input (no drop path: no ids). */
-static int bind_input(struct sd_step_program *p, struct sd_vars *vars, const char *name, struct sd_buffer **buffer)
+static int bind_input(struct sd_step_program *p, struct sd_vars *vars, const char *name,
+	struct sd_buffer **buffer)
 {
 	sd_val v = sd_find(p->graph, name);
 	if (v == SD_NIL)

@@ -26,7 +26,8 @@ struct sd_step_options {
 	float arch_beta1, arch_beta2, arch_eps, arch_weight_decay; /* Adam of the alphas */
 	int plan_flags;                          /* SD_PLAN_UNFUSED */
 };
-#define SD_STEP_DEFAULTS { .momentum = 0.9f, .weight_decay = 3e-4f, .grad_clip = 5, .auxiliary_weight = 0.4f, \
+#define SD_STEP_DEFAULTS { \
+	.momentum = 0.9f, .weight_decay = 3e-4f, .grad_clip = 5, .auxiliary_weight = 0.4f, \
 	.arch_beta1 = 0.5f, .arch_beta2 = 0.999f, .arch_eps = 1e-8f, .arch_weight_decay = 1e-3f }
 
 /* Names of variables that the programs use beside parameters and running statistics. */

@@ -89,8 +89,8 @@ int sd_store_put(struct sd_artifact_out *out, const struct sd_vars *vars, bool p
 	return ret;
 }
 
-int sd_store_put_copy(struct sd_artifact_out *out, const struct sd_vars *vars, const struct sd_vars_copy *copy,
-	const char *folder)
+int sd_store_put_copy(struct sd_artifact_out *out, const struct sd_vars *vars,
+	const struct sd_vars_copy *copy, const char *folder)
 {
 	for (int i = 0; i < vars->n; i++) {
 		const struct sd_var *var = &vars->var[i];
@@ -191,7 +191,8 @@ int sd_store_get_history(struct sd_artifact *art, struct sd_history *h)
 		if (c == 0)
 			n = d->count;
 		if (d->rank != 1 || d->count != n || n > ROWS_MAX) {
-			sd_error(SD_ERR_DATA, "%s: '%s' is no column of the history", sd_artifact_name(art), path);
+			sd_error(SD_ERR_DATA, "%s: '%s' is no column of the history", sd_artifact_name(art),
+				path);
 			goto out;
 		}
 		if (!all && !(all = malloc(((size_t)n * (size_t)h->ncol + 1) * sizeof *all))) {

@@ -18,8 +18,8 @@
 /* Writes all variables; sums only with `progress`. */
 int sd_store_put(struct sd_artifact_out *out, const struct sd_vars *vars, bool progress);
 /* Writes the state_dict's part as it was when the copy was taken, under "/<folder>/". */
-int sd_store_put_copy(struct sd_artifact_out *out, const struct sd_vars *vars, const struct sd_vars_copy *copy,
-	const char *folder);
+int sd_store_put_copy(struct sd_artifact_out *out, const struct sd_vars *vars,
+	const struct sd_vars_copy *copy, const char *folder);
 /* Reads what sd_store_put wrote; every variable must be there and have its shape. */
 int sd_store_get(struct sd_artifact *art, struct sd_vars *vars, bool progress);
 /* Reads the state_dict's part from "/<folder>/" ("state", "state_best").  Parameters of an auxiliary head

@@ -8,7 +8,8 @@
 #include "train/store.h"
 
 static const char *const columns[SD_TRAIN_NCOL] = {
-	"lr", "drop_path_prob", "train_loss", "train_top1", "train_top5", "valid_loss", "valid_top1", "valid_top5"
+	"lr", "drop_path_prob", "train_loss", "train_top1", "train_top5", "valid_loss", "valid_top1",
+	"valid_top5"
 };
 
 int sd_train_init(struct sd_train *t, struct sd_engine *engine, const struct sd_dataset *ds,
@@ -29,10 +30,10 @@ int sd_train_init(struct sd_train *t, struct sd_engine *engine, const struct sd_
 	}
 	if (t->o.batch > n)
 		t->o.batch = n;
-	struct sd_loader_options train = { .split = SD_SPLIT_TRAIN, .batch = t->o.batch, .order = SD_ORDER_SHUFFLE,
-		.policy = o->augment, .seed = seed, .site = "train" };
-	struct sd_loader_options test = { .split = SD_SPLIT_TEST, .batch = t->o.batch, .order = SD_ORDER_AS_IS,
-		.seed = seed, .site = "valid" };
+	struct sd_loader_options train = { .split = SD_SPLIT_TRAIN, .batch = t->o.batch,
+		.order = SD_ORDER_SHUFFLE, .policy = o->augment, .seed = seed, .site = "train" };
+	struct sd_loader_options test = { .split = SD_SPLIT_TEST, .batch = t->o.batch,
+		.order = SD_ORDER_AS_IS, .seed = seed, .site = "valid" };
 	t->loader = sd_loader_new(ds, &train);
 	if (!t->loader)
 		goto fail;
@@ -224,8 +225,10 @@ int sd_network_read(struct sd_artifact *art, struct sd_net *net, struct sd_genot
 	struct sd_network *n = &net->network;
 	const struct { const char *path; int *value, min, max; } number[] = {
 		{ "/network/channels_in", &net->channels_in, 1, SD_MAX_CHANNELS },
-		{ "/network/height", &net->height, 1, SD_MAX_SIDE }, { "/network/width", &net->width, 1, SD_MAX_SIDE },
-		{ "/network/classes", &n->classes, 1, SD_MAX_CLASSES }, { "/network/layers", &n->layers, 1, 1000 },
+		{ "/network/height", &net->height, 1, SD_MAX_SIDE },
+		{ "/network/width", &net->width, 1, SD_MAX_SIDE },
+		{ "/network/classes", &n->classes, 1, SD_MAX_CLASSES },
+		{ "/network/layers", &n->layers, 1, 1000 },
 		{ "/network/init_channels", &n->channels, 1, 100000 },
 		{ "/network/mid_channels", &n->mid_channels, -1, 100000 },
 		{ "/network/auxiliary", &n->auxiliary, 0, 1 },
@@ -235,8 +238,9 @@ int sd_network_read(struct sd_artifact *art, struct sd_net *net, struct sd_genot
 		if (sd_artifact_read(art, number[i].path, SD_TYPE_I64, &v, 1))
 			return -1;
 		if (v < number[i].min || v > number[i].max)
-			return sd_error(SD_ERR_DATA, "%s: '%s' is %lld, expected %d to %d", sd_artifact_name(art),
-				number[i].path, (long long)v, number[i].min, number[i].max);
+			return sd_error(SD_ERR_DATA, "%s: '%s' is %lld, expected %d to %d",
+				sd_artifact_name(art), number[i].path, (long long)v, number[i].min,
+				number[i].max);
 		*number[i].value = (int)v;
 	}
 	char *ops = sd_artifact_string(art, "/network/ops", 0), *text = NULL;
@@ -248,7 +252,8 @@ int sd_network_read(struct sd_artifact *art, struct sd_net *net, struct sd_genot
 	if (!text || sd_genotype_parse(genotype, text, strlen(text), sd_artifact_name(art)))
 		goto out;
 	if (genotype->kind != SD_GENOTYPE_CELL) {
-		sd_error(SD_ERR_DATA, "%s: its genotype is not of a convolutional cell", sd_artifact_name(art));
+		sd_error(SD_ERR_DATA, "%s: its genotype is not of a convolutional cell",
+			sd_artifact_name(art));
 		goto out;
 	}
 	n->genotype = genotype;
@@ -282,7 +287,8 @@ int sd_train_read(struct sd_train *t, struct sd_artifact *art)
 	if (best == 0 && t->loop.epochs_done == 0)
 		return 0;
 	if (row < 0 || row >= t->loop.epochs_done)
-		return sd_error(SD_ERR_DATA, "%s: its best epoch is not in its history", sd_artifact_name(art));
+		return sd_error(SD_ERR_DATA, "%s: its best epoch is not in its history",
+			sd_artifact_name(art));
 	t->best_epoch = (int)best;
 	t->best_top1 = t->loop.history.v[(size_t)row * SD_TRAIN_NCOL + SD_TRAIN_VALID_TOP1];
 	return 0;

@@ -45,7 +45,8 @@ struct options {
 static int parse(struct options *o, int argc, char **argv)
 {
 	static const struct option table[] = {
-		{ "mode", 1, 0, 'm' }, { "threads", 1, 0, 't' }, { "steps", 1, 0, 's' }, { "batch", 1, 0, 'b' },
+		{ "mode", 1, 0, 'm' }, { "threads", 1, 0, 't' }, { "steps", 1, 0, 's' },
+		{ "batch", 1, 0, 'b' },
 		{ "arch", 1, 0, 'a' }, { "layers", 1, 0, 'l' }, { "channels", 1, 0, 'c' },
 		{ "primitives", 1, 0, 'p' }, { "max-w", 0, 0, 'w' }, { "unfused", 0, 0, 'u' },
 		{ "profile", 0, 0, 'P' }, { 0, 0, 0, 0 }
@@ -94,8 +95,9 @@ int main(int argc, char **argv)
 		if (sd_primitive_list_parse(&prims, o.primitives))
 			return die();
 		net.kind = SD_NET_SUPERNET;
-		net.supernet = (struct sd_supernet){ .channels = o.channels, .classes = 10, .layers = o.layers,
-			.steps = 4, .prims = &prims, .ops = SD_OPS, .weighting = o.max_w ? SD_MAX_W : SD_SCALAR_W };
+		net.supernet = (struct sd_supernet){ .channels = o.channels, .classes = 10,
+			.layers = o.layers, .steps = 4, .prims = &prims, .ops = SD_OPS,
+			.weighting = o.max_w ? SD_MAX_W : SD_SCALAR_W };
 	} else {
 		if (sd_genotype_load(&genotype, o.arch, NULL))
 			return die();
@@ -114,7 +116,8 @@ int main(int argc, char **argv)
 	step.plan_flags = o.unfused ? SD_PLAN_UNFUSED : 0;
 	enum sd_step_kind kind = strcmp(o.mode, "eval") ? SD_STEP_WEIGHTS : SD_STEP_EVAL;
 	double built = now();
-	struct sd_step_program *alphas = NULL, *main_step = sd_step_program_new(&vars, &net, &step, kind, o.batch, 0);
+	struct sd_step_program *main_step, *alphas = NULL;
+	main_step = sd_step_program_new(&vars, &net, &step, kind, o.batch, 0);
 	if (search)
 		alphas = sd_step_program_new(&vars, &net, &step, SD_STEP_ALPHAS, o.batch, 0);
 	if (!main_step || (search && !alphas))
@@ -138,7 +141,8 @@ int main(int argc, char **argv)
 
 	for (int i = -1; i < o.steps; i++) { /* the first warms up */
 		double start = now();
-		if (sd_vars_set_i32(&vars, SD_VAR_STEP, i + 1) || (alphas && sd_step_run(alphas, x, labels, ids)) ||
+		if (sd_vars_set_i32(&vars, SD_VAR_STEP, i + 1) ||
+		    (alphas && sd_step_run(alphas, x, labels, ids)) ||
 		    sd_step_run(main_step, x, labels, ids))
 			return die();
 		if (i >= 0)

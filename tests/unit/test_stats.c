@@ -18,7 +18,8 @@ static int write_eval(const char *file, const char *seed, double top1)
 {
 	static struct sd_shared shared;
 	static uint64_t value;
-	struct sd_opt rows[] = { SD_OPT_SEED("seed", NULL, &value, seed, "seed"), SD_OPTS_STAMP(shared), SD_OPT_END };
+	struct sd_opt rows[] = { SD_OPT_SEED("seed", NULL, &value, seed, "seed"), SD_OPTS_STAMP(shared),
+		SD_OPT_END };
 	struct sd_opts opts = { .tool = "sd-eval", .summary = "s", .rows = rows };
 	char *argv[] = { (char *)"test_stats", NULL };
 	if (sd_opts_parse(&opts, 1, argv))
@@ -62,7 +63,8 @@ static void test_artifacts(void)
 	CHECK(!write_eval(name[0], "1", 97) && !write_eval(name[1], "2", 98), "%s", sd_error_text());
 	CHECK(!write_eval(name[2], "1", 97) && !write_eval(name[3], "2", 98.5), "%s", sd_error_text());
 	sd_results_init(&r, SD_MEASURE_ERROR, false, 0, NULL);
-	CHECK(add_file(&r, name[0], &earlier) == SD_RESULTS_NEW && add_file(&r, name[1], &earlier) == SD_RESULTS_NEW);
+	CHECK(add_file(&r, name[0], &earlier) == SD_RESULTS_NEW &&
+		add_file(&r, name[1], &earlier) == SD_RESULTS_NEW);
 	CHECK(add_file(&r, name[2], &earlier) == SD_RESULTS_REPEATED && !strcmp(earlier, name[0]));
 	CHECK(add_file(&r, name[3], &earlier) == SD_RESULTS_IRREPRODUCIBLE && !strcmp(earlier, name[1]));
 	CHECK(r.n == 2 && sd_results_group(&r, 0) == 2 && r.v[0].value == 3 && r.v[0].epoch == 7);
@@ -102,7 +104,8 @@ static void test_order_makes_no_difference(void)
 	CHECK(a.mean == b.mean && a.std == b.std && a.sem == b.sem && a.min == b.min && a.max == b.max);
 }
 
-static struct sd_result result(const char *arch, const char *recipe, const char *seed, const char *by, double value)
+static struct sd_result result(const char *arch, const char *recipe, const char *seed, const char *by,
+	double value)
 {
 	struct sd_result r = { .file = sd_xstrdup("f"), .id = sd_xstrdup(seed), .payload = sd_xstrdup("p"),
 		.recipe = sd_xstrdup(recipe), .seed = sd_xstrdup(seed), .arch = sd_xstrdup(arch),

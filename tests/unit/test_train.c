@@ -35,9 +35,10 @@ static struct sd_dataset *make_data(void)
 	return ds;
 }
 
-static const char literal[] = "Genotype(normal=[('sep_conv_3x3', 1), ('skip_connect', 0), ('max_pool_3x3', 2), "
-	"('dil_conv_3x3', 0)], normal_concat=range(2, 4), reduce=[('avg_pool_3x3', 0), ('choke_conv_3x3', 1), "
-	"('skip_connect', 2), ('max_pool_3x3', 0)], reduce_concat=range(2, 4))";
+static const char literal[] = "Genotype(normal=[('sep_conv_3x3', 1), ('skip_connect', 0), "
+	"('max_pool_3x3', 2), ('dil_conv_3x3', 0)], normal_concat=range(2, 4), "
+	"reduce=[('avg_pool_3x3', 0), ('choke_conv_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 0)], "
+	"reduce_concat=range(2, 4))";
 
 static int no_checkpoint(void *ctx)
 {
@@ -55,10 +56,10 @@ static const double rates[3] = { 0.05, 0.03, 0.01 };
 static int start_training(struct sd_train *t, struct sd_engine *e, const struct sd_dataset *ds,
 	const struct sd_genotype *g, double drop)
 {
-	struct sd_train_options o = { .step = SD_STEP_DEFAULTS, .batch = 16, .lr = rates, .drop_path_prob = drop,
-		.augment = sd_augment_train(ds, 3) };
-	o.net = (struct sd_network){ .channels = 6, .classes = CLASSES, .layers = 3, .mid_channels = 5, .ops = SD_OPS,
-		.genotype = g };
+	struct sd_train_options o = { .step = SD_STEP_DEFAULTS, .batch = 16, .lr = rates,
+		.drop_path_prob = drop, .augment = sd_augment_train(ds, 3) };
+	o.net = (struct sd_network){ .channels = 6, .classes = CLASSES, .layers = 3, .mid_channels = 5,
+		.ops = SD_OPS, .genotype = g };
 	return sd_train_init(t, e, ds, &o, 5, 1, 3);
 }
 
@@ -95,10 +96,12 @@ static void test_training(const struct sd_dataset *ds, const struct sd_genotype 
 		CHECK(sum == want, "%d threads", threads);
 		const double *h = t.loop.history.v;
 		CHECK(h[SD_TRAIN_LR] == 0.05 && h[SD_TRAIN_NCOL + SD_TRAIN_LR] == 0.03);
-		CHECK(fabs(h[SD_TRAIN_DROP_PATH] - 0.1) < 1e-15 && h[2 * SD_TRAIN_NCOL + SD_TRAIN_DROP_PATH] == 0.3);
+		CHECK(fabs(h[SD_TRAIN_DROP_PATH] - 0.1) < 1e-15 &&
+			h[2 * SD_TRAIN_NCOL + SD_TRAIN_DROP_PATH] == 0.3);
 		int best = 0;
 		for (int i = 1; i < 3; i++)
-			if (h[i * SD_TRAIN_NCOL + SD_TRAIN_VALID_TOP1] > h[best * SD_TRAIN_NCOL + SD_TRAIN_VALID_TOP1])
+			if (h[i * SD_TRAIN_NCOL + SD_TRAIN_VALID_TOP1] >
+			    h[best * SD_TRAIN_NCOL + SD_TRAIN_VALID_TOP1])
 				best = i;
 		CHECK(t.best_epoch == best + 1);
 
@@ -185,7 +188,8 @@ static void test_loss_not_finite(const struct sd_dataset *ds, const struct sd_ge
 	int checkpoints = 0;
 	CHECK(!start_training(&t, e, ds, g, 0.2), "%s", sd_error_text());
 	t.o.lr = huge;
-	CHECK(sd_train_run(&t, no_checkpoint, no_report, &checkpoints) == -1 && sd_error_kind() == SD_ERR_DATA);
+	CHECK(sd_train_run(&t, no_checkpoint, no_report, &checkpoints) == -1 &&
+		sd_error_kind() == SD_ERR_DATA);
 	CHECK(strstr(sd_error_text(), "the loss is not finite in epoch 1, step 2"), "%s", sd_error_text());
 	CHECK(!strstr(sd_error_text(), "no op was found"), "%s", sd_error_text());
 	sd_train_release(&t);
@@ -212,10 +216,10 @@ static void test_search(const struct sd_dataset *ds)
 	struct sd_search s;
 	int checkpoints = 0;
 	CHECK(!sd_primitive_list_parse(&prims, "none,skip_connect,sep_conv_3x3,max_pool_3x3"));
-	struct sd_search_options o = { .step = SD_STEP_DEFAULTS, .batch = 8, .train_portion = 0.5, .lr = rates,
-		.arch_lr = 0.01, .augment = sd_augment_train(ds, 3) };
-	o.net = (struct sd_supernet){ .channels = 4, .classes = CLASSES, .layers = 3, .steps = 2, .prims = &prims,
-		.ops = SD_OPS, .weighting = SD_MAX_W };
+	struct sd_search_options o = { .step = SD_STEP_DEFAULTS, .batch = 8, .train_portion = 0.5,
+		.lr = rates, .arch_lr = 0.01, .augment = sd_augment_train(ds, 3) };
+	o.net = (struct sd_supernet){ .channels = 4, .classes = CLASSES, .layers = 3, .steps = 2,
+		.prims = &prims, .ops = SD_OPS, .weighting = SD_MAX_W };
 	CHECK(!sd_search_init(&s, e, ds, &o, 5, 1, 3), "%s", sd_error_text());
 	CHECK(s.ntrain == 22 && s.nvalid == 22 && s.loop.steps == 3 && s.weights_rest->batch == 6);
 	float before[20];
