@@ -11,11 +11,11 @@ static struct {
 	int cutout_length, weighting, ops, recipe, limit_batches;
 	double learning_rate, learning_rate_min, exponent, momentum, weight_decay, grad_clip, train_portion;
 	double arch_learning_rate, arch_weight_decay;
-	bool cutout, unfused;
+	bool cutout, autoaugment, unfused;
 	const char *primitives;
 	uint64_t seed;
 	/* of later work, or without effect on a cell search */
-	bool autoaugment, random_eraser, no_architect, unrolled, multi_channel;
+	bool random_eraser, no_architect, unrolled, multi_channel;
 	const char *evaluate, *load_args, *final_path, *load_genotype, *mid_channels, *drop_path_prob,
 		*ignored;
 } o;
@@ -67,6 +67,8 @@ static struct sd_opt rows[] = {
 	SD_OPT_FLAG("cutout", NULL, SD_NUMERIC, &o.cutout, "cut a square hole into each training image"),
 	SD_OPT_INT("cutout_length", NULL, SD_NUMERIC, &o.cutout_length, "16", "N", "side of the hole",
 		   SD_BETWEEN(1, 1024)),
+	SD_OPT_FLAG("autoaugment", NULL, SD_NUMERIC, &o.autoaugment,
+		    "AutoAugment each training image by the policy for CIFAR-10; colour images only"),
 	SD_OPT_INT("limit_batches", NULL, SD_NUMERIC, &o.limit_batches, "0", "N",
 		   "end each epoch after N steps, and its evaluation after N batches; 0: all",
 		   SD_BETWEEN(0, 100000000)),
@@ -76,7 +78,6 @@ static struct sd_opt rows[] = {
 	SD_OPTS_COMMON(shared), SD_OPTS_THREADS(shared), SD_OPTS_OUTPUT(shared),
 	SD_OPT_FLAG("unfused", NULL, SD_NUMERIC, &o.unfused,
 		    "run every op by itself (slow; a check on the engine)"),
-	SD_OPT_FLAG("autoaugment", NULL, SD_EXECUTION, &o.autoaugment, "not yet supported"),
 	SD_OPT_FLAG("random_eraser", NULL, SD_EXECUTION, &o.random_eraser, "not yet supported"),
 	SD_OPT_FLAG("no_architect", NULL, SD_EXECUTION, &o.no_architect, "not yet supported"),
 	SD_OPT_FLAG("unrolled", NULL, SD_EXECUTION, &o.unrolled, "not yet supported"),
@@ -101,7 +102,7 @@ static struct sd_opts opts = {
 static int check_supported(void)
 {
 	const struct { const char *name; int asked; } later[] = {
-		{ "autoaugment", o.autoaugment }, { "random_eraser", o.random_eraser },
+		{ "random_eraser", o.random_eraser },
 		{ "no_architect", o.no_architect }, { "unrolled", o.unrolled },
 		{ "multi_channel", o.multi_channel }, { "evaluate", *o.evaluate },
 		{ "load_args", *o.load_args }, { "final_path", *o.final_path },
@@ -159,6 +160,8 @@ static struct sd_search_options search_options(const struct sd_run *run, const s
 	s.lr = run->lr;
 	s.arch_lr = o.arch_learning_rate;
 	s.augment = sd_augment_train(ds, o.cutout ? o.cutout_length : 0);
+	if (o.autoaugment)
+		s.augment.autoaugment = SD_AUTOAUGMENT_CIFAR10;
 	return s;
 }
 

@@ -13,12 +13,12 @@ static struct {
 	int cutout_length, ops, optimizer, recipe, limit_batches;
 	double learning_rate, learning_rate_min, exponent, momentum, weight_decay, grad_clip;
 	double auxiliary_weight, drop_path_prob;
-	bool auxiliary, cutout, unfused;
+	bool auxiliary, cutout, autoaugment, unfused;
 	const char *arch;
 	struct sd_opt_list also;
 	uint64_t seed;
 	/* of later work, or without effect on the training of a cell network */
-	bool mixed_auxiliary, autoaugment, random_eraser, flops, multi_channel, simple_path;
+	bool mixed_auxiliary, random_eraser, flops, multi_channel, simple_path;
 	const char *evaluate, *load_args, *load_genotype, *ignored;
 } o;
 static struct sd_shared shared;
@@ -68,6 +68,8 @@ static struct sd_opt rows[] = {
 	SD_OPT_FLAG("cutout", NULL, SD_NUMERIC, &o.cutout, "cut a square hole into each training image"),
 	SD_OPT_INT("cutout_length", NULL, SD_NUMERIC, &o.cutout_length, "16", "N", "side of the hole",
 		   SD_BETWEEN(1, 1024)),
+	SD_OPT_FLAG("autoaugment", NULL, SD_NUMERIC, &o.autoaugment,
+		    "AutoAugment each training image by the policy for CIFAR-10; colour images only"),
 	SD_OPT_INT("limit_batches", NULL, SD_NUMERIC, &o.limit_batches, "0", "N",
 		   "end each epoch after N steps; 0: all", SD_BETWEEN(0, 100000000)),
 	SD_OPT_CHOICE("optimizer", NULL, SD_NUMERIC, &o.optimizer, "sgd", "sgd|padam",
@@ -78,7 +80,6 @@ static struct sd_opt rows[] = {
 	SD_OPTS_COMMON(shared), SD_OPTS_THREADS(shared), SD_OPTS_OUTPUT(shared),
 	SD_OPT_FLAG("unfused", NULL, SD_NUMERIC, &o.unfused,
 		    "run every op by itself (slow; a check on the engine)"),
-	SD_OPT_FLAG("autoaugment", NULL, SD_EXECUTION, &o.autoaugment, "not yet supported"),
 	SD_OPT_FLAG("random_eraser", NULL, SD_EXECUTION, &o.random_eraser, "not yet supported"),
 	SD_OPT_FLAG("mixed_auxiliary", NULL, SD_EXECUTION, &o.mixed_auxiliary, "not yet supported"),
 	SD_OPT_FLAG("multi_channel", NULL, SD_EXECUTION, &o.multi_channel, "not yet supported"),
@@ -108,7 +109,7 @@ static struct sd_opts opts = {
 static int check_supported(void)
 {
 	const struct { const char *name; int asked; } later[] = {
-		{ "autoaugment", o.autoaugment }, { "random_eraser", o.random_eraser },
+		{ "random_eraser", o.random_eraser },
 		{ "mixed_auxiliary", o.mixed_auxiliary }, { "multi_channel", o.multi_channel },
 		{ "flops", o.flops }, { "evaluate", *o.evaluate }, { "load_args", *o.load_args },
 		{ "load_genotype", *o.load_genotype }, { "optimizer padam", o.optimizer },
@@ -212,6 +213,8 @@ static struct sd_train_options train_options(const struct sd_run *run, const str
 	t.lr = run->lr;
 	t.drop_path_prob = o.drop_path_prob;
 	t.augment = sd_augment_train(ds, o.cutout ? o.cutout_length : 0);
+	if (o.autoaugment)
+		t.augment.autoaugment = SD_AUTOAUGMENT_CIFAR10;
 	return t;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/rng.h"
 #include "data/augment.h"
+#include "data/imageops.h"
 
 void sd_augment_table_init(struct sd_augment_table *t, const struct sd_dataset *ds)
 {
@@ -54,6 +55,11 @@ void sd_augment_draw(const struct sd_augment *policy, struct sd_rng_key key, uin
 			params->hole_x[i] = (int)sd_rng_below(word[2 * i + 1], (uint32_t)W);
 		}
 	}
+	if (policy->autoaugment) {
+		ctr[2] = SD_BLOCK_AUTOAUGMENT;
+		sd_rng_block(key, ctr, word);
+		sd_autoaugment_draw(policy->autoaugment, word, &params->autoaugment);
+	}
 }
 
 static int clip(int x, int most)
@@ -84,9 +90,10 @@ static void crop_row(const uint8_t *in, const float *value, int W, int shift, in
 	}
 }
 
-void sd_augment_apply(const struct sd_augment *policy, const struct sd_augment_params *params,
-		      const struct sd_augment_table *table, int C, int H, int W, const uint8_t *in,
-		      float *out)
+/* Crop, mirror and normalisation in one go. */
+static void crop_values(const struct sd_augment *policy, const struct sd_augment_params *params,
+			const struct sd_augment_table *table, int C, int H, int W, const uint8_t *in,
+			float *out)
 {
 	size_t plane = (size_t)H * (size_t)W;
 	int dy = params->crop_y - policy->padding, dx = params->crop_x - policy->padding;
@@ -104,6 +111,42 @@ void sd_augment_apply(const struct sd_augment *policy, const struct sd_augment_p
 				for (int x = 0; x < W; x++)
 					row[x] = value[0];
 		}
+	}
+}
+
+/* Crop and mirror of bytes, grey where there is no image. */
+static void crop_bytes(const struct sd_augment *policy, const struct sd_augment_params *params, int C, int H,
+		       int W, const uint8_t *in, uint8_t *out)
+{
+	int dy = params->crop_y - policy->padding, dx = params->crop_x - policy->padding;
+	int first = clip(-dx, W), last = clip(W - dx, W);
+
+	memset(out, SD_IMAGE_FILL, (size_t)C * (size_t)H * (size_t)W);
+	for (int c = 0; c < C; c++)
+		for (int y = clip(-dy, H); y < clip(H - dy, H); y++) {
+			const uint8_t *from = in + ((size_t)c * H + (y + dy)) * W;
+			uint8_t *row = out + ((size_t)c * H + y) * W;
+
+			for (int x = first; x < last; x++)
+				row[params->mirror ? W - 1 - x : x] = from[x + dx];
+		}
+}
+
+void sd_augment_apply(const struct sd_augment *policy, const struct sd_augment_params *params,
+		      const struct sd_augment_table *table, int C, int H, int W, const uint8_t *in,
+		      uint8_t *work, float *out)
+{
+	size_t plane = (size_t)H * (size_t)W;
+
+	if (policy->autoaugment) {
+		crop_bytes(policy, params, C, H, W, in, work);
+		sd_autoaugment_apply(policy->autoaugment, &params->autoaugment, H, W, work,
+				     work + C * plane);
+		for (int c = 0; c < C; c++)
+			for (size_t i = c * plane; i < (c + 1) * plane; i++)
+				out[i] = table->value[c][work[i]];
+	} else {
+		crop_values(policy, params, table, C, H, W, in, out);
 	}
 	for (int i = 0; i < params->holes; i++) {
 		/* DeVries and Taylor, "Improved regularization of convolutional neural networks with

@@ -1,25 +1,28 @@
 /* augment.h: from the bytes of an image to the float32 a network sees.
  *
- * The order is the reference's: zero padding and random crop, mirror, x / 255, (x - mean) / std, cutout.
- * So a padded pixel is a black one, normalised, and a cut-out one is exactly 0.  What happens to an image
- * is drawn first (sd_augment_draw), as a pure function of seed, image and epoch or step, and then applied
- * (sd_augment_apply); neither depends on the thread or the place in a batch. */
+ * The order is the reference's: padding and random crop, mirror, AutoAugment, x / 255, (x - mean) / std,
+ * cutout.  So a padded pixel is a black one, or with AutoAugment a grey one (128), normalised, and a cut-out
+ * one is exactly 0.  What happens to an image is drawn first (sd_augment_draw), as a pure function of seed,
+ * image and epoch or step, and then applied (sd_augment_apply); neither depends on the thread or the place
+ * in a batch. */
 #ifndef SD_DATA_AUGMENT_H
 #define SD_DATA_AUGMENT_H
 
 #include <stdint.h>
 
 #include "base/rng.h"
+#include "data/autoaugment.h"
 #include "data/dataset.h"
 
 enum { SD_MAX_HOLES = 2 };
 
 /* What may be done to an image.  All zero: nothing but normalisation, as in evaluation. */
 struct sd_augment {
-	int padding;        /* pixels of zeros on each side before a crop of the old size; 0: no crop */
+	int padding;        /* pixels on each side before a crop of the old size; 0: no crop */
 	int mirror;         /* mirror left to right with probability one half */
 	int cutout_length;  /* side of a square hole; 0: none.  Odd lengths give one less, as the reference */
 	int cutout_holes;   /* how many holes (0 counts as 1, at most SD_MAX_HOLES) */
+	enum sd_autoaugment autoaugment;  /* its policy, for SD_AA_CHANNELS only; 0: none */
 };
 
 /* Which block of random numbers (third counter word, rng.h) decides what; a block is four words.
@@ -27,6 +30,7 @@ struct sd_augment {
 enum sd_augment_block {
 	SD_BLOCK_CROP_MIRROR = 0,  /* words: crop row, crop column, mirror, unused */
 	SD_BLOCK_CUTOUT = 1,       /* words: row and column of hole 0, row and column of hole 1 */
+	SD_BLOCK_AUTOAUGMENT = 2,  /* words: see sd_autoaugment_draw */
 };
 
 /* What was drawn for one image. */
@@ -35,6 +39,7 @@ struct sd_augment_params {
 	int mirror;
 	int holes;
 	int hole_y[SD_MAX_HOLES], hole_x[SD_MAX_HOLES];  /* centres, anywhere in the image */
+	struct sd_aa_params autoaugment;
 };
 
 /* The (value - mean) / std of every byte, computed in float32 in the reference's order: exact for all
@@ -55,9 +60,10 @@ struct sd_rng_key sd_augment_key(uint64_t seed, const char *site);
 void sd_augment_draw(const struct sd_augment *policy, struct sd_rng_key key, uint32_t sample, uint32_t when,
 		     int H, int W, struct sd_augment_params *params);
 
-/* in: (C, H, W) bytes; out: (C, H, W) float32. */
+/* in: (C, H, W) bytes; out: (C, H, W) float32; work: 2 * C * H * W bytes, which may be NULL without
+ * AutoAugment. */
 void sd_augment_apply(const struct sd_augment *policy, const struct sd_augment_params *params,
 		      const struct sd_augment_table *table, int C, int H, int W, const uint8_t *in,
-		      float *out);
+		      uint8_t *work, float *out);
 
 #endif

@@ -27,6 +27,7 @@ struct sd_loader {
 	uint32_t *indices;  /* (n) images of the split */
 	uint32_t *order;    /* (n) places in indices */
 	uint32_t *places;   /* (2, batch) what a draw needs */
+	uint8_t *scratch;   /* (2, C, H, W) what AutoAugment needs */
 	uint32_t epoch, next;  /* next: the batch that sd_loader_next gives out */
 
 	struct buffer buffer[2];
@@ -88,7 +89,7 @@ static void fill(struct sd_loader *l, struct buffer *b, uint32_t index)
 
 		sd_augment_draw(&l->policy, l->augment_key, id, when, ds->H, ds->W, &params);
 		sd_augment_apply(&l->policy, &params, &l->table, ds->C, ds->H, ds->W,
-				 l->split->images + id * pixels, b->images + i * pixels);
+				 l->split->images + id * pixels, l->scratch, b->images + i * pixels);
 		b->labels[i] = l->split->labels[id];
 		b->ids[i] = (int32_t)id;
 	}
@@ -152,6 +153,11 @@ struct sd_loader *sd_loader_new(const struct sd_dataset *ds, const struct sd_loa
 		sd_error(SD_ERR_USAGE, "cannot draw a batch of %u from %u images", o->batch, n);
 		return NULL;
 	}
+	if (o->policy.autoaugment && ds->C != SD_AA_CHANNELS) {
+		sd_error(SD_ERR_USAGE, "AutoAugment needs colour images; those of '%s' have %d channel%s",
+			 ds->name, ds->C, ds->C == 1 ? "" : "s");
+		return NULL;
+	}
 	for (uint32_t i = 0; o->indices && i < n; i++)
 		if (o->indices[i] >= split->n) {
 			sd_error(SD_ERR_BUG, "no image %u in split '%s' of '%s'", o->indices[i],
@@ -180,7 +186,8 @@ struct sd_loader *sd_loader_new(const struct sd_dataset *ds, const struct sd_loa
 	l->indices = malloc(((size_t)n + 1) * sizeof(*l->indices));
 	l->order = malloc(((size_t)n + 1) * sizeof(*l->order));
 	l->places = malloc(2 * (o->order == SD_ORDER_DRAW ? (size_t)o->batch : 1) * sizeof(*l->places));
-	if (!l->indices || !l->order || !l->places)
+	l->scratch = malloc(2 * pixels);
+	if (!l->indices || !l->order || !l->places || !l->scratch)
 		goto nomem;
 	for (uint32_t i = 0; i < n; i++) {
 		l->indices[i] = o->indices ? o->indices[i] : i;
@@ -234,6 +241,7 @@ void sd_loader_free(struct sd_loader *l)
 	free(l->indices);
 	free(l->order);
 	free(l->places);
+	free(l->scratch);
 	free(l);
 }
 

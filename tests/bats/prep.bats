@@ -28,10 +28,6 @@ cifar() {
 	tar -cf cifar.tar cifar-10-batches-bin
 }
 
-payload() {
-	manifest "$1" | tr -d ' \n' | sed 's/.*"payload":"\([0-9a-f]*\)".*/\1/'
-}
-
 # refused STATUS TEXT DATASET PATH [OPTION...]: an error that says TEXT, and nothing is left behind.
 refused() {
 	local status_wanted=$1 text=$2

@@ -74,6 +74,24 @@ python_h5() {
 	manifest NAME.h5 | grep -q '"seed": *"22"'
 }
 
+@test "search: AutoAugment, the same bits on any number of threads, of colour images only" {
+	colours colours.h5
+	local few="--data colours.h5 --epochs 1 --init_channels 4 --layers_of_cells 3 --layers_in_cells 2 --batch_size 16
+		--limit-batches 2 --cutout --context none -q"
+	sd-search $few --autoaugment -o a.h5
+	for i in 1 2 5; do
+		sd-search $few --autoaugment --threads $i -o b.h5 --force
+		cmp a.h5 b.h5
+	done
+	sd-search $few -o plain.h5
+	assert_not_equal "$(payload a.h5)" "$(payload plain.h5)"
+	manifest a.h5 | grep -q '"autoaugment": *true'
+	run sd-search $SMALL --autoaugment -o x.h5
+	assert_failure 64
+	assert_output --partial "AutoAugment needs colour images; those of 'digits' have 1 channel"
+	assert_file_not_exists x.h5
+}
+
 @test "search: what is not yet there says so" {
 	for o in --unrolled --multi_channel --random_eraser --no_architect '--recipe rnn'; do
 		run sd-search $SMALL $o -o s.h5

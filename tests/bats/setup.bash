@@ -33,6 +33,23 @@ digits() {
 	sd-prep digits "$DIGITS" -o "$out" "$@"
 }
 
+# colours FILE: a data set of 200 and 40 colour images, read as cifar10.
+colours() {
+	local f i name
+	mkdir cifar-10-batches-bin
+	for f in 1 2 3 4 5 6; do
+		name=data_batch_$f.bin
+		[ $f -lt 6 ] || name=test_batch.bin
+		for i in $(seq 40); do
+			printf "\\x$((i % 10))"
+			seq $((i * f * 17)) 9999 | head -c 3072
+		done > cifar-10-batches-bin/$name
+	done
+	printf '%s\n' airplane automobile bird cat deer dog frog horse ship truck '' \
+		> cifar-10-batches-bin/batches.meta.txt
+	sd-prep cifar10 cifar-10-batches-bin -o "$1" -q
+}
+
 # manifest FILE: an artifact's manifest, one JSON object.
 manifest() {
 	sd-verify --print "$1"
@@ -41,6 +58,11 @@ manifest() {
 # artifact_id FILE: the id in the text line that an artifact starts with.
 artifact_id() {
 	head -c 512 "$1" | tr -d '\0' | grep -aoE '[0-9a-f]{64}' | head -n 1
+}
+
+# payload FILE: the digest of all that an artifact holds.
+payload() {
+	manifest "$1" | tr -d ' \n' | sed 's/.*"payload":"\([0-9a-f]*\)".*/\1/'
 }
 
 # columns FILE-OR-NOTHING: the header of a TSV table, one name a line.

@@ -71,6 +71,24 @@ python_h5() {
 	done
 }
 
+@test "train: AutoAugment, the same bits on any number of threads, of colour images only" {
+	colours colours.h5
+	local few="--data colours.h5 --arch DARTS_V2 --epochs 1 --init_channels 4 --layers 3 --batch_size 16
+		--limit-batches 2 --cutout --context none -q"
+	sd-train $few --autoaugment -o a.h5
+	for i in 1 2 5; do
+		sd-train $few --autoaugment --threads $i -o b.h5 --force
+		cmp a.h5 b.h5
+	done
+	sd-train $few -o plain.h5
+	assert_not_equal "$(payload a.h5)" "$(payload plain.h5)"
+	manifest a.h5 | grep -q '"autoaugment": *true'
+	run sd-train $SMALL --autoaugment -o x.h5
+	assert_failure 64
+	assert_output --partial "AutoAugment needs colour images; those of 'digits' have 1 channel"
+	assert_file_not_exists x.h5
+}
+
 @test "train: the auxiliary head needs images of its size" {
 	run sd-train $SMALL --auxiliary -o x.h5
 	assert_failure

@@ -140,7 +140,7 @@ static void test_apply(void)
 			policy.cutout_holes = 1 + i % 2;
 			sd_augment_draw(&policy, sd_augment_key(7, "train"), i, 3, ds->H, ds->W, &p);
 			sd_augment_apply(&policy, &p, &table, ds->C, ds->H, ds->W,
-					 sd_dataset_image(ds, SD_SPLIT_TRAIN, i % 4), got);
+					 sd_dataset_image(ds, SD_SPLIT_TRAIN, i % 4), NULL, got);
 			plain(&policy, &p, ds, sd_dataset_image(ds, SD_SPLIT_TRAIN, i % 4), want);
 			bad += memcmp(got, want, n * sizeof(*got)) != 0;
 		}
@@ -150,7 +150,7 @@ static void test_apply(void)
 		policy = (struct sd_augment){ 0 };
 		sd_augment_draw(&policy, sd_augment_key(7, "train"), 1, 3, ds->H, ds->W, &p);
 		sd_augment_apply(&policy, &p, &table, ds->C, ds->H, ds->W,
-				 sd_dataset_image(ds, SD_SPLIT_TRAIN, 1), got);
+				 sd_dataset_image(ds, SD_SPLIT_TRAIN, 1), NULL, got);
 		p = (struct sd_augment_params){ 0 };
 		plain(&policy, &p, ds, sd_dataset_image(ds, SD_SPLIT_TRAIN, 1), want);
 		CHECK(!memcmp(got, want, n * sizeof(*got)), "plain transform, size %d", s);
@@ -158,6 +158,53 @@ static void test_apply(void)
 		free(want);
 		sd_dataset_free(ds);
 	}
+}
+
+/* AutoAugment comes after crop and mirror, whose padding is then grey, and before the rest. */
+static void test_autoaugment(void)
+{
+	enum { H = 9, W = 12, N = 3 * H * W };
+	struct sd_dataset *ds = noise(3, H, W, 4, 1);
+	struct sd_augment policy = { .padding = 14, .mirror = 1, .cutout_length = 4 };
+	struct sd_augment_params p, q;
+	struct sd_augment_table table;
+	uint8_t bytes[N], work[2 * N];
+	float got[N];
+	int bad = 0;
+
+	sd_augment_table_init(&table, ds);
+	for (uint32_t i = 0; i < 2000; i++) {
+		const uint8_t *in = sd_dataset_image(ds, SD_SPLIT_TRAIN, i % 4);
+
+		policy.autoaugment = SD_AUTOAUGMENT_NONE;
+		sd_augment_draw(&policy, sd_augment_key(7, "train"), i, 3, H, W, &q);
+		policy.autoaugment = i % 2 ? SD_AUTOAUGMENT_CIFAR10 : SD_AUTOAUGMENT_IMAGENET;
+		sd_augment_draw(&policy, sd_augment_key(7, "train"), i, 3, H, W, &p);
+		bad += p.crop_y != q.crop_y || p.crop_x != q.crop_x || p.mirror != q.mirror ||
+		       p.hole_y[0] != q.hole_y[0] || p.hole_x[0] != q.hole_x[0];
+		for (int j = 0; j < N; j++) {
+			int x = p.mirror ? W - 1 - j % W : j % W;
+			int fy = j / W % H + p.crop_y - policy.padding, fx = x + p.crop_x - policy.padding;
+
+			bytes[j] = fy < 0 || fy >= H || fx < 0 || fx >= W
+				? 128 : in[(j / (H * W) * H + fy) * W + fx];
+		}
+		sd_autoaugment_apply(policy.autoaugment, &p.autoaugment, H, W, bytes, work);
+		sd_augment_apply(&policy, &p, &table, 3, H, W, in, work, got);
+		for (int j = 0; j < N; j++) {
+			int y = j / W % H - p.hole_y[0], x = j % W - p.hole_x[0];
+			int hole = y >= -2 && y < 2 && x >= -2 && x < 2;
+
+			bad += got[j] != (hole ? 0 : table.value[j / (H * W)][bytes[j]]);
+		}
+	}
+	CHECK(bad == 0, "%d differ", bad);
+	sd_dataset_free(ds);
+
+	ds = noise(1, H, W, 4, 1);
+	struct sd_loader_options o = { .batch = 1, .policy = policy, .site = "train" };
+	CHECK(!sd_loader_new(ds, &o) && sd_error_kind() == SD_ERR_USAGE);
+	sd_dataset_free(ds);
 }
 
 static void test_draw(void)
@@ -252,7 +299,7 @@ static void check_masks(hid_t file, const char *group)
 				p.hole_y[i] = (int)draw[(s * p.holes + i) * 2];
 				p.hole_x[i] = (int)draw[(s * p.holes + i) * 2 + 1];
 			}
-			sd_augment_apply(&policy, &p, &table, 1, side, side, in, out);
+			sd_augment_apply(&policy, &p, &table, 1, side, side, in, NULL, out);
 			for (int i = 0; i < side * side; i++)
 				bad += out[i] != (float)mask[s * side * side + i];
 		}
@@ -466,6 +513,7 @@ int main(int argc, char **argv)
 {
 	test_dataset();
 	test_apply();
+	test_autoaugment();
 	test_draw();
 	test_golden(argc, argv);
 	test_loader_epochs();
