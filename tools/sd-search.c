@@ -188,13 +188,14 @@ static int search(struct search_run *r)
 	struct sd_search_options options = search_options(&r->run, ds, &prims);
 	if (sd_search_init(&r->search, r->run.engine, ds, &options, o.seed, o.start_epoch, o.epochs))
 		goto out_data;
+	r->search.loop.watch = (struct sd_loop_watch){ save_checkpoint, report, r };
 	r->search.loop.name = opts.tool;
 	r->search.loop.quiet = shared.quiet;
 	r->search.loop.max_seconds = run_options.max_time;
 	if (sd_run_load(&r->run, &r->search.vars) || sd_run_target(&r->run, &resume) ||
 	    (resume && sd_search_read(&r->search, resume)))
 		goto out;
-	if (sd_search_run(&r->search, save_checkpoint, report, r))
+	if (sd_loop_run(&r->search.loop))
 		goto out;
 	ret = sd_run_save(&r->run, &r->search.loop, true, write_payload, &r->search);
 out:

@@ -256,13 +256,14 @@ static int train(struct train_run *r, const struct sd_dataset *ds, const struct 
 			arch->name);
 	if (sd_train_init(&r->train, r->run.engine, ds, &options, o.seed, o.start_epoch, o.epochs))
 		return -1;
+	r->train.loop.watch = (struct sd_loop_watch){ save_checkpoint, report, r };
 	r->train.loop.name = opts.tool;
 	r->train.loop.quiet = shared.quiet;
 	r->train.loop.max_seconds = run_options.max_time;
 	if (sd_run_load(&r->run, &r->train.vars) || sd_run_target(&r->run, &resume) ||
 	    (resume && sd_train_read(&r->train, resume)))
 		goto out;
-	if (sd_train_run(&r->train, save_checkpoint, report, r) || evaluate_also(r))
+	if (sd_loop_run(&r->train.loop) || evaluate_also(r))
 		goto out;
 	ret = sd_run_save(&r->run, &r->train.loop, true, write_payload, r);
 out:

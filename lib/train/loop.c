@@ -100,7 +100,7 @@ static int stop_asked(const struct sd_loop *l, double began)
 static int stop(struct sd_loop *l)
 {
 	sd_progress_clear();
-	if (l->ops->checkpoint(l->ctx))
+	if (l->watch.checkpoint(l->watch.ctx))
 		return -1;
 	return sd_error(SD_ERR_STOPPED, "stopped in epoch %d after %u of %u steps",
 		l->first_epoch + l->epochs_done, l->steps_done, l->steps);
@@ -165,9 +165,9 @@ int sd_loop_run(struct sd_loop *l)
 			goto out;
 		l->epochs_done++;
 		l->steps_done = 0;
-		l->ops->report(l->ctx, epoch, row, seconds);
+		l->watch.report(l->watch.ctx, epoch, row, seconds);
 		if (l->epochs_done < l->epochs && now() - saved >= CHECKPOINT_SECONDS) {
-			if (l->ops->checkpoint(l->ctx))
+			if (l->watch.checkpoint(l->watch.ctx))
 				goto out;
 			saved = now();
 		}

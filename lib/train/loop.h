@@ -30,16 +30,22 @@ struct sd_loop_ops {
 	/* Evaluates after an epoch's steps and fills in its row of history.  A stop in the middle is an error
 	 * of kind SD_ERR_STOPPED; it will be called again then. */
 	int (*end)(void *ctx, int epoch, double *row);
-	/* Writes a checkpoint of how things stand. */
+};
+
+/* Who looks on. */
+struct sd_loop_watch {
+	/* Writes a checkpoint of how things stand.  0, or -1 with a message. */
 	int (*checkpoint)(void *ctx);
 	/* One line about the last row of history. */
 	void (*report)(void *ctx, int epoch, const double *row, double seconds);
+	void *ctx;
 };
 
 struct sd_loop {
 	const struct sd_loop_ops *ops;
-	void *ctx;
+	void *ctx;                /* of ops */
 	struct sd_vars *vars;
+	struct sd_loop_watch watch;
 	const char *name;         /* for the progress line: "search" */
 	bool quiet;
 	int first_epoch, epochs;  /* they run from first_epoch, and how many there are */

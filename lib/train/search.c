@@ -13,6 +13,94 @@ static const char *const columns[SD_SEARCH_NCOL] = {
 static const char *const cells[2] = { "normal", "reduce" };
 static const char *const alpha_names[2] = { SD_VAR_ALPHAS_NORMAL, SD_VAR_ALPHAS_REDUCE };
 
+/* ---- the parts of an epoch ---- */
+
+static int start_epoch(void *ctx, int epoch, uint32_t from)
+{
+	struct sd_search *s = ctx;
+	double lr = s->o.lr[s->loop.epochs_done];
+	if (sd_vars_set_f32(&s->vars, SD_VAR_LR, (float)lr) ||
+	    sd_vars_set_f32(&s->vars, SD_VAR_ARCH_LR, (float)s->o.arch_lr))
+		return -1;
+	uint32_t step = (uint32_t)s->loop.epochs_done * s->loop.steps + from;
+	return sd_loader_epoch(s->train_loader, (uint32_t)epoch, from) ||
+		sd_loader_epoch(s->valid_loader, 0, step)
+		? -1 : 0;
+}
+
+static int next(struct sd_loader *l, struct sd_batch *b)
+{
+	int got = sd_loader_next(l, b);
+	return got == 0 ? sd_error(SD_ERR_BUG, "the data set ended early") : got < 0 ? -1 : 0;
+}
+
+static int one_step(void *ctx)
+{
+	struct sd_search *s = ctx;
+	struct sd_batch b;
+	if (sd_vars_set_i32(&s->vars, SD_VAR_STEP, (int32_t)sd_loop_step(&s->loop)))
+		return -1;
+	if (next(s->valid_loader, &b) || sd_step_run(s->alphas, b.images, b.labels, b.ids))
+		return -1;
+	if (next(s->train_loader, &b))
+		return -1;
+	return sd_step_run(b.n == s->o.batch ? s->weights : s->weights_rest, b.images, b.labels, b.ids);
+}
+
+static int record_alphas(struct sd_search *s)
+{
+	int n = s->loop.epochs_done;
+	if (n >= s->alpha_cap) {
+		int cap = n + 64;
+		for (int i = 0; i < 2; i++) {
+			size_t bytes = (size_t)cap * s->ncell[i] * sizeof(float);
+			float *a = realloc(s->alpha[i], bytes), *w;
+			if (a)
+				s->alpha[i] = a;
+			w = realloc(s->weight[i], bytes);
+			if (w)
+				s->weight[i] = w;
+			if (!a || !w)
+				return sd_error(SD_ERR_IO, "out of memory");
+		}
+		s->alpha_cap = cap;
+	}
+	if (sd_program_run(s->softmax, &s->softmax_bind))
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		size_t at = (size_t)n * s->ncell[i];
+		if (sd_vars_get(&s->vars, alpha_names[i], s->alpha[i] + at) ||
+		    sd_program_read(s->softmax, s->softmax_out[i], s->weight[i] + at))
+			return -1;
+	}
+	return 0;
+}
+
+static int end_epoch(void *ctx, int epoch, double *row)
+{
+	struct sd_search *s = ctx;
+	struct sd_sums train, arch;
+	struct sd_evaluation ev;
+	if (sd_step_sums_get(&s->vars, SD_STEP_WEIGHTS, &train) ||
+	    sd_step_sums_get(&s->vars, SD_STEP_ALPHAS, &arch) ||
+	    sd_evaluator_run(s->evaluator, (uint32_t)epoch, &ev))
+		return -1;
+	row[SD_SEARCH_LR] = s->o.lr[s->loop.epochs_done];
+	row[SD_SEARCH_TRAIN_LOSS] = train.loss / train.n;
+	row[SD_SEARCH_TRAIN_TOP1] = 100 * train.top1 / train.n;
+	row[SD_SEARCH_TRAIN_TOP5] = 100 * train.top5 / train.n;
+	row[SD_SEARCH_ARCH_LOSS] = arch.loss / arch.n;
+	row[SD_SEARCH_VALID_LOSS] = ev.loss;
+	row[SD_SEARCH_VALID_TOP1] = ev.top1;
+	row[SD_SEARCH_VALID_TOP5] = ev.top5;
+	sd_evaluation_release(&ev);
+	return record_alphas(s);
+}
+
+static const struct sd_loop_ops loop_ops = { start_epoch, one_step, end_epoch };
+
+/* ---- beginning and end ---- */
+
 /* A program that gives the softmaxed weights as the steps see them, bit for bit. */
 static int softmax_init(struct sd_search *s)
 {
@@ -103,6 +191,8 @@ int sd_search_init(struct sd_search *s, struct sd_engine *engine, const struct s
 	if (softmax_init(s))
 		goto fail;
 
+	s->loop.ops = &loop_ops;
+	s->loop.ctx = s;
 	s->loop.vars = &s->vars;
 	s->loop.first_epoch = first_epoch;
 	s->loop.epochs = epochs;
@@ -132,119 +222,6 @@ void sd_search_release(struct sd_search *s)
 	sd_history_release(&s->loop.history);
 	sd_vars_release(&s->vars);
 	memset(s, 0, sizeof *s);
-}
-
-/* ---- the parts of an epoch ---- */
-
-struct run {
-	struct sd_search *s;
-	int (*checkpoint)(void *ctx);
-	void (*report)(void *ctx, int epoch, const double *row, double seconds);
-	void *ctx;
-};
-
-static int start_epoch(void *ctx, int epoch, uint32_t from)
-{
-	struct sd_search *s = ((struct run *)ctx)->s;
-	double lr = s->o.lr[s->loop.epochs_done];
-	if (sd_vars_set_f32(&s->vars, SD_VAR_LR, (float)lr) ||
-	    sd_vars_set_f32(&s->vars, SD_VAR_ARCH_LR, (float)s->o.arch_lr))
-		return -1;
-	uint32_t step = (uint32_t)s->loop.epochs_done * s->loop.steps + from;
-	return sd_loader_epoch(s->train_loader, (uint32_t)epoch, from) ||
-		sd_loader_epoch(s->valid_loader, 0, step)
-		? -1 : 0;
-}
-
-static int next(struct sd_loader *l, struct sd_batch *b)
-{
-	int got = sd_loader_next(l, b);
-	return got == 0 ? sd_error(SD_ERR_BUG, "the data set ended early") : got < 0 ? -1 : 0;
-}
-
-static int one_step(void *ctx)
-{
-	struct sd_search *s = ((struct run *)ctx)->s;
-	struct sd_batch b;
-	if (sd_vars_set_i32(&s->vars, SD_VAR_STEP, (int32_t)sd_loop_step(&s->loop)))
-		return -1;
-	if (next(s->valid_loader, &b) || sd_step_run(s->alphas, b.images, b.labels, b.ids))
-		return -1;
-	if (next(s->train_loader, &b))
-		return -1;
-	return sd_step_run(b.n == s->o.batch ? s->weights : s->weights_rest, b.images, b.labels, b.ids);
-}
-
-static int record_alphas(struct sd_search *s)
-{
-	int n = s->loop.epochs_done;
-	if (n >= s->alpha_cap) {
-		int cap = n + 64;
-		for (int i = 0; i < 2; i++) {
-			size_t bytes = (size_t)cap * s->ncell[i] * sizeof(float);
-			float *a = realloc(s->alpha[i], bytes), *w;
-			if (a)
-				s->alpha[i] = a;
-			w = realloc(s->weight[i], bytes);
-			if (w)
-				s->weight[i] = w;
-			if (!a || !w)
-				return sd_error(SD_ERR_IO, "out of memory");
-		}
-		s->alpha_cap = cap;
-	}
-	if (sd_program_run(s->softmax, &s->softmax_bind))
-		return -1;
-	for (int i = 0; i < 2; i++) {
-		size_t at = (size_t)n * s->ncell[i];
-		if (sd_vars_get(&s->vars, alpha_names[i], s->alpha[i] + at) ||
-		    sd_program_read(s->softmax, s->softmax_out[i], s->weight[i] + at))
-			return -1;
-	}
-	return 0;
-}
-
-static int end_epoch(void *ctx, int epoch, double *row)
-{
-	struct sd_search *s = ((struct run *)ctx)->s;
-	struct sd_sums train, arch;
-	struct sd_evaluation ev;
-	if (sd_step_sums_get(&s->vars, SD_STEP_WEIGHTS, &train) ||
-	    sd_step_sums_get(&s->vars, SD_STEP_ALPHAS, &arch) ||
-	    sd_evaluator_run(s->evaluator, (uint32_t)epoch, &ev))
-		return -1;
-	row[SD_SEARCH_LR] = s->o.lr[s->loop.epochs_done];
-	row[SD_SEARCH_TRAIN_LOSS] = train.loss / train.n;
-	row[SD_SEARCH_TRAIN_TOP1] = 100 * train.top1 / train.n;
-	row[SD_SEARCH_TRAIN_TOP5] = 100 * train.top5 / train.n;
-	row[SD_SEARCH_ARCH_LOSS] = arch.loss / arch.n;
-	row[SD_SEARCH_VALID_LOSS] = ev.loss;
-	row[SD_SEARCH_VALID_TOP1] = ev.top1;
-	row[SD_SEARCH_VALID_TOP5] = ev.top5;
-	sd_evaluation_release(&ev);
-	return record_alphas(s);
-}
-
-static int checkpoint(void *ctx)
-{
-	struct run *r = ctx;
-	return r->checkpoint(r->ctx);
-}
-
-static void report(void *ctx, int epoch, const double *row, double seconds)
-{
-	struct run *r = ctx;
-	r->report(r->ctx, epoch, row, seconds);
-}
-
-int sd_search_run(struct sd_search *s, int (*on_checkpoint)(void *ctx),
-	void (*on_report)(void *ctx, int epoch, const double *row, double seconds), void *ctx)
-{
-	static const struct sd_loop_ops ops = { start_epoch, one_step, end_epoch, checkpoint, report };
-	struct run run = { s, on_checkpoint, on_report, ctx };
-	s->loop.ops = &ops;
-	s->loop.ctx = &run;
-	return sd_loop_run(&s->loop);
 }
 
 /* ---- artifacts ---- */

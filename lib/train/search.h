@@ -43,16 +43,13 @@ struct sd_search {
 	int alpha_cap;
 };
 
-/* Makes everything ready for the first step; the caller may then set loop.name, .quiet and .max_seconds.
+/* Makes everything ready for the first step; the caller then sets loop.watch, .name, .quiet and
+ * .max_seconds, and runs it by sd_loop_run.
  * `ds`, the primitive list, `lr` and the engine must outlive it.  On failure there is a message and
  * nothing to release. */
 int sd_search_init(struct sd_search *s, struct sd_engine *engine, const struct sd_dataset *ds,
 	const struct sd_search_options *o, uint64_t seed, int first_epoch, int epochs);
 void sd_search_release(struct sd_search *s);
-
-/* Runs what is left of the search; `checkpoint` is called with `ctx` when one is due. */
-int sd_search_run(struct sd_search *s, int (*checkpoint)(void *ctx),
-	void (*report)(void *ctx, int epoch, const double *row, double seconds), void *ctx);
 
 /* Writes the payload: /primitives (K) names, /alphas and /weights {normal,reduce} (epochs, edges, K), /state,
  * /optimizer and /history (store.h).  `partial` adds what a checkpoint needs. */

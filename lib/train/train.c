@@ -12,6 +12,63 @@ static const char *const columns[SD_TRAIN_NCOL] = {
 	"valid_top5"
 };
 
+/* ---- the parts of an epoch ---- */
+
+static double drop_path_prob(const struct sd_train *t, int epoch)
+{
+	return t->o.drop_path_prob * epoch / t->loop.epochs;
+}
+
+static int start_epoch(void *ctx, int epoch, uint32_t from)
+{
+	struct sd_train *t = ctx;
+	if (sd_vars_set_f32(&t->vars, SD_VAR_LR, (float)t->o.lr[t->loop.epochs_done]) ||
+	    sd_vars_set_f32(&t->vars, SD_VAR_DROP_PROB, (float)drop_path_prob(t, epoch)))
+		return -1;
+	return sd_loader_epoch(t->loader, (uint32_t)epoch, from);
+}
+
+static int one_step(void *ctx)
+{
+	struct sd_train *t = ctx;
+	struct sd_batch b;
+	if (sd_vars_set_i32(&t->vars, SD_VAR_STEP, (int32_t)sd_loop_step(&t->loop)))
+		return -1;
+	int got = sd_loader_next(t->loader, &b);
+	if (got <= 0)
+		return got == 0 ? sd_error(SD_ERR_BUG, "the data set ended early") : -1;
+	return sd_step_run(b.n == t->o.batch ? t->full : t->rest, b.images, b.labels, b.ids);
+}
+
+static int end_epoch(void *ctx, int epoch, double *row)
+{
+	struct sd_train *t = ctx;
+	struct sd_sums train;
+	struct sd_evaluation ev;
+	if (sd_step_sums_get(&t->vars, SD_STEP_WEIGHTS, &train) ||
+	    sd_evaluator_run(t->evaluator, (uint32_t)epoch, &ev))
+		return -1;
+	row[SD_TRAIN_LR] = t->o.lr[t->loop.epochs_done];
+	row[SD_TRAIN_DROP_PATH] = drop_path_prob(t, epoch);
+	row[SD_TRAIN_TRAIN_LOSS] = train.loss / train.n;
+	row[SD_TRAIN_TRAIN_TOP1] = 100 * train.top1 / train.n;
+	row[SD_TRAIN_TRAIN_TOP5] = 100 * train.top5 / train.n;
+	row[SD_TRAIN_VALID_LOSS] = ev.loss;
+	row[SD_TRAIN_VALID_TOP1] = ev.top1;
+	row[SD_TRAIN_VALID_TOP5] = ev.top5;
+	sd_evaluation_release(&ev);
+	if (!t->best_epoch || row[SD_TRAIN_VALID_TOP1] > t->best_top1) {
+		t->best_epoch = epoch;
+		t->best_top1 = row[SD_TRAIN_VALID_TOP1];
+		return sd_vars_resave(&t->vars, t->best);
+	}
+	return 0;
+}
+
+static const struct sd_loop_ops loop_ops = { start_epoch, one_step, end_epoch };
+
+/* ---- beginning and end ---- */
+
 int sd_train_init(struct sd_train *t, struct sd_engine *engine, const struct sd_dataset *ds,
 	const struct sd_train_options *o, uint64_t seed, int first_epoch, int epochs)
 {
@@ -49,6 +106,8 @@ int sd_train_init(struct sd_train *t, struct sd_engine *engine, const struct sd_
 	if (!t->evaluator || !(t->best = sd_vars_save(&t->vars)))
 		goto fail;
 
+	t->loop.ops = &loop_ops;
+	t->loop.ctx = t;
 	t->loop.vars = &t->vars;
 	t->loop.first_epoch = first_epoch;
 	t->loop.epochs = epochs;
@@ -69,88 +128,6 @@ void sd_train_release(struct sd_train *t)
 	sd_history_release(&t->loop.history);
 	sd_vars_release(&t->vars);
 	memset(t, 0, sizeof *t);
-}
-
-/* ---- the parts of an epoch ---- */
-
-struct run {
-	struct sd_train *t;
-	int (*checkpoint)(void *ctx);
-	void (*report)(void *ctx, int epoch, const double *row, double seconds);
-	void *ctx;
-};
-
-static double drop_path_prob(const struct sd_train *t, int epoch)
-{
-	return t->o.drop_path_prob * epoch / t->loop.epochs;
-}
-
-static int start_epoch(void *ctx, int epoch, uint32_t from)
-{
-	struct sd_train *t = ((struct run *)ctx)->t;
-	if (sd_vars_set_f32(&t->vars, SD_VAR_LR, (float)t->o.lr[t->loop.epochs_done]) ||
-	    sd_vars_set_f32(&t->vars, SD_VAR_DROP_PROB, (float)drop_path_prob(t, epoch)))
-		return -1;
-	return sd_loader_epoch(t->loader, (uint32_t)epoch, from);
-}
-
-static int one_step(void *ctx)
-{
-	struct sd_train *t = ((struct run *)ctx)->t;
-	struct sd_batch b;
-	if (sd_vars_set_i32(&t->vars, SD_VAR_STEP, (int32_t)sd_loop_step(&t->loop)))
-		return -1;
-	int got = sd_loader_next(t->loader, &b);
-	if (got <= 0)
-		return got == 0 ? sd_error(SD_ERR_BUG, "the data set ended early") : -1;
-	return sd_step_run(b.n == t->o.batch ? t->full : t->rest, b.images, b.labels, b.ids);
-}
-
-static int end_epoch(void *ctx, int epoch, double *row)
-{
-	struct sd_train *t = ((struct run *)ctx)->t;
-	struct sd_sums train;
-	struct sd_evaluation ev;
-	if (sd_step_sums_get(&t->vars, SD_STEP_WEIGHTS, &train) ||
-	    sd_evaluator_run(t->evaluator, (uint32_t)epoch, &ev))
-		return -1;
-	row[SD_TRAIN_LR] = t->o.lr[t->loop.epochs_done];
-	row[SD_TRAIN_DROP_PATH] = drop_path_prob(t, epoch);
-	row[SD_TRAIN_TRAIN_LOSS] = train.loss / train.n;
-	row[SD_TRAIN_TRAIN_TOP1] = 100 * train.top1 / train.n;
-	row[SD_TRAIN_TRAIN_TOP5] = 100 * train.top5 / train.n;
-	row[SD_TRAIN_VALID_LOSS] = ev.loss;
-	row[SD_TRAIN_VALID_TOP1] = ev.top1;
-	row[SD_TRAIN_VALID_TOP5] = ev.top5;
-	sd_evaluation_release(&ev);
-	if (!t->best_epoch || row[SD_TRAIN_VALID_TOP1] > t->best_top1) {
-		t->best_epoch = epoch;
-		t->best_top1 = row[SD_TRAIN_VALID_TOP1];
-		return sd_vars_resave(&t->vars, t->best);
-	}
-	return 0;
-}
-
-static int checkpoint(void *ctx)
-{
-	struct run *r = ctx;
-	return r->checkpoint(r->ctx);
-}
-
-static void report(void *ctx, int epoch, const double *row, double seconds)
-{
-	struct run *r = ctx;
-	r->report(r->ctx, epoch, row, seconds);
-}
-
-int sd_train_run(struct sd_train *t, int (*on_checkpoint)(void *ctx),
-	void (*on_report)(void *ctx, int epoch, const double *row, double seconds), void *ctx)
-{
-	static const struct sd_loop_ops ops = { start_epoch, one_step, end_epoch, checkpoint, report };
-	struct run run = { t, on_checkpoint, on_report, ctx };
-	t->loop.ops = &ops;
-	t->loop.ctx = &run;
-	return sd_loop_run(&t->loop);
 }
 
 int sd_train_also(struct sd_train *t, const struct sd_dataset *ds, bool best, struct sd_evaluation *ev)

@@ -31,16 +31,13 @@ struct sd_train {
 	double best_top1;
 };
 
-/* Makes everything ready for the first step; the caller may then set loop.name, .quiet and .max_seconds.
+/* Makes everything ready for the first step; the caller then sets loop.watch, .name, .quiet and
+ * .max_seconds, and runs it by sd_loop_run.
  * `ds`, the genotype, `lr` and the engine must outlive it.  On failure there is a message and nothing to
  * release. */
 int sd_train_init(struct sd_train *t, struct sd_engine *engine, const struct sd_dataset *ds,
 	const struct sd_train_options *o, uint64_t seed, int first_epoch, int epochs);
 void sd_train_release(struct sd_train *t);
-
-/* Runs what is left of the training; `checkpoint` is called with `ctx` when one is due. */
-int sd_train_run(struct sd_train *t, int (*checkpoint)(void *ctx),
-	void (*report)(void *ctx, int epoch, const double *row, double seconds), void *ctx);
 
 /* How the best (or the last) weights do on the test split of another data set. */
 int sd_train_also(struct sd_train *t, const struct sd_dataset *ds, bool best, struct sd_evaluation *ev);

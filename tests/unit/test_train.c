@@ -51,6 +51,12 @@ static void no_report(void *ctx, int epoch, const double *row, double seconds)
 	(void)ctx, (void)epoch, (void)row, (void)seconds;
 }
 
+static int run(struct sd_loop *l, int *checkpoints)
+{
+	l->watch = (struct sd_loop_watch){ no_checkpoint, no_report, checkpoints };
+	return sd_loop_run(l);
+}
+
 static const double rates[3] = { 0.05, 0.03, 0.01 };
 
 static int start_training(struct sd_train *t, struct sd_engine *e, const struct sd_dataset *ds,
@@ -88,7 +94,7 @@ static void test_training(const struct sd_dataset *ds, const struct sd_genotype 
 		sd_engine_poison(e, threads == 3);
 		CHECK(!start_training(&t, e, ds, g, 0.3), "%s", sd_error_text());
 		CHECK(t.loop.steps == 3 && t.rest && t.rest->batch == 12);
-		CHECK(!sd_train_run(&t, no_checkpoint, no_report, &checkpoints), "%s", sd_error_text());
+		CHECK(!run(&t.loop, &checkpoints), "%s", sd_error_text());
 		CHECK(t.loop.epochs_done == 3 && t.loop.history.n == 3 && checkpoints == 0);
 		uint64_t sum = vars_sum(&t.vars);
 		if (!want)
@@ -168,7 +174,7 @@ static void test_copies(const struct sd_dataset *ds, const struct sd_genotype *g
 	CHECK(!start_training(&t, e, ds, g, 0.2), "%s", sd_error_text());
 	struct sd_vars_copy *copy = sd_vars_save(&t.vars);
 	uint64_t before = vars_sum(&t.vars);
-	CHECK(!sd_train_run(&t, no_checkpoint, no_report, &checkpoints), "%s", sd_error_text());
+	CHECK(!run(&t.loop, &checkpoints), "%s", sd_error_text());
 	CHECK(vars_sum(&t.vars) != before);
 	CHECK(!sd_vars_restore(&t.vars, copy) && vars_sum(&t.vars) == before);
 	CHECK(sd_vars_find(&t.vars, "classifier.weight") && !sd_vars_find(&t.vars, "classifier"));
@@ -188,7 +194,7 @@ static void test_loss_not_finite(const struct sd_dataset *ds, const struct sd_ge
 	int checkpoints = 0;
 	CHECK(!start_training(&t, e, ds, g, 0.2), "%s", sd_error_text());
 	t.o.lr = huge;
-	CHECK(sd_train_run(&t, no_checkpoint, no_report, &checkpoints) == -1 &&
+	CHECK(run(&t.loop, &checkpoints) == -1 &&
 		sd_error_kind() == SD_ERR_DATA);
 	CHECK(strstr(sd_error_text(), "the loss is not finite in epoch 1, step 2"), "%s", sd_error_text());
 	CHECK(!strstr(sd_error_text(), "no op was found"), "%s", sd_error_text());
@@ -203,7 +209,7 @@ static void test_stop(const struct sd_dataset *ds, const struct sd_genotype *g)
 	int checkpoints = 0;
 	CHECK(!start_training(&t, e, ds, g, 0.2), "%s", sd_error_text());
 	t.loop.max_seconds = 1e-9;
-	CHECK(sd_train_run(&t, no_checkpoint, no_report, &checkpoints) == -1);
+	CHECK(run(&t.loop, &checkpoints) == -1);
 	CHECK(sd_error_kind() == SD_ERR_STOPPED && checkpoints == 1 && t.loop.epochs_done == 0);
 	sd_train_release(&t);
 	sd_engine_close(e);
@@ -224,7 +230,7 @@ static void test_search(const struct sd_dataset *ds)
 	CHECK(s.ntrain == 22 && s.nvalid == 22 && s.loop.steps == 3 && s.weights_rest->batch == 6);
 	float before[20];
 	CHECK(s.ncell[0] == 20 && !sd_vars_get(&s.vars, SD_VAR_ALPHAS_NORMAL, before));
-	CHECK(!sd_search_run(&s, no_checkpoint, no_report, &checkpoints), "%s", sd_error_text());
+	CHECK(!run(&s.loop, &checkpoints), "%s", sd_error_text());
 	int32_t t;
 	CHECK(!sd_vars_get(&s.vars, SD_VAR_ADAM_T, &t) && t == 9);
 
