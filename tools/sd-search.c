@@ -7,11 +7,8 @@
 #include "train/search.h"
 
 static struct {
-	int epochs, start_epoch, warmup_epochs, batch_size, init_channels, layers_of_cells, layers_in_cells;
-	int cutout_length, weighting, ops, recipe, limit_batches;
-	double learning_rate, learning_rate_min, exponent, momentum, weight_decay, grad_clip, train_portion;
-	double arch_learning_rate, arch_weight_decay;
-	bool cutout, autoaugment, unfused;
+	int init_channels, layers_of_cells, layers_in_cells, weighting, limit_batches;
+	double train_portion, arch_learning_rate, arch_weight_decay;
 	const char *primitives;
 	uint64_t seed;
 	/* of later work, or without effect on a cell search */
@@ -24,26 +21,7 @@ static struct sd_run_options run_options;
 
 static struct sd_opt rows[] = {
 	SD_OPTS_RUN(run_options),
-	SD_OPT_INT("batch_size", "-b --b", SD_NUMERIC, &o.batch_size, "64", "N", "images in a batch",
-		   SD_BETWEEN(1, 65536)),
-	SD_OPT_INT("epochs", NULL, SD_NUMERIC, &o.epochs, "50", "N", "epochs to run", SD_BETWEEN(1, 100000)),
-	SD_OPT_INT("start_epoch", NULL, SD_NUMERIC, &o.start_epoch, "1", "N", "number of the first epoch",
-		   SD_BETWEEN(1, 100000)),
-	SD_OPT_REAL("learning_rate", "--lr", SD_NUMERIC, &o.learning_rate, "0.025", "R",
-		    "highest learning rate of the weights", SD_AT_LEAST(0)),
-	SD_OPT_REAL("learning_rate_min", NULL, SD_NUMERIC, &o.learning_rate_min, "0.0001", "R",
-		    "lowest learning rate of the weights", SD_AT_LEAST(0)),
-	SD_OPT_REAL("lr_power_annealing_exponent_order", NULL, SD_NUMERIC, &o.exponent, "2", "R",
-		    "exponent order of the cosine power annealing", SD_AT_LEAST(1)),
-	SD_OPT_INT("warmup_epochs", NULL, SD_NUMERIC, &o.warmup_epochs, "5", "N",
-		   "epochs of rising learning rate; unless given, less in a run of under seven epochs",
-		   SD_BETWEEN(0, 100000)),
-	SD_OPT_REAL("momentum", NULL, SD_NUMERIC, &o.momentum, "0.9", "R",
-		    "momentum of the weights", SD_BETWEEN(0, 1)),
-	SD_OPT_REAL("weight_decay", "--wd", SD_NUMERIC, &o.weight_decay, "0.0003", "R",
-		    "weight decay of the weights", SD_AT_LEAST(0)),
-	SD_OPT_REAL("grad_clip", NULL, SD_NUMERIC, &o.grad_clip, "5", "R",
-		    "largest norm of the weights' gradient; 0: any", SD_AT_LEAST(0)),
+	SD_OPTS_WEIGHTS(run_options, "50", "0.0001"),
 	SD_OPT_REAL("arch_learning_rate", NULL, SD_NUMERIC, &o.arch_learning_rate, "0.0003", "R",
 		    "learning rate of the architecture", SD_AT_LEAST(0)),
 	SD_OPT_REAL("arch_weight_decay", NULL, SD_NUMERIC, &o.arch_weight_decay, "0.001", "R",
@@ -60,24 +38,13 @@ static struct sd_opt rows[] = {
 	SD_OPT_TEXT("primitives", NULL, SD_NUMERIC, &o.primitives, "PRIMITIVES", "LIST",
 		    "what an edge chooses from: PRIMITIVES, DARTS_PRIMITIVES, SHARPER_PRIMITIVES, or names "
 		    "with commas between them"),
-	SD_OPT_CHOICE("ops", NULL, SD_NUMERIC, &o.ops, "OPS", "OPS|DARTS_OPS",
-		      "the layers that a primitive stands for"),
 	SD_OPT_CHOICE("weighting_algorithm", NULL, SD_NUMERIC, &o.weighting, "scalar", "scalar|max_w",
 		      "factor of a primitive of weight w: w, or 1 - max(w) + w"),
-	SD_OPT_FLAG("cutout", NULL, SD_NUMERIC, &o.cutout, "cut a square hole into each training image"),
-	SD_OPT_INT("cutout_length", NULL, SD_NUMERIC, &o.cutout_length, "16", "N", "side of the hole",
-		   SD_BETWEEN(1, 1024)),
-	SD_OPT_FLAG("autoaugment", NULL, SD_NUMERIC, &o.autoaugment,
-		    "AutoAugment each training image by the policy for CIFAR-10; colour images only"),
 	SD_OPT_INT("limit_batches", NULL, SD_NUMERIC, &o.limit_batches, "0", "N",
 		   "end each epoch after N steps, and its evaluation after N batches; 0: all",
 		   SD_BETWEEN(0, 100000000)),
-	SD_OPT_CHOICE("recipe", NULL, SD_NUMERIC, &o.recipe, "cifar", "cifar|imagenet|imagenet-fp16|rnn",
-		      "which of the original's programs to be; only cifar is there yet"),
 	SD_OPT_SEED("seed", NULL, &o.seed, "2", "the run's seed"),
 	SD_OPTS_COMMON(shared), SD_OPTS_THREADS(shared), SD_OPTS_OUTPUT(shared),
-	SD_OPT_FLAG("unfused", NULL, SD_NUMERIC, &o.unfused,
-		    "run every op by itself (slow; a check on the engine)"),
 	SD_OPT_FLAG("random_eraser", NULL, SD_EXECUTION, &o.random_eraser, "not yet supported"),
 	SD_OPT_FLAG("no_architect", NULL, SD_EXECUTION, &o.no_architect, "not yet supported"),
 	SD_OPT_FLAG("unrolled", NULL, SD_EXECUTION, &o.unrolled, "not yet supported"),
@@ -101,19 +68,14 @@ static struct sd_opts opts = {
 /* What the original's command lines may ask for and is not there yet. */
 static int check_supported(void)
 {
-	const struct { const char *name; int asked; } later[] = {
+	const struct sd_run_later later[] = {
 		{ "random_eraser", o.random_eraser },
 		{ "no_architect", o.no_architect }, { "unrolled", o.unrolled },
 		{ "multi_channel", o.multi_channel }, { "evaluate", *o.evaluate },
 		{ "load_args", *o.load_args }, { "final_path", *o.final_path },
 		{ "load_genotype", *o.load_genotype },
 	};
-	for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-		if (later[i].asked)
-			return sd_error(SD_ERR_USAGE, "--%s is not yet supported", later[i].name);
-	if (o.recipe)
-		return sd_error(SD_ERR_USAGE, "of the recipes only cifar is supported yet");
-	return 0;
+	return sd_run_check_later(&run_options, sizeof later / sizeof *later, later);
 }
 
 struct search_run {
@@ -137,7 +99,7 @@ static void report(void *ctx, int epoch, const double *row, double seconds)
 	struct search_run *r = ctx;
 	sd_tool_say(opts.tool, shared.quiet,
 		"epoch %d/%d: lr %.6f, train loss %.4f top1 %.2f, valid loss %.4f top1 %.2f, "
-		"%.1f s", epoch, o.start_epoch + r->search.loop.epochs - 1, row[SD_SEARCH_LR],
+		"%.1f s", epoch, run_options.start_epoch + r->search.loop.epochs - 1, row[SD_SEARCH_LR],
 		row[SD_SEARCH_TRAIN_LOSS], row[SD_SEARCH_TRAIN_TOP1], row[SD_SEARCH_VALID_LOSS],
 		row[SD_SEARCH_VALID_TOP1], seconds);
 }
@@ -148,20 +110,15 @@ static struct sd_search_options search_options(const struct sd_run *run, const s
 	struct sd_search_options s = { .step = SD_STEP_DEFAULTS };
 	s.net = (struct sd_supernet){ .channels = o.init_channels, .classes = ds->nclass,
 		.layers = o.layers_of_cells, .steps = o.layers_in_cells, .prims = prims,
-		.ops = o.ops ? SD_DARTS_OPS : SD_OPS, .weighting = o.weighting ? SD_MAX_W : SD_SCALAR_W };
-	s.step.momentum = (float)o.momentum;
-	s.step.weight_decay = (float)o.weight_decay;
-	s.step.grad_clip = (float)o.grad_clip;
+		.ops = run_options.ops ? SD_DARTS_OPS : SD_OPS, .weighting = o.weighting ? SD_MAX_W : SD_SCALAR_W };
+	sd_run_step_options(&run_options, &s.step);
 	s.step.arch_weight_decay = (float)o.arch_weight_decay;
-	s.step.plan_flags = o.unfused ? SD_PLAN_UNFUSED : 0;
-	s.batch = (uint32_t)o.batch_size;
+	s.batch = (uint32_t)run_options.batch_size;
 	s.train_portion = o.train_portion;
 	s.limit = (uint32_t)o.limit_batches;
 	s.lr = run->lr;
 	s.arch_lr = o.arch_learning_rate;
-	s.augment = sd_augment_train(ds, o.cutout ? o.cutout_length : 0);
-	if (o.autoaugment)
-		s.augment.autoaugment = SD_AUTOAUGMENT_CIFAR10;
+	s.augment = sd_run_augment(&run_options, ds);
 	return s;
 }
 
@@ -174,10 +131,9 @@ static int search(struct search_run *r)
 	int ret = -1;
 
 	if (sd_check_one_stdin(inputs, 2) || sd_primitive_list_parse(&prims, o.primitives) ||
-	    sd_primitive_list_check(&prims, o.ops ? SD_DARTS_OPS : SD_OPS) ||
+	    sd_primitive_list_check(&prims, run_options.ops ? SD_DARTS_OPS : SD_OPS) ||
 	    sd_run_init(&r->run, "search", &opts, &shared, &run_options) ||
-	    sd_run_schedule(&r->run, o.epochs, o.learning_rate, o.learning_rate_min, o.exponent,
-			    &o.warmup_epochs)) {
+	    sd_run_schedule(&r->run, &run_options)) {
 		free(path);
 		return -1;
 	}
@@ -186,7 +142,8 @@ static int search(struct search_run *r)
 	if (!ds)
 		return -1;
 	struct sd_search_options options = search_options(&r->run, ds, &prims);
-	if (sd_search_init(&r->search, r->run.engine, ds, &options, o.seed, o.start_epoch, o.epochs))
+	if (sd_search_init(&r->search, r->run.engine, ds, &options, o.seed, run_options.start_epoch,
+			 run_options.epochs))
 		goto out_data;
 	r->search.loop.watch = (struct sd_loop_watch){ save_checkpoint, report, r };
 	r->search.loop.name = opts.tool;

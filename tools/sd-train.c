@@ -9,11 +9,9 @@
 #include "train/train.h"
 
 static struct {
-	int epochs, start_epoch, warmup_epochs, batch_size, init_channels, mid_channels, layers;
-	int cutout_length, ops, optimizer, recipe, limit_batches;
-	double learning_rate, learning_rate_min, exponent, momentum, weight_decay, grad_clip;
+	int init_channels, mid_channels, layers, optimizer, limit_batches;
 	double auxiliary_weight, drop_path_prob;
-	bool auxiliary, cutout, autoaugment, unfused;
+	bool auxiliary;
 	const char *arch;
 	struct sd_opt_list also;
 	uint64_t seed;
@@ -29,28 +27,9 @@ static struct sd_opt rows[] = {
 		    "the genotype: a file (a name with a slash), - for standard input, or a name in "
 		    "genotypes/"),
 	SD_OPTS_RUN(run_options),
+	SD_OPTS_WEIGHTS(run_options, "2000", "1e-08"),
 	SD_OPT_LIST("also", NULL, SD_INPUT_NAME, &o.also, "FILE",
 		    "evaluate on the test images of this data set too at the end (repeatable)"),
-	SD_OPT_INT("batch_size", "-b --b", SD_NUMERIC, &o.batch_size, "64", "N", "images in a batch",
-		   SD_BETWEEN(1, 65536)),
-	SD_OPT_INT("epochs", NULL, SD_NUMERIC, &o.epochs, "2000", "N", "epochs to run",
-		   SD_BETWEEN(1, 100000)),
-	SD_OPT_INT("start_epoch", NULL, SD_NUMERIC, &o.start_epoch, "1", "N", "number of the first epoch",
-		   SD_BETWEEN(1, 100000)),
-	SD_OPT_REAL("learning_rate", "--lr", SD_NUMERIC, &o.learning_rate, "0.025", "R",
-		    "highest learning rate", SD_AT_LEAST(0)),
-	SD_OPT_REAL("learning_rate_min", NULL, SD_NUMERIC, &o.learning_rate_min, "1e-08", "R",
-		    "lowest learning rate", SD_AT_LEAST(0)),
-	SD_OPT_REAL("lr_power_annealing_exponent_order", NULL, SD_NUMERIC, &o.exponent, "2", "R",
-		    "exponent order of the cosine power annealing", SD_AT_LEAST(1)),
-	SD_OPT_INT("warmup_epochs", NULL, SD_NUMERIC, &o.warmup_epochs, "5", "N",
-		   "epochs of rising learning rate; unless given, less in a run of under seven epochs",
-		   SD_BETWEEN(0, 100000)),
-	SD_OPT_REAL("momentum", NULL, SD_NUMERIC, &o.momentum, "0.9", "R", "momentum", SD_BETWEEN(0, 1)),
-	SD_OPT_REAL("weight_decay", "--wd", SD_NUMERIC, &o.weight_decay, "0.0003", "R", "weight decay",
-		    SD_AT_LEAST(0)),
-	SD_OPT_REAL("grad_clip", NULL, SD_NUMERIC, &o.grad_clip, "5", "R",
-		    "largest norm of the gradient; 0: any", SD_AT_LEAST(0)),
 	SD_OPT_INT("init_channels", NULL, SD_NUMERIC, &o.init_channels, "36", "N",
 		   "channels of the first cell", SD_BETWEEN(1, 4096)),
 	SD_OPT_INT("mid_channels", NULL, SD_NUMERIC, &o.mid_channels, "32", "N",
@@ -63,23 +42,12 @@ static struct sd_opt rows[] = {
 	SD_OPT_REAL("drop_path_prob", NULL, SD_NUMERIC, &o.drop_path_prob, "0.2", "R",
 		    "probability of dropping a path in the last epoch; it grows in proportion",
 		    SD_BETWEEN(0, 0.999)),
-	SD_OPT_CHOICE("ops", NULL, SD_NUMERIC, &o.ops, "OPS", "OPS|DARTS_OPS",
-		      "the layers that a primitive stands for"),
-	SD_OPT_FLAG("cutout", NULL, SD_NUMERIC, &o.cutout, "cut a square hole into each training image"),
-	SD_OPT_INT("cutout_length", NULL, SD_NUMERIC, &o.cutout_length, "16", "N", "side of the hole",
-		   SD_BETWEEN(1, 1024)),
-	SD_OPT_FLAG("autoaugment", NULL, SD_NUMERIC, &o.autoaugment,
-		    "AutoAugment each training image by the policy for CIFAR-10; colour images only"),
 	SD_OPT_INT("limit_batches", NULL, SD_NUMERIC, &o.limit_batches, "0", "N",
 		   "end each epoch after N steps; 0: all", SD_BETWEEN(0, 100000000)),
 	SD_OPT_CHOICE("optimizer", NULL, SD_NUMERIC, &o.optimizer, "sgd", "sgd|padam",
 		      "only sgd is there yet"),
-	SD_OPT_CHOICE("recipe", NULL, SD_NUMERIC, &o.recipe, "cifar", "cifar|imagenet|imagenet-fp16|rnn",
-		      "which of the original's programs to be; only cifar is there yet"),
 	SD_OPT_SEED("seed", NULL, &o.seed, "0", "the run's seed"),
 	SD_OPTS_COMMON(shared), SD_OPTS_THREADS(shared), SD_OPTS_OUTPUT(shared),
-	SD_OPT_FLAG("unfused", NULL, SD_NUMERIC, &o.unfused,
-		    "run every op by itself (slow; a check on the engine)"),
 	SD_OPT_FLAG("random_eraser", NULL, SD_EXECUTION, &o.random_eraser, "not yet supported"),
 	SD_OPT_FLAG("mixed_auxiliary", NULL, SD_EXECUTION, &o.mixed_auxiliary, "not yet supported"),
 	SD_OPT_FLAG("multi_channel", NULL, SD_EXECUTION, &o.multi_channel, "not yet supported"),
@@ -108,18 +76,13 @@ static struct sd_opts opts = {
 /* What the original's command lines may ask for and is not there yet. */
 static int check_supported(void)
 {
-	const struct { const char *name; int asked; } later[] = {
+	const struct sd_run_later later[] = {
 		{ "random_eraser", o.random_eraser },
 		{ "mixed_auxiliary", o.mixed_auxiliary }, { "multi_channel", o.multi_channel },
 		{ "flops", o.flops }, { "evaluate", *o.evaluate }, { "load_args", *o.load_args },
 		{ "load_genotype", *o.load_genotype }, { "optimizer padam", o.optimizer },
 	};
-	for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-		if (later[i].asked)
-			return sd_error(SD_ERR_USAGE, "--%s is not yet supported", later[i].name);
-	if (o.recipe)
-		return sd_error(SD_ERR_USAGE, "of the recipes only cifar is supported yet");
-	return 0;
+	return sd_run_check_later(&run_options, sizeof later / sizeof *later, later);
 }
 
 struct also {
@@ -191,7 +154,7 @@ static void report(void *ctx, int epoch, const double *row, double seconds)
 	struct train_run *r = ctx;
 	sd_tool_say(opts.tool, shared.quiet,
 		"epoch %d/%d: lr %.6f, train loss %.4f top1 %.2f, test loss %.4f "
-		"top1 %.2f, best %.2f, %.1f s", epoch, o.start_epoch + o.epochs - 1, row[SD_TRAIN_LR],
+		"top1 %.2f, best %.2f, %.1f s", epoch, run_options.start_epoch + run_options.epochs - 1, row[SD_TRAIN_LR],
 		row[SD_TRAIN_TRAIN_LOSS], row[SD_TRAIN_TRAIN_TOP1], row[SD_TRAIN_VALID_LOSS],
 		row[SD_TRAIN_VALID_TOP1], r->train.best_top1, seconds);
 }
@@ -202,19 +165,14 @@ static struct sd_train_options train_options(const struct sd_run *run, const str
 	struct sd_train_options t = { .step = SD_STEP_DEFAULTS };
 	t.net = (struct sd_network){ .channels = o.init_channels, .classes = ds->nclass, .layers = o.layers,
 		.auxiliary = o.auxiliary, .mid_channels = o.mid_channels,
-		.ops = o.ops ? SD_DARTS_OPS : SD_OPS, .genotype = genotype };
-	t.step.momentum = (float)o.momentum;
-	t.step.weight_decay = (float)o.weight_decay;
-	t.step.grad_clip = (float)o.grad_clip;
+		.ops = run_options.ops ? SD_DARTS_OPS : SD_OPS, .genotype = genotype };
+	sd_run_step_options(&run_options, &t.step);
 	t.step.auxiliary_weight = (float)o.auxiliary_weight;
-	t.step.plan_flags = o.unfused ? SD_PLAN_UNFUSED : 0;
-	t.batch = (uint32_t)o.batch_size;
+	t.batch = (uint32_t)run_options.batch_size;
 	t.limit = (uint32_t)o.limit_batches;
 	t.lr = run->lr;
 	t.drop_path_prob = o.drop_path_prob;
-	t.augment = sd_augment_train(ds, o.cutout ? o.cutout_length : 0);
-	if (o.autoaugment)
-		t.augment.autoaugment = SD_AUTOAUGMENT_CIFAR10;
+	t.augment = sd_run_augment(&run_options, ds);
 	return t;
 }
 
@@ -254,7 +212,8 @@ static int train(struct train_run *r, const struct sd_dataset *ds, const struct 
 	if (arch->g.kind != SD_GENOTYPE_CELL)
 		return sd_error(SD_ERR_USAGE, "%s: a recurrent genotype, which is not yet supported",
 			arch->name);
-	if (sd_train_init(&r->train, r->run.engine, ds, &options, o.seed, o.start_epoch, o.epochs))
+	if (sd_train_init(&r->train, r->run.engine, ds, &options, o.seed, run_options.start_epoch,
+			 run_options.epochs))
 		return -1;
 	r->train.loop.watch = (struct sd_loop_watch){ save_checkpoint, report, r };
 	r->train.loop.name = opts.tool;
@@ -279,8 +238,7 @@ static int open_and_train(struct train_run *r)
 	struct sd_dataset *ds = NULL;
 	int ret = -1;
 	if (sd_check_one_stdin(inputs, 3) || sd_run_init(&r->run, "model", &opts, &shared, &run_options) ||
-	    sd_run_schedule(&r->run, o.epochs, o.learning_rate, o.learning_rate_min, o.exponent,
-			    &o.warmup_epochs) ||
+	    sd_run_schedule(&r->run, &run_options) ||
 	    sd_genofile_open(&arch, o.arch))
 		return -1;
 	sd_stamp_fact(r->run.stamp, "arch", json_string(arch.g.name ? arch.g.name : o.arch));

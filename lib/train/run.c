@@ -85,25 +85,51 @@ void sd_run_release(struct sd_run *r)
 	memset(r, 0, sizeof *r);
 }
 
-int sd_run_schedule(struct sd_run *r, int epochs, double max_lr, double min_lr, double exponent,
-	int *warmup_epochs)
+void sd_run_step_options(const struct sd_run_options *o, struct sd_step_options *s)
+{
+	s->momentum = (float)o->momentum;
+	s->weight_decay = (float)o->weight_decay;
+	s->grad_clip = (float)o->grad_clip;
+	s->plan_flags = o->unfused ? SD_PLAN_UNFUSED : 0;
+}
+
+struct sd_augment sd_run_augment(const struct sd_run_options *o, const struct sd_dataset *ds)
+{
+	struct sd_augment a = sd_augment_train(ds, o->cutout ? o->cutout_length : 0);
+	if (o->autoaugment)
+		a.autoaugment = SD_AUTOAUGMENT_CIFAR10;
+	return a;
+}
+
+int sd_run_check_later(const struct sd_run_options *o, size_t n, const struct sd_run_later *later)
+{
+	for (size_t i = 0; i < n; i++)
+		if (later[i].asked)
+			return sd_error(SD_ERR_USAGE, "--%s is not yet supported", later[i].name);
+	if (o->recipe)
+		return sd_error(SD_ERR_USAGE, "of the recipes only cifar is supported yet");
+	return 0;
+}
+
+int sd_run_schedule(struct sd_run *r, struct sd_run_options *o)
 {
 	struct sd_schedule s;
 	struct sd_schedule_args args = SD_SCHEDULE_DEFAULTS;
-	if (!sd_opts_given(r->opts, "warmup_epochs") && *warmup_epochs > epochs - 2)
-		*warmup_epochs = epochs > 2 ? epochs - 2 : 0;
+	int epochs = o->epochs;
+	if (!sd_opts_given(r->opts, "warmup_epochs") && o->warmup_epochs > epochs - 2)
+		o->warmup_epochs = epochs > 2 ? epochs - 2 : 0;
 	r->lr = calloc((size_t)epochs, sizeof *r->lr);
 	if (!r->lr)
 		return sd_error(SD_ERR_IO, "out of memory");
-	if (epochs == 1 && *warmup_epochs == 0) {
-		r->lr[0] = max_lr;
+	if (epochs == 1 && o->warmup_epochs == 0) {
+		r->lr[0] = o->learning_rate;
 		return 0;
 	}
 	args.epochs = epochs;
-	args.max_lr = max_lr;
-	args.min_lr = min_lr;
-	args.exponent_order = exponent;
-	args.warmup_epochs = *warmup_epochs;
+	args.max_lr = o->learning_rate;
+	args.min_lr = o->learning_rate_min;
+	args.exponent_order = o->exponent;
+	args.warmup_epochs = o->warmup_epochs;
 	if (sd_cosine_power_annealing(&s, &args))
 		return -1;
 	int ret = 0;

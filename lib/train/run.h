@@ -8,6 +8,7 @@
 #include "artifact/artifact.h"
 #include "base/file.h"
 #include "base/opt.h"
+#include "data/augment.h"
 #include "data/dataset.h"
 #include "train/loop.h"
 
@@ -22,6 +23,10 @@ struct sd_run_options {
 	const char *data, *dataset, *save, *resume, *load;
 	double max_time;
 	bool trace_nan;
+	/* the weights: numeric, the defaults being the tool's */
+	int epochs, start_epoch, warmup_epochs, batch_size, cutout_length, ops, recipe;
+	double learning_rate, learning_rate_min, exponent, momentum, weight_decay, grad_clip;
+	bool cutout, autoaugment, unfused;
 };
 #define SD_OPTS_RUN(o) \
 	SD_OPT_TEXT("data", NULL, SD_INPUT_NAME, &(o).data, ".", "FILE|DIR", \
@@ -37,6 +42,41 @@ struct sd_run_options {
 		    "stop after so long with a checkpoint and exit status 75; 0: never", SD_AT_LEAST(0)), \
 	SD_OPT_FLAG("trace_nan", NULL, SD_EXECUTION, &(o).trace_nan, \
 		    "check the result of every op for numbers that are not finite")
+#define SD_OPTS_WEIGHTS(o, epochs_, lr_min_) \
+	SD_OPT_INT("batch_size", "-b --b", SD_NUMERIC, &(o).batch_size, "64", "N", "images in a batch", \
+		   SD_BETWEEN(1, 65536)), \
+	SD_OPT_INT("epochs", NULL, SD_NUMERIC, &(o).epochs, epochs_, "N", "epochs to run", \
+		   SD_BETWEEN(1, 100000)), \
+	SD_OPT_INT("start_epoch", NULL, SD_NUMERIC, &(o).start_epoch, "1", "N", \
+		   "number of the first epoch", SD_BETWEEN(1, 100000)), \
+	SD_OPT_REAL("learning_rate", "--lr", SD_NUMERIC, &(o).learning_rate, "0.025", "R", \
+		    "highest learning rate of the weights", SD_AT_LEAST(0)), \
+	SD_OPT_REAL("learning_rate_min", NULL, SD_NUMERIC, &(o).learning_rate_min, lr_min_, "R", \
+		    "lowest learning rate of the weights", SD_AT_LEAST(0)), \
+	SD_OPT_REAL("lr_power_annealing_exponent_order", NULL, SD_NUMERIC, &(o).exponent, "2", "R", \
+		    "exponent order of the cosine power annealing", SD_AT_LEAST(1)), \
+	SD_OPT_INT("warmup_epochs", NULL, SD_NUMERIC, &(o).warmup_epochs, "5", "N", \
+		   "epochs of rising learning rate; unless given, less in a run of under seven epochs", \
+		   SD_BETWEEN(0, 100000)), \
+	SD_OPT_REAL("momentum", NULL, SD_NUMERIC, &(o).momentum, "0.9", "R", "momentum of the weights", \
+		    SD_BETWEEN(0, 1)), \
+	SD_OPT_REAL("weight_decay", "--wd", SD_NUMERIC, &(o).weight_decay, "0.0003", "R", \
+		    "weight decay of the weights", SD_AT_LEAST(0)), \
+	SD_OPT_REAL("grad_clip", NULL, SD_NUMERIC, &(o).grad_clip, "5", "R", \
+		    "largest norm of the weights' gradient; 0: any", SD_AT_LEAST(0)), \
+	SD_OPT_CHOICE("ops", NULL, SD_NUMERIC, &(o).ops, "OPS", "OPS|DARTS_OPS", \
+		      "the layers that a primitive stands for"), \
+	SD_OPT_FLAG("cutout", NULL, SD_NUMERIC, &(o).cutout, \
+		    "cut a square hole into each training image"), \
+	SD_OPT_INT("cutout_length", NULL, SD_NUMERIC, &(o).cutout_length, "16", "N", \
+		   "side of the hole", SD_BETWEEN(1, 1024)), \
+	SD_OPT_FLAG("autoaugment", NULL, SD_NUMERIC, &(o).autoaugment, \
+		    "AutoAugment each training image by the policy for CIFAR-10; colour images only"), \
+	SD_OPT_CHOICE("recipe", NULL, SD_NUMERIC, &(o).recipe, "cifar", \
+		      "cifar|imagenet|imagenet-fp16|rnn", \
+		      "which of the original's programs to be; only cifar is there yet"), \
+	SD_OPT_FLAG("unfused", NULL, SD_NUMERIC, &(o).unfused, \
+		    "run every op by itself (slow; a check on the engine)")
 /* Names of the original that change nothing here. */
 #define SD_OPTS_RUN_IGNORED(t) \
 	SD_OPT_TEXT("gpu", NULL, SD_EXECUTION, &(t), "0", "N", "accepted, without effect"), \
@@ -61,11 +101,21 @@ int sd_run_init(struct sd_run *r, const char *kind, struct sd_opts *opts, const 
 	const struct sd_run_options *o);
 void sd_run_release(struct sd_run *r);
 
-/* The learning rates of `epochs` epochs (cosine power annealing) into r->lr.  A warm-up that was not asked
- * for is cut to leave two epochs to anneal over (`warmup_epochs` is then the option's new value); a run of
- * one epoch without one has the highest rate. */
-int sd_run_schedule(struct sd_run *r, int epochs, double max_lr, double min_lr, double exponent,
-	int *warmup_epochs);
+/* What the options say of a step of the weights, into *s; and what the training images go through. */
+void sd_run_step_options(const struct sd_run_options *o, struct sd_step_options *s);
+struct sd_augment sd_run_augment(const struct sd_run_options *o, const struct sd_dataset *ds);
+
+/* Options of the original that are not there yet: -1 with a message if one is asked for. */
+struct sd_run_later {
+	const char *name;
+	int asked;
+};
+int sd_run_check_later(const struct sd_run_options *o, size_t n, const struct sd_run_later *later);
+
+/* The learning rates of o->epochs epochs (cosine power annealing) into r->lr.  A warm-up that was not asked
+ * for is cut to leave two epochs to anneal over (o->warmup_epochs is then the new value); a run of one
+ * epoch without one has the highest rate. */
+int sd_run_schedule(struct sd_run *r, struct sd_run_options *o);
 
 /* Once all inputs are stamped: checks and locks the target.  *resume gets the checkpoint to go on from,
  * verified to be of the same run, or NULL; to be closed by the caller. */
