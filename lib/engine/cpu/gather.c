@@ -83,20 +83,21 @@ static void lay_out(struct sd_gather *g, int pixels)
 	}
 }
 
-static int is_pointwise(struct sd_window v)
+/* To a 1x1 window with stride 1 an image is one row. */
+static void flatten(struct sd_window v, int *h, int *w)
 {
-	return v.kh == 1 && v.kw == 1 && v.sh == 1 && v.sw == 1 && v.ph == 0 && v.pw == 0;
+	if (v.kh == 1 && v.kw == 1 && v.sh == 1 && v.sw == 1 && v.ph == 0 && v.pw == 0) {
+		*w *= *h;
+		*h = 1;
+	}
 }
 
 void sd_gather_forward(struct sd_gather *g, void *mem, struct sd_window win, struct sd_taps taps,
 	int h, int w, int oh, int ow, int pixels)
 {
 	place(g, mem, win);
-	if (is_pointwise(win)) {
-		w *= h;
-		ow *= oh;
-		h = oh = 1;
-	}
+	flatten(win, &h, &w);
+	flatten(win, &oh, &ow);
 	g->h = h;
 	g->w = w;
 	g->oh = oh;
@@ -116,11 +117,8 @@ void sd_gather_backward(struct sd_gather *g, void *mem, struct sd_window win, st
 	int h, int w, int oh, int ow, int pixels)
 {
 	place(g, mem, win);
-	if (is_pointwise(win)) {
-		w *= h;
-		ow *= oh;
-		h = oh = 1;
-	}
+	flatten(win, &h, &w);
+	flatten(win, &oh, &ow);
 	g->h = oh;
 	g->w = ow;
 	g->oh = h;

@@ -8,21 +8,6 @@
 #include "engine/cpu/simd.h"
 #include "engine/cpu/tile.h"
 
-/* Output pixels in a band: a task. */
-#define BAND_PIXELS 256
-
-/* Accumulators in registers, of a tile of pixels by output blocks. */
-#if defined(SD_ISA_AVX512)
-#define MAX_BLOCKS 3
-#define MAX_SUMS 24
-#elif defined(SD_ISA_AVX2)
-#define MAX_BLOCKS 1
-#define MAX_SUMS 6
-#else
-#define MAX_BLOCKS 1
-#define MAX_SUMS 4
-#endif
-
 /* A run of channels of the source: lanes of one block, and their first index in the weights. */
 struct run {
 	int block, lane, n, ch;
@@ -65,7 +50,7 @@ SD_INLINE void sum_tile(const struct conv *c, const struct group *gr, int tap, i
 	size_t block_stride, float *const *y, size_t step, const m16 *mask, const int R, const int B)
 {
 	const float *w = gr->w;
-	v16 s[MAX_SUMS], wv[MAX_BLOCKS];
+	v16 s[SD_CONV_SUMS], wv[SD_CONV_BLOCKS];
 
 	if (tap < end)
 		w += (c->tap[tap].before - c->tap[gr->tap].before) * (size_t)B * 16;
@@ -123,14 +108,14 @@ SD_INLINE void sum_row(const struct conv *c, const struct group *gr, int tap, in
 		for (int b = 0; b < B; b++) \
 			y[b] += R * step; \
 	}
-#if MAX_SUMS == 24
+#if SD_CONV_SUMS == 24
 	if (B == 1)
 		TRY(16);
 	if (B == 2)
 		TRY(12);
 	TRY(8);
 #endif
-#if MAX_SUMS == 6
+#if SD_CONV_SUMS == 6
 	TRY(6);
 #endif
 	TRY(4);
@@ -146,8 +131,8 @@ SD_INLINE void sum_rows(const struct conv *c, const struct group *gr, const stru
 	size_t step = (size_t)g->oxs * 16;
 	int tap = ph->tap > gr->tap ? ph->tap : gr->tap;
 	int end = ph->tap + ph->ntap < gr->tap + gr->ntap ? ph->tap + ph->ntap : gr->tap + gr->ntap;
-	float *y[MAX_BLOCKS];
-	m16 mask[MAX_BLOCKS];
+	float *y[SD_CONV_BLOCKS];
+	m16 mask[SD_CONV_BLOCKS];
 
 	for (int b = 0; b < B; b++)
 		mask[b] = m16_first(c->y->y.blk[gr->block + b].n);
@@ -167,7 +152,7 @@ static void sum_group(const struct conv *c, const struct group *gr, const struct
 	switch (gr->n) {
 #define CASE(B) case B: sum_rows(c, gr, ph, n, band, src, block_stride, row_stride, B); break
 	CASE(1);
-#if MAX_BLOCKS > 1
+#if SD_CONV_BLOCKS > 1
 	CASE(2);
 	CASE(3);
 #endif
@@ -282,7 +267,7 @@ static void make_groups(struct conv *c, float *packed)
 			hi--;
 		while (b + n < y->cb && same_taps(c, &y->blk[b], &y->blk[b + n]))
 			n++;
-		parts = (n + MAX_BLOCKS - 1) / MAX_BLOCKS;
+		parts = (n + SD_CONV_BLOCKS - 1) / SD_CONV_BLOCKS;
 		n = (n + parts - 1) / parts;
 		*gr = (struct group){ .block = b, .n = n, .tap = lo, .ntap = hi - lo, .w = packed };
 		for (int t = lo; t < hi; t++)
@@ -348,7 +333,7 @@ static void conv(struct sd_par *par, const struct sd_src *x, const float *w, con
 	int k2 = win.kh * win.kw, nrun;
 
 	sd_gather_forward(&c.g, place(par, &c, win), win, SD_ALL_TAPS, x->x.h, x->x.w, y->y.h, y->y.w,
-		BAND_PIXELS);
+		SD_CONV_BAND);
 	nrun = find_runs(c.run, &x->x, 0, x->x.c);
 	for (int t = 0; t < c.g.ntap; t++)
 		c.tap[t] = (struct tap_w){ .w = w + c.g.tap[t].k, .so = (ptrdiff_t)x->x.c * k2, .si = k2,
@@ -364,7 +349,7 @@ static void conv_bwd_x(struct sd_par *par, const struct sd_img *gy, const float 
 	int k2 = win.kh * win.kw, nrun;
 
 	sd_gather_backward(&c.g, place(par, &c, win), win, SD_ALL_TAPS, gx->y.h, gx->y.w, gy->h, gy->w,
-		BAND_PIXELS);
+		SD_CONV_BAND);
 	nrun = find_runs(c.run, gy, 0, gy->c);
 	for (int t = 0; t < c.g.ntap; t++)
 		c.tap[t] = (struct tap_w){ .w = w + c.g.tap[t].k, .so = k2, .si = (ptrdiff_t)gx->y.c * k2,
@@ -379,7 +364,7 @@ static void frconv(struct sd_par *par, const struct sd_src *x, const float *w1, 
 	int nrun;
 
 	sd_gather_forward(&c.g, place(par, &c, SD_FR_WINDOW), SD_FR_WINDOW, SD_FR_TAPS, x->x.h, x->x.w,
-		y->y.h, y->y.w, BAND_PIXELS);
+		y->y.h, y->y.w, SD_CONV_BAND);
 	nrun = find_runs(c.run, &x->x, 0, x->x.c);
 	for (int t = 0; t < c.g.ntap; t++)
 		c.tap[t] = (struct tap_w){ .w = t ? w2 : w1, .so = x->x.c, .si = 1, .first = t ? c1 : 0,
@@ -395,7 +380,7 @@ static void frconv_bwd_x(struct sd_par *par, const struct sd_img *gy, const floa
 	int n1, n2;
 
 	sd_gather_backward(&c.g, place(par, &c, SD_FR_WINDOW), SD_FR_WINDOW, SD_FR_TAPS, gx->y.h, gx->y.w,
-		gy->h, gy->w, BAND_PIXELS);
+		gy->h, gy->w, SD_CONV_BAND);
 	n1 = find_runs(c.run, gy, 0, c1);
 	n2 = find_runs(c.run + n1, gy, c1, c1 + c2);
 	for (int t = 0; t < c.g.ntap; t++) {

@@ -9,22 +9,8 @@
 
 #include <string.h>
 
-/* Pixels in a band: what is read again for other channels and taps is still in the cache. */
-#define BAND_PIXELS 256
 /* Tasks that the work is cut into where the batch allows. */
 #define TASKS 64
-
-/* Accumulators in registers, of a tile of input channels by output blocks. */
-#if defined(SD_ISA_AVX512)
-#define MAX_BLOCKS 3
-#define MAX_SUMS 24
-#elif defined(SD_ISA_AVX2)
-#define MAX_BLOCKS 1
-#define MAX_SUMS 6
-#else
-#define MAX_BLOCKS 1
-#define MAX_SUMS 4
-#endif
 
 struct grad {
 	struct sd_gather g;
@@ -45,7 +31,7 @@ struct grad {
 SD_INLINE void grad_tile(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block,
 	size_t gy_row, int ni, int nj, const int R, const int B)
 {
-	v16 s[MAX_SUMS], gv[MAX_BLOCKS];
+	v16 s[SD_CONV_SUMS], gv[SD_CONV_BLOCKS];
 
 	SD_UNROLL(3)
 	for (int b = 0; b < B; b++) {
@@ -85,12 +71,12 @@ SD_INLINE void grad_lanes(float *part, const float *x, size_t x_row, const float
 #define TRY(R, need) \
 	for (; r + need <= n; r += R) \
 		grad_tile(part + r * 16, x + r, x_row, gy, gy_block, gy_row, ni, nj, R, B)
-#if MAX_SUMS == 24
+#if SD_CONV_SUMS == 24
 	if (B == 1)
 		TRY(16, 9);
 	TRY(8, 5);
 #endif
-#if MAX_SUMS == 6
+#if SD_CONV_SUMS == 6
 	TRY(6, 5);
 #endif
 	TRY(4, 1);
@@ -116,9 +102,9 @@ static void grad_band(const struct grad *d, float *part, const float *src, size_
 	grad_lanes(p, x, x_row, gy, gy_block, gy_row, band.ni, band.nj, lanes, B); \
 	b += B; \
 }
-			if (left == 1 || MAX_BLOCKS == 1)
+			if (left == 1 || SD_CONV_BLOCKS == 1)
 				CASE(1)
-#if MAX_BLOCKS > 1
+#if SD_CONV_BLOCKS > 1
 			else if (left == 2 || left == 4)
 				CASE(2)
 			else
@@ -226,7 +212,7 @@ static void conv_bwd_w(struct sd_par *par, const struct sd_src *x, const struct 
 	struct grad d = { .x = x, .gy = gy, .last = gy->c, .k2 = win.kh * win.kw, .gw = gw };
 
 	sd_gather_forward(&d.g, sd_par_scratch(par, 3, sd_gather_bytes(win)), win, SD_ALL_TAPS,
-		x->x.h, x->x.w, gy->h, gy->w, BAND_PIXELS);
+		x->x.h, x->x.w, gy->h, gy->w, SD_CONV_BAND);
 	grad_run(par, &d);
 }
 
@@ -238,7 +224,7 @@ static void frconv_bwd_w(struct sd_par *par, const struct sd_src *x, const struc
 	struct sd_taps taps = { which ? 3 : 0, 4 };
 
 	sd_gather_forward(&d.g, sd_par_scratch(par, 3, sd_gather_bytes(SD_FR_WINDOW)), SD_FR_WINDOW, taps,
-		x->x.h, x->x.w, gy->h, gy->w, BAND_PIXELS);
+		x->x.h, x->x.w, gy->h, gy->w, SD_CONV_BAND);
 	grad_run(par, &d);
 }
 

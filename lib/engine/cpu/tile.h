@@ -6,6 +6,22 @@
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/simd.h"
 
+/* Output pixels in a band of a dense convolution: what is read again for other channels and taps is still
+ * in the cache. */
+#define SD_CONV_BAND 256
+
+/* Its accumulators in registers, and how many output blocks they may span. */
+#if defined(SD_ISA_AVX512)
+#define SD_CONV_BLOCKS 3
+#define SD_CONV_SUMS 24
+#elif defined(SD_ISA_AVX2)
+#define SD_CONV_BLOCKS 1
+#define SD_CONV_SUMS 6
+#else
+#define SD_CONV_BLOCKS 1
+#define SD_CONV_SUMS 4
+#endif
+
 /* Block b of image n: (h, w, 16). */
 SD_INLINE float *sd_img_at(const struct sd_img *x, int b, int n)
 {
