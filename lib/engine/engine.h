@@ -47,9 +47,6 @@ int sd_program_run(struct sd_program *p, const struct sd_bind *bind);
 /* Copies a root (not a write) out, row-major.  Valid until the engine's next run. */
 int sd_program_read(struct sd_program *p, sd_val root, void *host);
 
-/* The step's slots by use, for messages and profiles. */
-int sd_program_uses(const struct sd_program *p, int slot);
-
 /* Fills the arena with NaN before each run (tests: nothing reads what it did not write). */
 void sd_engine_poison(struct sd_engine *e, int on);
 /* After each node checks its results for values that are not finite; the first such node is named in

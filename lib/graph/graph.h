@@ -69,7 +69,7 @@ enum sd_op {
 	/* scalars of a step */
 	SD_OP_GRAD_NORM, SD_OP_CLIP_COEF,
 	/* writes */
-	SD_OP_BN_UPDATE, SD_OP_SGD, SD_OP_ADAM, SD_OP_METRICS, SD_OP_COUNT_UP,
+	SD_OP_BN_UPDATE, SD_OP_SGD, SD_OP_ADAM, SD_OP_METRICS,
 	SD_OP_N
 };
 
@@ -240,7 +240,6 @@ sd_val sd_adam(struct sd_graph *g, int n, const sd_val *p, const sd_val *m, cons
 	const sd_val *grad, sd_val lr, sd_val t, float beta1, float beta2, float eps, float wd);
 /* sums (5) float64 state: += {sum of loss, rank < 1, rank < 5, N, losses not finite}, row by row. */
 sd_val sd_metrics(struct sd_graph *g, sd_val sums, sd_val loss, sd_val rank);
-sd_val sd_count_up(struct sd_graph *g, sd_val counter); /* i32 scalar state += 1 */
 
 /* For grad.c and the plan: appends a node (hash-consed if pure).  `shapes` has nout entries.
  * Returns the first result. */

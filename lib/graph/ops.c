@@ -587,10 +587,3 @@ sd_val sd_metrics(struct sd_graph *g, sd_val sums, sd_val loss, sd_val rank)
 		return sd_graph_fail(g, "metrics: operands don't fit");
 	return op1(g, SD_OP_METRICS, 3, in, sd_shape0(), SD_I32, NULL);
 }
-
-sd_val sd_count_up(struct sd_graph *g, sd_val counter)
-{
-	if (g->failed || counter == SD_NIL)
-		return SD_NIL;
-	return op1(g, SD_OP_COUNT_UP, 1, &counter, sd_shape0(), SD_I32, NULL);
-}

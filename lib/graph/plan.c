@@ -95,18 +95,17 @@ static struct sd_load fold(const struct sd_graph *g, const struct sd_node *n, in
 	return l;
 }
 
-static int need(struct builder *b, int *stack, int *n, sd_val v)
+static void need(struct builder *b, int *stack, int *n, sd_val v)
 {
 	int node;
 
 	if (v == SD_NIL)
-		return 0;
+		return;
 	node = b->g->val[v].node;
 	if (!b->needed[node]) {
 		b->needed[node] = 1;
 		stack[(*n)++] = node;
 	}
-	return 0;
 }
 
 /* Marks what the roots need, fixing each needed node's loads on the way. */
@@ -456,7 +455,6 @@ struct sd_plan *sd_plan_new(const struct sd_graph *g, int nroot, const sd_val *r
 	if (!p || !sd_graph_ok(g))
 		goto out;
 	p->g = g;
-	p->unfused = !!(flags & SD_PLAN_UNFUSED);
 	p->nplace = g->nval;
 	p->place = calloc((size_t)g->nval + 1, sizeof(*p->place));
 	p->root = malloc(sizeof(*root) * (size_t)(nroot + 1));
@@ -485,7 +483,7 @@ struct sd_plan *sd_plan_new(const struct sd_graph *g, int nroot, const sd_val *r
 	if (find_needed(&b) || make_steps(&b))
 		goto out;
 	count_uses(&b);
-	if (!p->unfused) {
+	if (!(flags & SD_PLAN_UNFUSED)) {
 		alias(&b);
 		pair_depthwise(&b);
 	}

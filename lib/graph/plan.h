@@ -41,7 +41,6 @@ struct sd_plan {
 	sd_val *root;
 	int nroot;
 	size_t arena;            /* bytes */
-	int unfused;
 };
 
 /* How an engine lays out a value. */

@@ -285,7 +285,13 @@ static void elementwise(struct ref *r, const struct sd_node *nd)
 static void eval_node(struct ref *r, const struct sd_node *nd)
 {
 	size_t i, n;
+	int k;
 
+	if (nd->pred != SD_NIL && r->v[nd->pred][0] == 0) {
+		for (k = 0; k < nd->nout; k++)
+			memset(r->v[nd->out + k], 0, sd_shape_count(&r->g->val[nd->out + k].shape) * sizeof(double));
+		return;
+	}
 	switch (nd->op) {
 	case SD_OP_SOURCE: break;
 	case SD_OP_FILL: case SD_OP_IMPORT: case SD_OP_ADD: case SD_OP_WSUM:

@@ -314,11 +314,6 @@ size_t sd_program_arena(const struct sd_program *p)
 	return p->plan->arena;
 }
 
-int sd_program_uses(const struct sd_program *p, int slot)
-{
-	return slot >= 0 && slot < p->g->nslot && p->slot_used[slot];
-}
-
 static int check_bind(const struct sd_program *p, const struct sd_bind *bind)
 {
 	int i;

@@ -420,21 +420,24 @@ static void run_metrics(struct run *r)
 }
 
 /* Results of an op whose predicate is off: nothing is added, a result of its own is 0. */
-static void run_off(struct run *r)
+static void run_off(struct run *r, const struct sd_step *s)
 {
+	const struct sd_node *n = &r->p->g->node[s->node];
 	int i;
 
-	if (sd_op_is_write(r->n->op) || r->s->accumulate)
+	if (s->pair >= 0)
+		run_off(r, &r->p->plan->step[s->pair]);
+	if (sd_op_is_write(n->op) || s->accumulate)
 		return;
-	for (i = 0; i < r->n->nout; i++) {
-		sd_val v = r->n->out + i;
+	for (i = 0; i < n->nout; i++) {
+		sd_val v = n->out + i;
 
 		if (sd_is_image(r->p->g, v)) {
 			struct sd_img y = sd_cpu_image(r->p, v);
 
 			r->k->fill(r->par, 0, &y);
 		} else {
-			memset(out(r, i), 0, sd_cpu_layout.size(r->p->g, v));
+			memset(rows(r, v), 0, sd_cpu_layout.size(r->p->g, v));
 		}
 	}
 }
@@ -658,9 +661,6 @@ static int step_rows(struct run *r)
 	case SD_OP_METRICS:
 		run_metrics(r);
 		return 0;
-	case SD_OP_COUNT_UP:
-		++*(int32_t *)in(r, 0);
-		return 0;
 	default:
 		return sd_error(SD_ERR_BUG, "the CPU engine has no %s", sd_op_name(r->n->op));
 	}
@@ -672,7 +672,7 @@ int sd_cpu_step(struct sd_program *p, int i, const struct sd_bind *bind)
 
 	r.n = &p->g->node[r.s->node];
 	if (is_off(&r)) {
-		run_off(&r);
+		run_off(&r, r.s);
 		return 0;
 	}
 	return step_image(&r) ? 0 : step_rows(&r);
