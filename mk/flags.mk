@@ -47,8 +47,9 @@ endif
 ALL_CPPFLAGS = -Ilib -D_GNU_SOURCE -DH5_USE_110_API $(HARDEN_CPP) \
 	$(PROBE_CPPFLAGS) $(CPPFLAGS)
 ALL_CFLAGS = -std=gnu11 $(WARN) -ffp-contract=off -pthread $(HARDEN) $(OPTIM) $(SAN) $(CFLAGS)
-ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
-ALL_LDLIBS = $(PROBE_LIBS) -pthread -lm $(LDLIBS)
+# -rdynamic: engine-cuda.so takes what it needs of the library from the program that opens it.
+ALL_LDFLAGS = -pie -rdynamic -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+ALL_LDLIBS = $(PROBE_LIBS) -pthread -lm -ldl $(LDLIBS)
 
 # Code paths of the CPU kernels (lib/engine/cpu/k_*.c).
 ISA_avx512 = -DSD_ISA_AVX512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mavx2 -mf16c

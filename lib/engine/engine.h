@@ -6,20 +6,36 @@
 #ifndef SD_ENGINE_ENGINE_H
 #define SD_ENGINE_ENGINE_H
 
+#include <stdio.h>
+
 #include "graph/graph.h"
 #include "graph/plan.h"
 
 struct sd_engine;
 struct sd_program; /* a plan made ready to run on one engine */
 
-/* device: "cpu" (later "cuda[:N]"); threads: 0 for the default.  NULL with a message. */
+/* How images are held and multiplied.  Statistics, alphas, losses, parameters and the optimisers' state are
+ * float32 in all of them; fp16 needs a loss that is scaled (sd_loss_scale). */
+enum sd_precision { SD_FP32, SD_TF32, SD_BF16, SD_FP16, SD_PRECISIONS };
+extern const char *const sd_precision_names[SD_PRECISIONS]; /* "fp32", "tf32", "bf16", "fp16" */
+
+/* device: "cpu", "cuda[:N]", or "auto": the first GPU where there is one, else the CPU.  threads: of the
+ * CPU; 0 for the default.  NULL with a message (SD_ERR_DEVICE where a device or its libraries are missing). */
 struct sd_engine *sd_engine_open(const char *device, int threads);
 void sd_engine_close(struct sd_engine *e);
 int sd_engine_threads(const struct sd_engine *e);
-/* What goes into a claim's environment: "cpu", and the code path in use ("avx512", "avx2", "generic"),
- * which goes into the context (it changes no number). */
+/* Before the first program.  -1 with a message where the engine has no such precision. */
+int sd_engine_set_precision(struct sd_engine *e, enum sd_precision precision);
+/* What goes into a claim's environment: "cpu" or "cuda", and what sd_engine_environment tells: the device
+ * class and the libraries that can change a number. */
 const char *sd_engine_kind(const struct sd_engine *e);
+typedef void sd_engine_fact(void *ctx, const char *name, const char *value);
+void sd_engine_environment(const struct sd_engine *e, sd_engine_fact *fact, void *ctx);
+/* The code path in use ("avx512", "avx2", "generic", "sm_90"), which goes into the context. */
 const char *sd_engine_path(const struct sd_engine *e);
+/* Whether runs only begin when they are asked for (CUDA): reading a buffer waits for them, so a loop
+ * that wants speed reads seldom. */
+int sd_engine_is_async(const struct sd_engine *e);
 
 /* ---- buffers ---- */
 struct sd_buffer;
@@ -44,6 +60,8 @@ void sd_program_free(struct sd_program *p);
 size_t sd_program_arena(const struct sd_program *p); /* bytes; programs of an engine share one arena */
 /* Runs it.  -1 with a message if a slot in use is unbound or of the wrong size. */
 int sd_program_run(struct sd_program *p, const struct sd_bind *bind);
+/* Runs several of one engine, one after another, as one piece of work (on CUDA one captured graph). */
+int sd_programs_run(int n, struct sd_program *const *p, const struct sd_bind *const *bind);
 /* Copies a root (not a write) out, row-major.  Valid until the engine's next run. */
 int sd_program_read(struct sd_program *p, sd_val root, void *host);
 
@@ -54,7 +72,6 @@ void sd_engine_poison(struct sd_engine *e, int on);
 void sd_engine_trace_nan(struct sd_engine *e, int on);
 /* Time by op, to a table on f. */
 void sd_engine_profile(struct sd_engine *e, int on);
-#include <stdio.h>
 int sd_engine_profile_print(struct sd_engine *e, FILE *f);
 
 #endif

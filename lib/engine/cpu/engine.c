@@ -12,11 +12,6 @@
 
 #define ALIGN 64
 
-size_t sd_cpu_size_of(enum sd_dtype t)
-{
-	return t == SD_F64 ? 8 : 4;
-}
-
 int sd_cpu_blocks(const struct sd_value *v)
 {
 	int i, cb = 0;
@@ -37,7 +32,7 @@ static size_t layout_size(const struct sd_graph *g, sd_val v)
 
 	if (sd_is_image(g, v))
 		return (size_t)sd_cpu_blocks(x) * block_bytes(x);
-	return sd_shape_count(&x->shape) * sd_cpu_size_of(x->dtype);
+	return sd_shape_count(&x->shape) * sd_dtype_size(x->dtype);
 }
 
 static size_t layout_segment(const struct sd_graph *g, sd_val v, int seg)
@@ -52,125 +47,83 @@ static size_t layout_segment(const struct sd_graph *g, sd_val v, int seg)
 
 const struct sd_layout sd_cpu_layout = { layout_size, layout_segment, ALIGN };
 
-struct sd_engine *sd_engine_open(const char *device, int threads)
+static struct sd_cpu_engine *own(struct sd_engine *e)
 {
-	struct sd_engine *e;
+	return (struct sd_cpu_engine *)e;
+}
 
-	if (strcmp(device, "cpu")) {
-		sd_error(SD_ERR_DEVICE, "no device '%s': this build has the CPU engine only", device);
-		return NULL;
-	}
-	e = calloc(1, sizeof(*e));
-	if (!e) {
-		sd_error(SD_ERR_IO, "out of memory for an engine");
-		return NULL;
-	}
+static int cpu_open(struct sd_engine *base, int device, int threads)
+{
+	struct sd_cpu_engine *e = own(base);
+
+	(void)device;
 	e->k = sd_kernels_choose();
 	if (e->k)
 		e->par = sd_par_new(threads > 0 ? threads : sd_par_default_threads());
-	if (!e->par) {
-		free(e);
-		return NULL;
-	}
-	return e;
+	return e->par ? 0 : -1;
 }
 
-void sd_engine_close(struct sd_engine *e)
+static void cpu_close(struct sd_engine *base)
 {
-	if (!e)
-		return;
+	struct sd_cpu_engine *e = own(base);
+
 	sd_par_free(e->par);
 	if (e->arena)
 		munmap(e->arena, e->arena_size);
-	free(e);
 }
 
-int sd_engine_threads(const struct sd_engine *e)
-{
-	return sd_par_threads(e->par);
-}
-
-const char *sd_engine_kind(const struct sd_engine *e)
+static int cpu_set_precision(struct sd_engine *e, enum sd_precision precision)
 {
 	(void)e;
-	return "cpu";
+	return precision == SD_FP32 ? 0 : sd_error(SD_ERR_USAGE, "the CPU engine computes in fp32, not in %s",
+		sd_precision_names[precision]);
 }
 
-const char *sd_engine_path(const struct sd_engine *e)
+static int cpu_threads(const struct sd_engine *e)
 {
-	return e->k->name;
+	return sd_par_threads(((const struct sd_cpu_engine *)e)->par);
 }
 
-void sd_engine_poison(struct sd_engine *e, int on)
+static const char *cpu_path(const struct sd_engine *e)
 {
-	e->poison = on;
-}
-
-void sd_engine_trace_nan(struct sd_engine *e, int on)
-{
-	e->trace_nan = on;
-}
-
-void sd_engine_profile(struct sd_engine *e, int on)
-{
-	e->profile = on;
-	memset(e->prof, 0, sizeof(e->prof));
+	return ((const struct sd_cpu_engine *)e)->k->name;
 }
 
 /* ---- buffers ---- */
 
-struct sd_buffer *sd_buffer_new(struct sd_engine *e, enum sd_dtype t, struct sd_shape s)
+static int cpu_alloc(struct sd_engine *e, struct sd_buffer *b)
 {
-	struct sd_buffer *b = calloc(1, sizeof(*b));
-	size_t room;
+	size_t room = (b->bytes + ALIGN - 1) / ALIGN * ALIGN;
 
 	(void)e;
-	if (!b)
-		goto fail;
-	b->dtype = t;
-	b->shape = s;
-	b->bytes = sd_shape_count(&s) * sd_cpu_size_of(t);
-	room = (b->bytes + ALIGN - 1) / ALIGN * ALIGN;
+	if (room < b->bytes)
+		return sd_error(SD_ERR_IO, "a buffer of %zu bytes is too large", b->bytes);
 	b->data = aligned_alloc(ALIGN, room ? room : ALIGN);
 	if (!b->data)
-		goto fail;
+		return sd_error(SD_ERR_IO, "out of memory for a buffer of %zu bytes", b->bytes);
 	memset(b->data, 0, room);
-	return b;
-fail:
-	free(b);
-	sd_error(SD_ERR_IO, "out of memory for a buffer of %zu bytes", sd_shape_count(&s) * sd_cpu_size_of(t));
-	return NULL;
+	return 0;
 }
 
-void sd_buffer_free(struct sd_buffer *b)
+static void cpu_release(struct sd_buffer *b)
 {
-	if (!b)
-		return;
 	free(b->data);
-	free(b);
 }
 
-size_t sd_buffer_bytes(const struct sd_buffer *b)
-{
-	return b->bytes;
-}
-
-int sd_buffer_write(struct sd_buffer *b, const void *host)
+static int cpu_write(struct sd_buffer *b, const void *host)
 {
 	memcpy(b->data, host, b->bytes);
 	return 0;
 }
 
-int sd_buffer_read(const struct sd_buffer *b, void *host)
+static int cpu_read(const struct sd_buffer *b, void *host)
 {
 	memcpy(host, b->data, b->bytes);
 	return 0;
 }
 
-int sd_buffer_copy(struct sd_buffer *dst, const struct sd_buffer *src)
+static int cpu_copy(struct sd_buffer *dst, const struct sd_buffer *src)
 {
-	if (dst->bytes != src->bytes)
-		return sd_error(SD_ERR_BUG, "buffers of %zu and %zu bytes can't be copied", dst->bytes, src->bytes);
 	memcpy(dst->data, src->data, src->bytes);
 	return 0;
 }
@@ -179,7 +132,7 @@ int sd_buffer_copy(struct sd_buffer *dst, const struct sd_buffer *src)
 
 static void touch_pages(void *ctx, int task, int thread)
 {
-	struct sd_engine *e = ctx;
+	struct sd_cpu_engine *e = ctx;
 	size_t chunk = (size_t)1 << 21, at = (size_t)task * chunk;
 
 	(void)thread;
@@ -188,7 +141,7 @@ static void touch_pages(void *ctx, int task, int thread)
 
 /* One mapping for all programs, in huge pages where the system has them, touched once here: a first touch
  * of a 4 KiB page in mid-run costs microseconds on some virtual machines. */
-static int arena_fit(struct sd_engine *e, size_t bytes)
+static int arena_fit(struct sd_cpu_engine *e, size_t bytes)
 {
 	size_t page = (size_t)1 << 21;
 	void *m;
@@ -210,7 +163,7 @@ static int arena_fit(struct sd_engine *e, size_t bytes)
 }
 
 /* A block table for each image: which logical channels each block's lanes are. */
-static int make_blocks(struct sd_program *p)
+static int make_blocks(struct sd_cpu_program *p)
 {
 	const struct sd_graph *g = p->g;
 	size_t total = 0, at = 0;
@@ -238,98 +191,46 @@ static int make_blocks(struct sd_program *p)
 	return 0;
 }
 
-static void use_slot(struct sd_program *p, sd_val v)
-{
-	if (v != SD_NIL && p->g->val[v].slot >= 0)
-		p->slot_used[p->g->val[v].slot] = 1;
-}
-
-/* Which slots the steps read, and how many lanes the widest step wants. */
-static int survey(struct sd_program *p)
+/* How many lanes the widest step wants. */
+static int make_lanes(struct sd_cpu_program *p)
 {
 	const struct sd_plan *plan = p->plan;
 	int i, k;
 
-	p->slot_used = calloc((size_t)p->g->nslot + 1, 1);
-	if (!p->slot_used)
-		return sd_error(SD_ERR_IO, "out of memory for a program");
 	for (i = 0; i < plan->nstep; i++) {
 		const struct sd_step *s = &plan->step[i];
 		int cb = 1;
 
-		use_slot(p, p->g->node[s->node].pred);
 		for (k = 0; k < s->nin; k++) {
-			const struct sd_load *l = &s->in[k];
+			sd_val x = s->in[k].x;
 
-			use_slot(p, l->x);
-			use_slot(p, l->mean);
-			use_slot(p, l->var);
-			use_slot(p, l->gamma);
-			use_slot(p, l->beta);
-			if (l->x != SD_NIL && sd_is_image(p->g, l->x) && sd_cpu_blocks(&p->g->val[l->x]) > cb)
-				cb = sd_cpu_blocks(&p->g->val[l->x]);
+			if (x != SD_NIL && sd_is_image(p->g, x) && sd_cpu_blocks(&p->g->val[x]) > cb)
+				cb = sd_cpu_blocks(&p->g->val[x]);
 		}
 		if ((size_t)(s->nin + 2) * 6 * (size_t)cb * 16 > p->lanes_cap)
 			p->lanes_cap = (size_t)(s->nin + 2) * 6 * (size_t)cb * 16;
 	}
-	for (i = 0; i < plan->nroot; i++)
-		use_slot(p, plan->root[i]);
 	p->lanes = aligned_alloc(ALIGN, (p->lanes_cap + 16) * sizeof(float) / ALIGN * ALIGN);
 	return p->lanes ? 0 : sd_error(SD_ERR_IO, "out of memory for a program");
 }
 
-struct sd_program *sd_program_new(struct sd_engine *e, const struct sd_graph *g, int nroot,
-	const sd_val *root, int flags)
+static int cpu_program_init(struct sd_program *base)
 {
-	struct sd_program *p = calloc(1, sizeof(*p));
+	struct sd_cpu_program *p = (struct sd_cpu_program *)base;
 
-	if (!p) {
-		sd_error(SD_ERR_IO, "out of memory for a program");
-		return NULL;
-	}
-	p->e = e;
-	p->g = g;
-	p->plan = sd_plan_new(g, nroot, root, &sd_cpu_layout, flags);
-	if (!p->plan || make_blocks(p) || survey(p) || arena_fit(e, p->plan->arena)) {
-		sd_program_free(p);
-		return NULL;
-	}
-	return p;
+	p->e = own(base->engine);
+	p->g = base->g;
+	p->plan = base->plan;
+	return make_blocks(p) || make_lanes(p) || arena_fit(p->e, p->plan->arena) ? -1 : 0;
 }
 
-void sd_program_free(struct sd_program *p)
+static void cpu_program_release(struct sd_program *base)
 {
-	if (!p)
-		return;
-	sd_plan_free(p->plan);
+	struct sd_cpu_program *p = (struct sd_cpu_program *)base;
+
 	free(p->blk);
 	free(p->blk_pool);
-	free(p->slot_used);
 	free(p->lanes);
-	free(p);
-}
-
-size_t sd_program_arena(const struct sd_program *p)
-{
-	return p->plan->arena;
-}
-
-static int check_bind(const struct sd_program *p, const struct sd_bind *bind)
-{
-	int i;
-
-	for (i = 0; i < p->g->nslot; i++) {
-		const struct sd_value *v = &p->g->val[p->g->slot[i]];
-		const struct sd_buffer *b = i < bind->nslot ? bind->slot[i] : NULL;
-
-		if (!p->slot_used[i])
-			continue;
-		if (!b)
-			return sd_error(SD_ERR_BUG, "'%s' is not bound to a buffer", v->name);
-		if (b->dtype != v->dtype || !sd_shape_equal(&b->shape, &v->shape))
-			return sd_error(SD_ERR_BUG, "'%s' is bound to a buffer of another shape or type", v->name);
-	}
-	return 0;
 }
 
 static double now(void)
@@ -341,7 +242,7 @@ static double now(void)
 }
 
 /* Bytes of the tensors that a step reads and writes. */
-static double step_bytes(const struct sd_program *p, const struct sd_step *s)
+static double step_bytes(const struct sd_cpu_program *p, const struct sd_step *s)
 {
 	const struct sd_node *n = &p->g->node[s->node];
 	double b = 0;
@@ -355,44 +256,51 @@ static double step_bytes(const struct sd_program *p, const struct sd_step *s)
 	return b;
 }
 
-int sd_program_run(struct sd_program *p, const struct sd_bind *bind)
+static int run_one(struct sd_cpu_program *p, const struct sd_bind *bind)
 {
-	struct sd_engine *e = p->e;
+	struct sd_cpu_engine *e = p->e;
 	unsigned word;
 	int i, rc = 0;
 
-	if (check_bind(p, bind))
-		return -1;
-	if (e->poison)
+	if (e->base.poison)
 		memset(e->arena, 0xff, e->arena_size); /* every float a NaN */
 	word = sd_fpu_flush_on();
 	for (i = 0; i < p->plan->nstep && !rc; i++) {
 		const struct sd_step *s = &p->plan->step[i];
-		double t = e->profile ? now() : 0;
+		double t = e->base.profile ? now() : 0;
 		enum sd_op op = p->g->node[s->node].op;
 
 		if (s->skip)
 			continue;
 		rc = sd_cpu_step(p, i, bind);
-		if (e->profile) {
+		if (e->base.profile) {
 			e->prof[op].calls++;
 			e->prof[op].seconds += now() - t;
 			e->prof[op].bytes += step_bytes(p, s);
 		}
-		if (!rc && e->trace_nan)
+		if (!rc && e->base.trace_nan)
 			rc = sd_cpu_check_finite(p, i);
 	}
 	sd_fpu_restore(word);
 	return rc;
 }
 
-int sd_program_read(struct sd_program *p, sd_val root, void *host)
+static int cpu_run(int n, struct sd_program *const *p, const struct sd_bind *const *bind)
 {
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (run_one((struct sd_cpu_program *)p[i], bind[i]))
+			return -1;
+	return 0;
+}
+
+static int cpu_read_value(struct sd_program *base, sd_val root, void *host)
+{
+	struct sd_cpu_program *p = (struct sd_cpu_program *)base;
 	const struct sd_place *pl = &p->plan->place[root];
 	struct sd_img x;
 
-	if (p->g->val[root].cls != SD_TEMP || !p->plan->place[pl->root].alive)
-		return sd_error(SD_ERR_BUG, "a value that is no result was asked for");
 	if (sd_is_image(p->g, root)) {
 		x = sd_cpu_image(p, root);
 		p->e->k->export(p->e->par, &x, host);
@@ -403,8 +311,9 @@ int sd_program_read(struct sd_program *p, sd_val root, void *host)
 	return 0;
 }
 
-int sd_engine_profile_print(struct sd_engine *e, FILE *f)
+static int cpu_profile_print(struct sd_engine *base, FILE *f)
 {
+	struct sd_cpu_engine *e = own(base);
 	double total = 0;
 	int i;
 
@@ -416,5 +325,15 @@ int sd_engine_profile_print(struct sd_engine *e, FILE *f)
 			fprintf(f, "%s\t%ld\t%.2f\t%.1f%%\t%.1f\n", sd_op_name((enum sd_op)i), e->prof[i].calls,
 				e->prof[i].seconds * 1e3, 100 * e->prof[i].seconds / total,
 				e->prof[i].bytes / e->prof[i].seconds / 1e9);
-	return ferror(f) ? sd_error(SD_ERR_IO, "cannot write the profile") : 0;
+	memset(e->prof, 0, sizeof(e->prof));
+	return 0;
 }
+
+const struct sd_engine_ops sd_engine_cpu = {
+	.abi = SD_ENGINE_ABI, .kind = "cpu", .layout = &sd_cpu_layout,
+	.engine_size = sizeof(struct sd_cpu_engine), .program_size = sizeof(struct sd_cpu_program),
+	.open = cpu_open, .close = cpu_close, .set_precision = cpu_set_precision, .threads = cpu_threads,
+	.path = cpu_path, .alloc = cpu_alloc, .release = cpu_release, .write = cpu_write, .read = cpu_read,
+	.copy = cpu_copy, .program_init = cpu_program_init, .program_release = cpu_program_release, .run = cpu_run,
+	.read_value = cpu_read_value, .profile_print = cpu_profile_print,
+};

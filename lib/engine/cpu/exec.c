@@ -10,7 +10,7 @@
 
 /* What the functions below need to know of the step they run. */
 struct run {
-	struct sd_program *p;
+	struct sd_cpu_program *p;
 	const struct sd_kernels *k;
 	struct sd_par *par;
 	const struct sd_step *s;
@@ -19,7 +19,7 @@ struct run {
 	size_t lanes_used;
 };
 
-struct sd_img sd_cpu_image(const struct sd_program *p, sd_val v)
+struct sd_img sd_cpu_image(const struct sd_cpu_program *p, sd_val v)
 {
 	const struct sd_value *x = &p->g->val[v];
 	const struct sd_place *pl = &p->plan->place[v];
@@ -666,7 +666,7 @@ static int step_rows(struct run *r)
 	}
 }
 
-int sd_cpu_step(struct sd_program *p, int i, const struct sd_bind *bind)
+int sd_cpu_step(struct sd_cpu_program *p, int i, const struct sd_bind *bind)
 {
 	struct run r = { .p = p, .k = p->e->k, .par = p->e->par, .s = &p->plan->step[i], .bind = bind };
 
@@ -678,7 +678,7 @@ int sd_cpu_step(struct sd_program *p, int i, const struct sd_bind *bind)
 	return step_image(&r) ? 0 : step_rows(&r);
 }
 
-int sd_cpu_check_finite(const struct sd_program *p, int i)
+int sd_cpu_check_finite(const struct sd_cpu_program *p, int i)
 {
 	const struct sd_node *n = &p->g->node[p->plan->step[i].node];
 	int k, b, j;

@@ -1,0 +1,289 @@
+/* engine.c: what all engines have in common, and the way to the one that is asked for. */
+#include "engine/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "engine/ops.h"
+#include "engine/plugin.h"
+
+const char *const sd_precision_names[SD_PRECISIONS] = { "fp32", "tf32", "bf16", "fp16" };
+
+size_t sd_dtype_size(enum sd_dtype t)
+{
+	return t == SD_F64 ? 8 : 4;
+}
+
+static struct sd_engine *open_with(const struct sd_engine_ops *ops, int device, int threads)
+{
+	struct sd_engine *e = calloc(1, ops->engine_size);
+
+	if (!e) {
+		sd_error(SD_ERR_IO, "out of memory for an engine");
+		return NULL;
+	}
+	e->ops = ops;
+	if (ops->open(e, device, threads)) {
+		free(e);
+		return NULL;
+	}
+	return e;
+}
+
+/* "cuda" is 0, "cuda:N" is N; -1 for another text. */
+static int cuda_index(const char *device)
+{
+	char *end;
+	long n;
+
+	if (strncmp(device, "cuda", 4))
+		return -1;
+	if (!device[4])
+		return 0;
+	if (device[4] != ':' || device[5] < '0' || device[5] > '9')
+		return -1;
+	n = strtol(device + 5, &end, 10);
+	return *end || n > 1023 ? -1 : (int)n;
+}
+
+struct sd_engine *sd_engine_open(const char *device, int threads)
+{
+	const struct sd_engine_ops *ops;
+	int index = cuda_index(device);
+
+	if (!strcmp(device, "cpu"))
+		return open_with(&sd_engine_cpu, 0, threads);
+	if (!strcmp(device, "auto")) {
+		if (!sd_plugin_likely())
+			return open_with(&sd_engine_cpu, 0, threads);
+		index = 0;
+	}
+	if (index < 0) {
+		sd_error(SD_ERR_USAGE, "no device '%s': cpu, cuda, cuda:N and auto are known", device);
+		return NULL;
+	}
+	ops = sd_plugin_cuda();
+	return ops ? open_with(ops, index, threads) : NULL;
+}
+
+void sd_engine_close(struct sd_engine *e)
+{
+	if (!e)
+		return;
+	e->ops->close(e);
+	free(e);
+}
+
+int sd_engine_threads(const struct sd_engine *e)
+{
+	return e->ops->threads(e);
+}
+
+int sd_engine_set_precision(struct sd_engine *e, enum sd_precision precision)
+{
+	return e->ops->set_precision(e, precision);
+}
+
+const char *sd_engine_kind(const struct sd_engine *e)
+{
+	return e->ops->kind;
+}
+
+void sd_engine_environment(const struct sd_engine *e, sd_engine_fact *fact, void *ctx)
+{
+	if (e->ops->environment)
+		e->ops->environment(e, fact, ctx);
+}
+
+const char *sd_engine_path(const struct sd_engine *e)
+{
+	return e->ops->path(e);
+}
+
+int sd_engine_is_async(const struct sd_engine *e)
+{
+	return e->ops != &sd_engine_cpu;
+}
+
+void sd_engine_poison(struct sd_engine *e, int on)
+{
+	e->poison = on;
+}
+
+void sd_engine_trace_nan(struct sd_engine *e, int on)
+{
+	e->trace_nan = on;
+}
+
+void sd_engine_profile(struct sd_engine *e, int on)
+{
+	e->profile = on;
+}
+
+int sd_engine_profile_print(struct sd_engine *e, FILE *f)
+{
+	if (e->ops->profile_print(e, f))
+		return -1;
+	return ferror(f) ? sd_error(SD_ERR_IO, "cannot write the profile") : 0;
+}
+
+/* ---- buffers ---- */
+
+struct sd_buffer *sd_buffer_new(struct sd_engine *e, enum sd_dtype t, struct sd_shape s)
+{
+	struct sd_buffer *b = calloc(1, sizeof(*b));
+
+	if (!b) {
+		sd_error(SD_ERR_IO, "out of memory for a buffer");
+		return NULL;
+	}
+	b->engine = e;
+	b->dtype = t;
+	b->shape = s;
+	b->bytes = sd_shape_count(&s) * sd_dtype_size(t);
+	if (e->ops->alloc(e, b)) {
+		free(b);
+		return NULL;
+	}
+	return b;
+}
+
+void sd_buffer_free(struct sd_buffer *b)
+{
+	if (!b)
+		return;
+	b->engine->ops->release(b);
+	free(b);
+}
+
+size_t sd_buffer_bytes(const struct sd_buffer *b)
+{
+	return b->bytes;
+}
+
+int sd_buffer_write(struct sd_buffer *b, const void *host)
+{
+	return b->engine->ops->write(b, host);
+}
+
+int sd_buffer_read(const struct sd_buffer *b, void *host)
+{
+	return b->engine->ops->read(b, host);
+}
+
+int sd_buffer_copy(struct sd_buffer *dst, const struct sd_buffer *src)
+{
+	if (dst->bytes != src->bytes)
+		return sd_error(SD_ERR_BUG, "buffers of %zu and %zu bytes can't be copied", dst->bytes, src->bytes);
+	return dst->engine->ops->copy(dst, src);
+}
+
+/* ---- programs ---- */
+
+static void use_slot(struct sd_program *p, sd_val v)
+{
+	if (v != SD_NIL && p->g->val[v].slot >= 0)
+		p->slot_used[p->g->val[v].slot] = 1;
+}
+
+static int find_slots(struct sd_program *p)
+{
+	const struct sd_plan *plan = p->plan;
+	int i, k;
+
+	p->slot_used = calloc((size_t)p->g->nslot + 1, 1);
+	if (!p->slot_used)
+		return sd_error(SD_ERR_IO, "out of memory for a program");
+	for (i = 0; i < plan->nstep; i++) {
+		const struct sd_step *s = &plan->step[i];
+
+		use_slot(p, p->g->node[s->node].pred);
+		for (k = 0; k < s->nin; k++) {
+			use_slot(p, s->in[k].x);
+			use_slot(p, s->in[k].mean);
+			use_slot(p, s->in[k].var);
+			use_slot(p, s->in[k].gamma);
+			use_slot(p, s->in[k].beta);
+		}
+	}
+	for (i = 0; i < plan->nroot; i++)
+		use_slot(p, plan->root[i]);
+	return 0;
+}
+
+struct sd_program *sd_program_new(struct sd_engine *e, const struct sd_graph *g, int nroot,
+	const sd_val *root, int flags)
+{
+	struct sd_program *p = calloc(1, e->ops->program_size);
+
+	if (!p) {
+		sd_error(SD_ERR_IO, "out of memory for a program");
+		return NULL;
+	}
+	p->engine = e;
+	p->g = g;
+	p->plan = sd_plan_new(g, nroot, root, e->ops->layout, flags);
+	if (!p->plan || find_slots(p) || e->ops->program_init(p)) {
+		sd_program_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void sd_program_free(struct sd_program *p)
+{
+	if (!p)
+		return;
+	p->engine->ops->program_release(p);
+	sd_plan_free(p->plan);
+	free(p->slot_used);
+	free(p);
+}
+
+size_t sd_program_arena(const struct sd_program *p)
+{
+	return p->plan->arena;
+}
+
+static int check_bind(const struct sd_program *p, const struct sd_bind *bind)
+{
+	int i;
+
+	for (i = 0; i < p->g->nslot; i++) {
+		const struct sd_value *v = &p->g->val[p->g->slot[i]];
+		const struct sd_buffer *b = i < bind->nslot ? bind->slot[i] : NULL;
+
+		if (!p->slot_used[i])
+			continue;
+		if (!b)
+			return sd_error(SD_ERR_BUG, "'%s' is not bound to a buffer", v->name);
+		if (b->dtype != v->dtype || !sd_shape_equal(&b->shape, &v->shape))
+			return sd_error(SD_ERR_BUG, "'%s' is bound to a buffer of another shape or type", v->name);
+		if (b->engine != p->engine)
+			return sd_error(SD_ERR_BUG, "'%s' is bound to a buffer of another engine", v->name);
+	}
+	return 0;
+}
+
+int sd_programs_run(int n, struct sd_program *const *p, const struct sd_bind *const *bind)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (check_bind(p[i], bind[i]))
+			return -1;
+	return p[0]->engine->ops->run(n, p, bind);
+}
+
+int sd_program_run(struct sd_program *p, const struct sd_bind *bind)
+{
+	return sd_programs_run(1, &p, &bind);
+}
+
+int sd_program_read(struct sd_program *p, sd_val root, void *host)
+{
+	if (p->g->val[root].cls != SD_TEMP || !p->plan->place[p->plan->place[root].root].alive)
+		return sd_error(SD_ERR_BUG, "a value that is no result was asked for");
+	return p->engine->ops->read_value(p, root, host);
+}

@@ -1,0 +1,73 @@
+/* ops.h: what an engine is to the rest: a table of functions, and the parts that all engines' buffers,
+ * programs and handles begin with.  engine.c does what is common and calls the table. */
+#ifndef SD_ENGINE_OPS_H
+#define SD_ENGINE_OPS_H
+
+#include "engine/engine.h"
+
+/* Counts up with every change of this table or of the structures below; an engine of another number than
+ * the tool's is not used. */
+#define SD_ENGINE_ABI 1
+
+struct sd_engine {
+	const struct sd_engine_ops *ops;
+	int poison, trace_nan, profile;
+};
+
+struct sd_buffer {
+	struct sd_engine *engine;
+	enum sd_dtype dtype;
+	struct sd_shape shape;
+	size_t bytes;
+	void *data; /* in the engine's memory */
+};
+
+struct sd_program {
+	struct sd_engine *engine;
+	const struct sd_graph *g;
+	struct sd_plan *plan;
+	unsigned char *slot_used; /* by slot: whether a step reads or writes it */
+};
+
+/* Every function that fails returns -1 or NULL with a message.  Sizes of the structures are those of the
+ * engine's own, which begin with the ones above; engine.c allocates them zeroed and fills in that part. */
+struct sd_engine_ops {
+	int abi;                   /* SD_ENGINE_ABI */
+	const char *source;        /* the source that it was built of (sd_build_source) */
+	const char *kind;          /* "cpu", "cuda" */
+	const struct sd_layout *layout;
+	size_t engine_size, program_size;
+
+	int (*open)(struct sd_engine *e, int device, int threads);
+	void (*close)(struct sd_engine *e); /* releases all but the structure */
+	int (*set_precision)(struct sd_engine *e, enum sd_precision precision);
+	int (*threads)(const struct sd_engine *e);
+	const char *(*path)(const struct sd_engine *e);
+	void (*environment)(const struct sd_engine *e, sd_engine_fact *fact, void *ctx);
+
+	/* b->bytes of memory, all 0, into b->data */
+	int (*alloc)(struct sd_engine *e, struct sd_buffer *b);
+	void (*release)(struct sd_buffer *b);
+	int (*write)(struct sd_buffer *b, const void *host);
+	int (*read)(const struct sd_buffer *b, void *host);
+	int (*copy)(struct sd_buffer *dst, const struct sd_buffer *src);
+
+	/* p has its plan; makes whatever the engine needs beside it. */
+	int (*program_init)(struct sd_program *p);
+	void (*program_release)(struct sd_program *p); /* also after a program_init that failed */
+	/* Programs one after another as one piece of work; binds have been checked. */
+	int (*run)(int n, struct sd_program *const *p, const struct sd_bind *const *bind);
+	int (*read_value)(struct sd_program *p, sd_val v, void *host); /* v has storage in the plan */
+	int (*profile_print)(struct sd_engine *e, FILE *f);
+};
+
+/* The engines that are linked in. */
+extern const struct sd_engine_ops sd_engine_cpu;
+/* The symbol that an engine's shared object exports: a function of this type. */
+#define SD_ENGINE_ENTRY "sd_engine_entry"
+typedef const struct sd_engine_ops *sd_engine_entry_fn(void);
+
+/* Bytes of one element in the outside layout. */
+size_t sd_dtype_size(enum sd_dtype t);
+
+#endif
