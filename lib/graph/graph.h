@@ -68,8 +68,10 @@ enum sd_op {
 	SD_OP_DROP_MASK,
 	/* scalars of a step */
 	SD_OP_GRAD_NORM, SD_OP_CLIP_COEF,
+	SD_OP_RATIO,       /* a / b */
+	SD_OP_AXPY,        /* y + f s x: rows and a scalar s */
 	/* writes */
-	SD_OP_BN_UPDATE, SD_OP_SGD, SD_OP_ADAM, SD_OP_METRICS,
+	SD_OP_BN_UPDATE, SD_OP_SGD, SD_OP_SGD_AHEAD, SD_OP_ADAM, SD_OP_STORE, SD_OP_METRICS,
 	SD_OP_N
 };
 
@@ -224,6 +226,10 @@ sd_val sd_drop_mask(struct sd_graph *g, sd_val p, sd_val step, sd_val ids, const
 /* ---- scalars of a step ---- */
 sd_val sd_grad_norm(struct sd_graph *g, int n, const sd_val *grads); /* sqrt of all squares' sum */
 sd_val sd_clip_coef(struct sd_graph *g, sd_val norm, float max_norm); /* min(1, max / (norm + 1e-6)) */
+sd_val sd_ratio(struct sd_graph *g, sd_val a, sd_val b); /* scalars: a / b, as IEEE 754 has it */
+/* y + k x, one fused multiply-add an element, k being the float32 product of f and the scalar s.  Not for
+ * images.  y may be SD_NIL: then k x. */
+sd_val sd_axpy(struct sd_graph *g, sd_val y, float f, sd_val s, sd_val x);
 
 /* ---- writes: the result is a token (a scalar i32) to be named as a root of a plan; a plan runs a
  *      write after everything in it that reads the old content ---- */
@@ -234,6 +240,15 @@ sd_val sd_bn_update(struct sd_graph *g, sd_val rm, sd_val rv, sd_val nbt, sd_val
 /* For each i: d = coef grad + wd p; m = momentum m + d; p = p - lr m.  coef scalar or SD_NIL (1). */
 sd_val sd_sgd(struct sd_graph *g, int n, const sd_val *p, const sd_val *m, const sd_val *grad,
 	sd_val lr, sd_val coef, float momentum, float wd);
+/* Where that step would lead, written elsewhere: for each i: ahead = p - lr (momentum m + coef grad + wd p),
+ * rounded as in sd_sgd; p and m stay as they are.  (DARTS, section 2.3: the weights of the one-step
+ * unrolled model.)  `ahead` are states, or parameters bound to other buffers than p. */
+sd_val sd_sgd_ahead(struct sd_graph *g, int n, const sd_val *ahead, const sd_val *p, const sd_val *m,
+	const sd_val *grad, sd_val lr, sd_val coef, float momentum, float wd);
+/* For each i: dst = base + k dir as in sd_axpy (s SD_NIL: k = f); dir NULL: dst = base.  dst are parameters
+ * or states (float32); base and dir anything but images. */
+sd_val sd_store(struct sd_graph *g, int n, const sd_val *dst, const sd_val *base, float f, sd_val s,
+	const sd_val *dir);
 /* Adam (Kingma and Ba 2015, algorithm 1) with L2 decay added to the gradient; t (scalar i32 state)
  * counts steps and is advanced by the op. */
 sd_val sd_adam(struct sd_graph *g, int n, const sd_val *p, const sd_val *m, const sd_val *v,
