@@ -2,6 +2,7 @@
 #include "graph/builder.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* An operand as an image: an input is imported. */
 static sd_val image(struct sd_graph *g, sd_val x, const char *what)
