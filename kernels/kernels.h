@@ -1,0 +1,240 @@
+/* kernels.h: the CUDA engine's own kernels, one family a file, as C calls their launchers.
+ *
+ * Images lie as (N, H, W, C) with `ld` elements from one pixel to the next: what is written into a part
+ * of a concat has the ld of the whole.  There are no padding channels.  Elements are float32, bfloat16 or
+ * float16; arithmetic is float32 always, a store rounds to nearest even.  Parameters, statistics,
+ * rows (matrices and vectors) and everything that sums are float32.
+ *
+ * The rules all kernels keep (DESIGN.md section 4):
+ * - the grid, the chunks of a reduction and their order are functions of the shapes alone, never of the
+ *   device or of timing; no float atomics; chunk partials go to scratch and are summed in order;
+ * - a value of the forward pass depends on its own sample only and not on the batch size;
+ * - relu is 0 > x ? 0 : x, its mask x > 0;
+ * - variance: each chunk about a pivot, chunks merged by Chan's formula in double, clamped at 0.
+ *
+ * A launcher puts its work on r->stream and returns nothing: a bad launch shows in cudaGetLastError, which
+ * the engine asks after every step.  With r->dry it launches nothing and only counts. */
+#ifndef SD_KERNELS_KERNELS_H
+#define SD_KERNELS_KERNELS_H
+
+#include <cuda_runtime.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "graph/graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum sd_cu_type { SD_CU_F32, SD_CU_BF16, SD_CU_F16 };
+
+struct sd_cu_img {
+	void *p;            /* element (0, 0, 0, 0); aligned to its element only */
+	int n, c, h, w;
+	int ld;             /* elements between pixels, >= c */
+	enum sd_cu_type type;
+};
+
+/* A norm by channel: (x - mean) / sqrt(var + eps) * gamma + beta, computed as a x + b with
+ * a = gamma / sqrt(var + eps) and b = beta - mean a.  mean NULL: no norm; gamma and beta may be NULL. */
+struct sd_cu_norm {
+	const float *mean, *var, *gamma, *beta; /* (C) */
+	float eps;
+};
+
+/* An image operand as it is loaded: x -> relu?(norm?(x)). */
+struct sd_cu_src {
+	struct sd_cu_img x;
+	struct sd_cu_norm norm;
+	int relu;
+};
+
+/* Where an image op writes; with acc the value is added to what is there. */
+struct sd_cu_dst {
+	struct sd_cu_img y;
+	int acc;
+};
+
+/* Decides on the device whether a write is done: NULL always, else where the number is not 0. */
+struct sd_cu_on {
+	const void *p;  /* float, or int32 with is_int */
+	int is_int;
+};
+
+/* Where launchers put their work. */
+struct sd_cu_run {
+	cudaStream_t stream;
+	char *scratch;         /* for the step under way */
+	size_t used, peak;     /* bytes taken by the step, and the most any has */
+	int dry;               /* count launches and scratch, launch nothing */
+	long launches;
+};
+/* bytes of scratch, 256-byte aligned, until the step ends (the engine sets used to 0 between steps). */
+static inline void *sd_cu_take(struct sd_cu_run *r, size_t bytes)
+{
+	char *p = r->scratch + r->used;
+
+	r->used += (bytes + 255) / 256 * 256;
+	if (r->used > r->peak)
+		r->peak = r->used;
+	return p;
+}
+
+/* ---- dwconv.cu: depthwise convolution; w, gw (C, 1, kh, kw) float32 ---- */
+void sd_cu_dwconv(struct sd_cu_run *r, const struct sd_cu_src *x, const float *w, struct sd_window win,
+	const struct sd_cu_dst *y);
+void sd_cu_dwconv_bwd_x(struct sd_cu_run *r, const struct sd_cu_img *gy, const float *w, struct sd_window win,
+	const struct sd_cu_dst *gx);
+void sd_cu_dwconv_bwd_w(struct sd_cu_run *r, const struct sd_cu_src *x, const struct sd_cu_img *gy,
+	struct sd_window win, float *gw);
+
+/* ---- pool.cu ---- */
+/* First index (row-major in the window) wins a tie; NaN passes on; padding never wins. */
+void sd_cu_maxpool(struct sd_cu_run *r, const struct sd_cu_src *x, struct sd_window win,
+	const struct sd_cu_dst *y);
+/* The winner is found again from x; each input pixel gathers, nothing scatters. */
+void sd_cu_maxpool_bwd(struct sd_cu_run *r, const struct sd_cu_src *x, const struct sd_cu_img *gy,
+	struct sd_window win, const struct sd_cu_dst *gx);
+/* Divides by kh * kw (include_pad) or by the number of taps inside the image. */
+void sd_cu_avgpool(struct sd_cu_run *r, const struct sd_cu_src *x, struct sd_window win, int include_pad,
+	const struct sd_cu_dst *y);
+void sd_cu_avgpool_bwd(struct sd_cu_run *r, const struct sd_cu_img *gy, struct sd_window win, int include_pad,
+	const struct sd_cu_dst *gx);
+void sd_cu_gap(struct sd_cu_run *r, const struct sd_cu_src *x, float *y);             /* (N, C) row-major */
+void sd_cu_gap_bwd(struct sd_cu_run *r, const float *gy, const struct sd_cu_dst *gx); /* gy (N, C) */
+
+/* ---- norm.cu ---- */
+/* Mean and biased variance over (N, H, W) of x as it is loaded, each (C). */
+void sd_cu_bn_stats(struct sd_cu_run *r, const struct sd_cu_src *x, float *mean, float *var);
+/* y = load(x): relu, norm, norm and relu, or copy (types may differ). */
+void sd_cu_load(struct sd_cu_run *r, const struct sd_cu_src *x, const struct sd_cu_dst *y);
+/* gx = load(x) > 0 ? gy : 0; x is given without its relu. */
+void sd_cu_relu_bwd(struct sd_cu_run *r, const struct sd_cu_src *x, const struct sd_cu_img *gy,
+	const struct sd_cu_dst *gx);
+/* sg = sum of g, sgx = sum of g * xhat over (N, H, W), each (C); xhat = (x - mean) / sqrt(var + eps) of `norm`
+ * (its gamma and beta unused); with mask->mean set g counts only where mask's norm of x is > 0. */
+void sd_cu_norm_bwd_sums(struct sd_cu_run *r, const struct sd_cu_img *g, const struct sd_cu_img *x,
+	const struct sd_cu_norm *norm, const struct sd_cu_norm *mask, float *sg, float *sgx);
+/* gx = gamma / sqrt(var + eps) * (g - sg / M - xhat * sgx / M), M = N H W, g masked as above;
+ * batch = 0: gamma / sqrt(var + eps) * g (sg and sgx unused). */
+void sd_cu_norm_bwd_x(struct sd_cu_run *r, const struct sd_cu_img *g, const struct sd_cu_img *x,
+	const struct sd_cu_norm *norm, const struct sd_cu_norm *mask, const float *sg, const float *sgx,
+	int batch, const struct sd_cu_dst *gx);
+/* rm = (1 - m) rm + m mean; rv = (1 - m) rv + m var count / (count - 1); nbt (may be NULL) += 1. */
+void sd_cu_bn_update(struct sd_cu_run *r, struct sd_cu_on on, int c, float *rm, float *rv, int32_t *nbt,
+	const float *mean, const float *var, int count, float m);
+
+/* ---- mix.cu: the mixed edge (graph.h, sd_mix) ---- */
+struct sd_cu_mix {
+	int nterm;
+	struct sd_cu_mix_term {
+		int kind;               /* enum sd_mix_kind */
+		struct sd_cu_img x;     /* unused for NONE */
+		struct sd_cu_norm norm; /* NORM, NORM_RELU; no gamma, no beta */
+	} t[SD_MIX_TERMS];
+};
+/* y = sum over k of f[k] t_k in order of k; f (nterm) on the device. */
+void sd_cu_mix(struct sd_cu_run *r, const struct sd_cu_mix *m, const float *f, const struct sd_cu_dst *y);
+/* One pass over g and all terms: s[k] = <g, t_k> (0 for NONE); sg, sgx (nterm, C): for norm terms the channel
+ * sums of (masked) g and of (masked) g * xhat_k, for others 0. */
+void sd_cu_mix_bwd_sums(struct sd_cu_run *r, const struct sd_cu_mix *m, const struct sd_cu_img *g, float *s,
+	float *sg, float *sgx);
+/* Gradient of one term (k-th of f, sg, sgx): f[k] * (norm backward as in sd_cu_norm_bwd_x, masked by its own
+ * relu for NORM_RELU); RAW: f[k] * g. */
+void sd_cu_mix_bwd_x(struct sd_cu_run *r, const struct sd_cu_mix_term *t, int k, const float *f,
+	const struct sd_cu_img *g, const float *sg, const float *sgx, int batch, const struct sd_cu_dst *gx);
+
+/* ---- image.cu ---- */
+void sd_cu_fill(struct sd_cu_run *r, float value, const struct sd_cu_img *y);
+/* y = x_0 + x_1 + ... left to right, each as loaded; 1 <= n <= SD_CU_ADD */
+enum { SD_CU_ADD = 8 };
+void sd_cu_add(struct sd_cu_run *r, int n, const struct sd_cu_src *x, const struct sd_cu_dst *y);
+void sd_cu_scale_rows(struct sd_cu_run *r, const struct sd_cu_src *x, const float *m, const struct sd_cu_dst *y);
+void sd_cu_scale(struct sd_cu_run *r, const struct sd_cu_src *x, const float *f, const struct sd_cu_dst *y);
+void sd_cu_dot(struct sd_cu_run *r, const struct sd_cu_src *a, const struct sd_cu_img *b, float *out);
+/* Row-major (N, C, H, W) float32 to an image and back (x as it is loaded). */
+void sd_cu_import(struct sd_cu_run *r, const float *nchw, const struct sd_cu_dst *y);
+void sd_cu_export(struct sd_cu_run *r, const struct sd_cu_src *x, float *nchw);
+/* y = x + bias[c] in place; bias (C) */
+void sd_cu_add_bias(struct sd_cu_run *r, const float *bias, const struct sd_cu_img *y);
+/* gb[c] = sum over (N, H, W) of g */
+void sd_cu_channel_sum(struct sd_cu_run *r, const struct sd_cu_img *g, float *gb);
+/* y (N, ceil(H/2), ceil(W/2), C) = load(x) at (2i + odd, 2j + odd), 0 outside x: what a factorised reduce
+ * multiplies. */
+void sd_cu_take_odd(struct sd_cu_run *r, const struct sd_cu_src *x, int odd, const struct sd_cu_img *y);
+/* Its transpose: gx at (2i, 2j) is g0[i, j], at (2i + 1, 2j + 1) g1[i, j], elsewhere 0. */
+void sd_cu_put_odd(struct sd_cu_run *r, const struct sd_cu_img *g0, const struct sd_cu_img *g1,
+	const struct sd_cu_dst *gx);
+/* out[0] = 1 if any element of x (count floats, or an image) is not finite; else left alone. */
+void sd_cu_not_finite_image(struct sd_cu_run *r, const struct sd_cu_img *x, int32_t *out);
+void sd_cu_not_finite(struct sd_cu_run *r, const float *x, size_t count, int32_t *out);
+/* The results of an op that a predicate governs: y = on ? x : 0 (acc: y += on ? x : 0), and for rows in place. */
+void sd_cu_select_image(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_img *x,
+	const struct sd_cu_dst *y);
+void sd_cu_select(struct sd_cu_run *r, struct sd_cu_on on, float *y, size_t count);
+/* y[i] = x[i] in another type; packed */
+void sd_cu_cast(struct sd_cu_run *r, const float *x, size_t count, enum sd_cu_type type, void *y);
+
+/* ---- rows.cu: float32, row-major ---- */
+void sd_cu_fill_rows(struct sd_cu_run *r, float value, float *y, size_t count);
+void sd_cu_bias_rows(struct sd_cu_run *r, const float *b, int n, int c, float *y); /* y[i][j] = b[j], or 0 for NULL */
+void sd_cu_column_sum(struct sd_cu_run *r, const float *g, int n, int c, float *y); /* y[j] = sum over i of g[i][j] */
+void sd_cu_softmax(struct sd_cu_run *r, const float *x, int n, int k, float *y);
+void sd_cu_softmax_bwd(struct sd_cu_run *r, const float *y, const float *gy, int n, int k, float *gx);
+/* f (k) of a mixed edge from row `row` of w (rows, k); and back, gw (rows, k) being 0 in the other rows. */
+void sd_cu_mix_factors(struct sd_cu_run *r, const float *w, int row, int k, int weighting, float *f);
+void sd_cu_mix_factors_bwd(struct sd_cu_run *r, const float *w, const float *gf, int rows, int row, int k,
+	int weighting, float *gw);
+void sd_cu_onehot(struct sd_cu_run *r, const float *x, int at, float *y, size_t count);
+void sd_cu_xent(struct sd_cu_run *r, const float *logits, const int32_t *label, int n, int k, float smoothing,
+	float *loss);
+void sd_cu_xent_bwd(struct sd_cu_run *r, const float *logits, const int32_t *label, const float *gloss, int n,
+	int k, float smoothing, float *gx);
+void sd_cu_rank(struct sd_cu_run *r, const float *logits, const int32_t *label, int n, int k, int32_t *out);
+void sd_cu_argmax(struct sd_cu_run *r, const float *logits, int n, int k, int32_t *out);
+void sd_cu_mean(struct sd_cu_run *r, const float *x, int n, float *out);
+void sd_cu_mean_bwd(struct sd_cu_run *r, const float *g, int n, float *gx); /* gx[i] = g[0] / n */
+void sd_cu_wsum(struct sd_cu_run *r, const float *a, float fa, const float *b, float fb, size_t count, float *out);
+/* y = x_0 + x_1 + ... (acc: y + x_0 + ...); 1 <= n <= SD_CU_ADD */
+void sd_cu_add_rows(struct sd_cu_run *r, int n, const float *const *x, size_t count, int acc, float *y);
+/* y[n] = kept ? 1 / (1 - p) : 0, as sd_drop_mask (graph.h) says; p, step on the device */
+void sd_cu_drop_mask(struct sd_cu_run *r, const uint32_t key[2], const float *p, const int32_t *step,
+	const int32_t *ids, int n, float *y);
+void sd_cu_clip_coef(struct sd_cu_run *r, const float *norm, float max_norm, float *out);
+/* sums (5) += {sum of loss, rank < 1, rank < 5, n, losses not finite}, row by row in order, in double */
+void sd_cu_metrics(struct sd_cu_run *r, struct sd_cu_on on, double *sums, const float *loss, const int32_t *rank,
+	int n);
+
+/* ---- optim.cu: all parameters in one launch ---- */
+/* One tensor; the tables below are in device memory, made once when a step is prepared. */
+struct sd_cu_tensor {
+	float *p, *m, *v;    /* parameter, momentum or first moment, second moment */
+	const float *g;      /* gradient */
+	long long count;
+};
+/* Work for one block: elements [first, first + SD_CU_CHUNK) of tensor t. */
+enum { SD_CU_CHUNK = 4096 };
+struct sd_cu_chunk {
+	int t;
+	long long first;
+};
+struct sd_cu_tensors {
+	const struct sd_cu_tensor *tensor; /* device */
+	const struct sd_cu_chunk *chunk;   /* device, (nchunk), tensors in order and chunks in order within them */
+	int ntensor, nchunk;
+};
+/* out = sqrt of the sum of all squares of g; chunk sums in double, added in order. */
+void sd_cu_grad_norm(struct sd_cu_run *r, const struct sd_cu_tensors *t, float *out);
+/* d = coef g + wd p; m = momentum m + d; p -= lr m.  lr, coef on the device, coef may be NULL (1). */
+void sd_cu_sgd(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_tensors *t, const float *lr,
+	const float *coef, float momentum, float wd);
+/* step (on the device) is counted up first; bias corrections in double. */
+void sd_cu_adam(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_tensors *t, const float *lr,
+	int32_t *step, float beta1, float beta2, float eps, float wd);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
