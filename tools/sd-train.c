@@ -10,7 +10,7 @@
 
 static struct {
 	int init_channels, mid_channels, layers, optimizer, limit_batches;
-	double auxiliary_weight, drop_path_prob;
+	double auxiliary_weight, drop_path_prob, partial;
 	bool auxiliary;
 	const char *arch;
 	struct sd_opt_list also;
@@ -45,7 +45,10 @@ static struct sd_opt rows[] = {
 	SD_OPT_INT("limit_batches", NULL, SD_NUMERIC, &o.limit_batches, "0", "N",
 		   "end each epoch after N steps; 0: all", SD_BETWEEN(0, 100000000)),
 	SD_OPT_CHOICE("optimizer", NULL, SD_NUMERIC, &o.optimizer, "sgd", "sgd|padam",
-		      "only sgd is there yet"),
+		      "SGD with momentum, or Padam"),
+	SD_OPT_REAL("partial", NULL, SD_NUMERIC, &o.partial, "0.125", "R",
+		    "Padam divides by the second moment's root to the power of twice this: 0.5 is AMSGrad",
+		    SD_BETWEEN(0, 0.5)),
 	SD_OPT_SEED("seed", NULL, &o.seed, "0", "the run's seed"),
 	SD_OPTS_COMMON(shared), SD_OPTS_THREADS(shared), SD_OPTS_OUTPUT(shared),
 	SD_OPT_FLAG("random_eraser", NULL, SD_EXECUTION, &o.random_eraser, "not yet supported"),
@@ -64,7 +67,6 @@ static struct sd_opt rows[] = {
 	SD_OPT_TEXT("weighting_algorithm", NULL, SD_EXECUTION, &o.ignored, "scalar", "NAME",
 		    "accepted, without effect"),
 	SD_OPT_TEXT("warm_restarts", NULL, SD_EXECUTION, &o.ignored, "20", "N", "accepted, without effect"),
-	SD_OPT_TEXT("partial", NULL, SD_EXECUTION, &o.ignored, "0.125", "R", "accepted, without effect"),
 	SD_OPTS_RUN_IGNORED(o.ignored),
 	SD_OPT_END
 };
@@ -80,7 +82,7 @@ static int check_supported(void)
 		{ "random_eraser", o.random_eraser },
 		{ "mixed_auxiliary", o.mixed_auxiliary }, { "multi_channel", o.multi_channel },
 		{ "flops", o.flops }, { "evaluate", *o.evaluate }, { "load_args", *o.load_args },
-		{ "load_genotype", *o.load_genotype }, { "optimizer padam", o.optimizer },
+		{ "load_genotype", *o.load_genotype },
 	};
 	return sd_run_check_later(&run_options, sizeof later / sizeof *later, later);
 }
@@ -167,6 +169,8 @@ static struct sd_train_options train_options(const struct sd_run *run, const str
 		.auxiliary = o.auxiliary, .mid_channels = o.mid_channels,
 		.ops = run_options.ops ? SD_DARTS_OPS : SD_OPS, .genotype = genotype };
 	sd_run_step_options(&run_options, &t.step);
+	t.step.padam = o.optimizer;
+	t.step.partial = (float)o.partial;
 	t.step.auxiliary_weight = (float)o.auxiliary_weight;
 	t.batch = (uint32_t)run_options.batch_size;
 	t.limit = (uint32_t)o.limit_batches;

@@ -71,7 +71,7 @@ enum sd_op {
 	SD_OP_RATIO,       /* a / b */
 	SD_OP_AXPY,        /* y + f s x: rows and a scalar s */
 	/* writes */
-	SD_OP_BN_UPDATE, SD_OP_SGD, SD_OP_SGD_AHEAD, SD_OP_ADAM, SD_OP_STORE, SD_OP_METRICS,
+	SD_OP_BN_UPDATE, SD_OP_SGD, SD_OP_SGD_AHEAD, SD_OP_ADAM, SD_OP_PADAM, SD_OP_STORE, SD_OP_METRICS,
 	SD_OP_N
 };
 
@@ -253,6 +253,14 @@ sd_val sd_store(struct sd_graph *g, int n, const sd_val *dst, const sd_val *base
  * counts steps and is advanced by the op. */
 sd_val sd_adam(struct sd_graph *g, int n, const sd_val *p, const sd_val *m, const sd_val *v,
 	const sd_val *grad, sd_val lr, sd_val t, float beta1, float beta2, float eps, float wd);
+/* Padam (Chen and others, "Closing the generalization gap of adaptive gradient methods in training deep
+ * neural networks", IJCAI 2020, algorithm 1), as its authors' code has it: with d = coef grad + wd p,
+ *     m = beta1 m + (1 - beta1) d;  v = beta2 v + (1 - beta2) d d;  u = max(u, v);
+ *     p = p - lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(u) + eps)^(2 partial).
+ * t as in sd_adam; coef scalar or SD_NIL (1). */
+sd_val sd_padam(struct sd_graph *g, int n, const sd_val *p, const sd_val *m, const sd_val *v,
+	const sd_val *u, const sd_val *grad, sd_val lr, sd_val t, sd_val coef, float beta1, float beta2,
+	float eps, float wd, float partial);
 /* sums (5) float64 state: += {sum of loss, rank < 1, rank < 5, N, losses not finite}, row by row. */
 sd_val sd_metrics(struct sd_graph *g, sd_val sums, sd_val loss, sd_val rank);
 

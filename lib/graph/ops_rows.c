@@ -236,6 +236,17 @@ sd_val sd_adam(struct sd_graph *g, int n, const sd_val *p, const sd_val *m, cons
 	return optimiser(g, SD_OP_ADAM, 2, first, n, 4, group, &a);
 }
 
+sd_val sd_padam(struct sd_graph *g, int n, const sd_val *p, const sd_val *m, const sd_val *v,
+	const sd_val *u, const sd_val *grad, sd_val lr, sd_val t, sd_val coef, float beta1, float beta2,
+	float eps, float wd, float partial)
+{
+	struct sd_attr a = { .eps = eps, .f = { beta1, beta2, wd, partial }, .i = { n } };
+	sd_val first[3] = { lr, t, coef };
+	const sd_val *group[5] = { p, m, v, u, grad };
+
+	return optimiser(g, SD_OP_PADAM, 3, first, n, 5, group, &a);
+}
+
 sd_val sd_metrics(struct sd_graph *g, sd_val sums, sd_val loss, sd_val rank)
 {
 	sd_val in[3] = { sums, loss, rank };

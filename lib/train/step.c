@@ -37,7 +37,25 @@ static void build_net(struct sd_step_program *p, const struct sd_net *net, sd_va
 	p->logits = sd_build_supernet(&p->build, s, x, p->weights_normal, p->weights_reduce);
 }
 
-/* SGD with momentum on all parameters, gradients clipped by their common norm: the token. */
+/* Padam with the defaults of its authors' code, which the reference leaves as they are. */
+static sd_val build_padam(struct sd_graph *g, const struct sd_step_options *o, int n, const sd_val *param,
+	const sd_val *grad, sd_val lr, sd_val coef)
+{
+	static const char *const folder[3] = { SD_VAR_PADAM_M, SD_VAR_PADAM_V, SD_VAR_PADAM_U };
+	sd_val *state = calloc((size_t)n * 3 + 1, sizeof *state);
+	if (!state)
+		return sd_graph_fail(g, "out of memory");
+	for (int k = 0; k < 3; k++)
+		for (int i = 0; i < n; i++)
+			state[k * n + i] = state_for(g, folder[k], param[i]);
+	sd_val t = sd_state(g, SD_VAR_PADAM_T, SD_I32, sd_shape0());
+	sd_val token = sd_padam(g, n, param, state, state + n, state + 2 * n, grad, lr, t, coef, 0.9f, 0.999f,
+		1e-8f, o->weight_decay, o->partial);
+	free(state);
+	return token;
+}
+
+/* SGD with momentum (or Padam) on all parameters, gradients clipped by their common norm: the token. */
 static sd_val build_sgd(struct sd_step_program *p, const struct sd_step_options *o)
 {
 	struct sd_graph *g = p->graph;
@@ -61,7 +79,7 @@ static sd_val build_sgd(struct sd_step_program *p, const struct sd_step_options 
 			continue;
 		param[n] = b->param[i];
 		grad[n] = p->grad[i];
-		momentum[n++] = state_for(g, SD_VAR_MOMENTUM, b->param[i]);
+		momentum[n++] = o->padam ? SD_NIL : state_for(g, SD_VAR_MOMENTUM, b->param[i]);
 	}
 	sd_val coef = SD_NIL;
 	if (o->grad_clip > 0) {
@@ -69,7 +87,8 @@ static sd_val build_sgd(struct sd_step_program *p, const struct sd_step_options 
 		coef = sd_clip_coef(g, p->grad_norm, o->grad_clip);
 	}
 	sd_val lr = sd_scalar(g, SD_VAR_LR, SD_F32);
-	token = sd_sgd(g, n, param, momentum, grad, lr, coef, o->momentum, o->weight_decay);
+	token = o->padam ? build_padam(g, o, n, param, grad, lr, coef) :
+		sd_sgd(g, n, param, momentum, grad, lr, coef, o->momentum, o->weight_decay);
 out:
 	free(param);
 	return token;

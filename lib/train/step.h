@@ -21,13 +21,15 @@ struct sd_net {
 /* How a step changes the variables. */
 struct sd_step_options {
 	float momentum, weight_decay, grad_clip; /* SGD with momentum; no clipping at 0 */
+	int padam;                               /* Padam instead of SGD; momentum is then not used */
+	float partial;                           /* its exponent is 2 partial; betas 0.9 and 0.999, eps 1e-8 */
 	float auxiliary_weight;                  /* of the auxiliary head's loss */
 	int drop_path;                           /* the network drops paths, with probability "drop_prob" */
 	float arch_beta1, arch_beta2, arch_eps, arch_weight_decay; /* Adam of the alphas */
 	int plan_flags;                          /* SD_PLAN_UNFUSED */
 };
 #define SD_STEP_DEFAULTS { \
-	.momentum = 0.9f, .weight_decay = 3e-4f, .grad_clip = 5, .auxiliary_weight = 0.4f, \
+	.momentum = 0.9f, .weight_decay = 3e-4f, .grad_clip = 5, .partial = 0.125f, .auxiliary_weight = 0.4f, \
 	.arch_beta1 = 0.5f, .arch_beta2 = 0.999f, .arch_eps = 1e-8f, .arch_weight_decay = 1e-3f }
 
 /* Names of variables that the programs use beside parameters and running statistics. */
@@ -39,6 +41,10 @@ struct sd_step_options {
 #define SD_VAR_ADAM_M "optimizer/adam_m/"
 #define SD_VAR_ADAM_V "optimizer/adam_v/"
 #define SD_VAR_ADAM_T "optimizer/adam_t"        /* i32 scalar */
+#define SD_VAR_PADAM_M "optimizer/padam_m/"
+#define SD_VAR_PADAM_V "optimizer/padam_v/"
+#define SD_VAR_PADAM_U "optimizer/padam_u/"     /* the largest v so far */
+#define SD_VAR_PADAM_T "optimizer/padam_t"      /* i32 scalar */
 #define SD_VAR_ALPHAS_NORMAL "alphas_normal"
 #define SD_VAR_ALPHAS_REDUCE "alphas_reduce"
 

@@ -64,7 +64,7 @@ python_h5() {
 		--arch SHARPSEPCONV_DARTS --learning_rate 0.025 --learning_rate_min 1e-8 --cutout_length 4 \
 		--init_channels 4 --dataset cifar10 --layers 3 --limit-batches 1 -q
 	assert_file_exists SHARPSEPCONV_DARTS_2k_cospower_min_1e-8.h5
-	for o in --random_eraser --multi_channel --mixed_auxiliary '--optimizer padam' --flops '--recipe imagenet'; do
+	for o in --random_eraser --multi_channel --mixed_auxiliary --flops '--recipe imagenet'; do
 		run sd-train $SMALL $o -o x.h5
 		assert_failure 64
 		assert_output --partial "supported"
@@ -87,6 +87,23 @@ python_h5() {
 	assert_failure 64
 	assert_output --partial "AutoAugment needs colour images; those of 'digits' have 1 channel"
 	assert_file_not_exists x.h5
+}
+
+@test "train: Padam, which goes on after a stop as well" {
+	local padam="$SMALL --optimizer padam --lr 0.1 --context none"
+	sd-train $padam -o a.h5
+	sd-train $padam --partial 0.25 -o b.h5
+	assert_not_equal "$(payload a.h5)" "$(payload b.h5)"
+	run sd-train $padam -o c.h5 --max_time 0.01
+	assert_failure 75
+	sd-train $padam -o c.h5 --resume auto
+	cmp a.h5 c.h5
+	python_h5 <<-'EOS'
+	import h5py
+	f = h5py.File('a.h5', 'r')
+	assert 'momentum' not in f['optimizer'] and f['optimizer/padam_t'][()] == 6
+	assert (f['optimizer/padam_u/stem.0.weight'][:] >= f['optimizer/padam_v/stem.0.weight'][:]).all()
+	EOS
 }
 
 @test "train: the auxiliary head needs images of its size" {

@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "graph/grad.h"
 #include "ref.h"
+#include "writes.h"
 
 enum fill { RANDOM, CONSTANT, BIG_MEAN, TIES, NANS };
 
@@ -650,6 +651,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++)
 		if (argc < 2 || strstr(cases[i].name, argv[1]))
 			check_case(&cases[i]);
+	writes_check("cpu", argc < 2 ? NULL : argv[1], &passed, &failed);
 	printf("%d passed, %d failed\n", passed, failed);
 	return failed != 0;
 }

@@ -125,6 +125,56 @@ static void test_adam(int step)
 	tensors_free(&v0);
 }
 
+static void test_padam(int step, float partial)
+{
+	const float lr = 0.1f, coef = 0.37f, b1 = 0.9f, b2 = 0.999f, eps = 1e-8f, wd = 1e-3f;
+	struct tensors g = tensors(0), p = tensors(0), m = tensors(0), v = tensors(0), u = tensors(0);
+	struct tensors p0 = tensors(0), m0 = tensors(0), v0 = tensors(1), u0 = tensors(1);
+	struct kc_err ep = { 0 }, em = { 0 }, ev = { 0 }, eu = { 0 };
+	double rate = lr * sqrt(1 - pow(b2, step)) / (1 - pow(b1, step));
+	char what[48];
+
+	snprintf(what, sizeof(what), "padam, step %d, partial %g", step, partial);
+	KC_RUN(k, par) {
+		copy(&p, &p0);
+		copy(&m, &m0);
+		copy(&v, &v0);
+		copy(&u, &u0);
+		k->padam(par, N, p.t, m.t, v.t, u.t, (const float *const *)g.t, counts, lr, step, coef, b1, b2,
+			eps, wd, partial);
+		SAME_TENSORS(&p);
+		SAME_TENSORS(&m);
+		SAME_TENSORS(&v);
+		SAME_TENSORS(&u);
+	}
+	for (int i = 0; i < N; i++)
+		for (size_t j = 0; j < counts[i]; j++) {
+			double d = (double)coef * g.t[i][j] + (double)wd * p0.t[i][j];
+			double wm = b1 * (double)m0.t[i][j] + (1 - (double)b1) * d;
+			double wv = b2 * (double)v0.t[i][j] + (1 - (double)b2) * d * d;
+			double wu = fmax(u0.t[i][j], wv);
+
+			kc_cmp(&em, m.t[i][j], wm);
+			kc_cmp(&ev, v.t[i][j], wv);
+			kc_cmp(&eu, u.t[i][j], wu);
+			kc_cmp(&ep, (double)p.t[i][j] - p0.t[i][j],
+				-rate * wm / pow(sqrt(wu) + eps, 2 * (double)partial));
+		}
+	KC_NEAR(em, 2e-7);
+	KC_NEAR(ev, 2e-7);
+	KC_NEAR(eu, 2e-7);
+	KC_NEAR(ep, 1e-5);
+	tensors_free(&g);
+	tensors_free(&p);
+	tensors_free(&m);
+	tensors_free(&v);
+	tensors_free(&u);
+	tensors_free(&p0);
+	tensors_free(&m0);
+	tensors_free(&v0);
+	tensors_free(&u0);
+}
+
 static void bench(const struct sd_kernels *k, struct sd_par *par)
 {
 	size_t count = 2000000; /* about the parameters of a search network */
@@ -157,6 +207,9 @@ int main(int argc, char **argv)
 	test_adam(1);
 	test_adam(2);
 	test_adam(1000);
-	kc_close(0xc46400a46bd00810);
+	test_padam(1, 0.125f);
+	test_padam(1000, 0.5f);
+	test_padam(7, 0);
+	kc_close(0xa85cf6506a08aa89);
 	return check_done();
 }

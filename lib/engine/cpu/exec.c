@@ -375,10 +375,12 @@ static void gather(const struct run *r, int at, int n, float **p)
 
 static int run_optimiser(struct run *r)
 {
-	static _Thread_local float *p[MOST_PARAMS], *m[MOST_PARAMS], *v[MOST_PARAMS], *g[MOST_PARAMS];
+	static _Thread_local float *p[MOST_PARAMS], *m[MOST_PARAMS], *v[MOST_PARAMS], *u[MOST_PARAMS],
+		*g[MOST_PARAMS];
 	static _Thread_local size_t count[MOST_PARAMS];
 	const struct sd_attr *a = &r->n->a;
-	int i, norm = r->n->op == SD_OP_GRAD_NORM, lead = norm ? 0 : 2, n = norm ? r->s->nin : a->i[0];
+	int i, norm = r->n->op == SD_OP_GRAD_NORM, n = norm ? r->s->nin : a->i[0];
+	int lead = norm ? 0 : r->n->op == SD_OP_PADAM ? 3 : 2;
 
 	if (n > MOST_PARAMS)
 		return sd_error(SD_ERR_BUG, "%s: %d parameters, at most %d are supported", sd_op_name(r->n->op), n,
@@ -395,6 +397,12 @@ static int run_optimiser(struct run *r)
 	if (r->n->op == SD_OP_SGD) {
 		r->k->sgd(r->par, n, p, m, (const float *const *)g, count, scalar(r, r->s->in[0].x),
 			r->s->in[1].x == SD_NIL ? 1 : scalar(r, r->s->in[1].x), a->f[0], a->f[1]);
+	} else if (r->n->op == SD_OP_PADAM) {
+		gather(r, lead + 3 * n, n, u);
+		gather(r, lead + 4 * n, n, g);
+		r->k->padam(r->par, n, p, m, v, u, (const float *const *)g, count, scalar(r, r->s->in[0].x),
+			++*(int32_t *)in(r, 1), r->s->in[2].x == SD_NIL ? 1 : scalar(r, r->s->in[2].x), a->f[0],
+			a->f[1], a->eps, a->f[2], a->f[3]);
 	} else {
 		gather(r, lead + 3 * n, n, g);
 		r->k->adam(r->par, n, p, m, v, (const float *const *)g, count, scalar(r, r->s->in[0].x),
@@ -657,6 +665,7 @@ static int step_rows(struct run *r)
 	case SD_OP_GRAD_NORM:
 	case SD_OP_SGD:
 	case SD_OP_ADAM:
+	case SD_OP_PADAM:
 		return run_optimiser(r);
 	case SD_OP_METRICS:
 		run_metrics(r);

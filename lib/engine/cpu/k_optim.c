@@ -7,12 +7,12 @@
 
 struct optim {
 	int n;
-	float *const *p, *const *m, *const *v;
+	float *const *p, *const *m, *const *v, *const *u;
 	const float *const *g;
 	const size_t *count;
 	int *first;  /* [n + 1]: the first task of each tensor */
 	double *sum; /* [task] */
-	v16 f[6];    /* factors, in all lanes */
+	v16 f[7];    /* factors, in all lanes */
 };
 
 /* Fills c->first, in scratch 0; the sums lie behind it.  Returns the number of tasks. */
@@ -173,9 +173,48 @@ static void adam(struct sd_par *par, int n, float *const *p, float *const *m, fl
 	sd_par_run(par, optim_cut(&c, par), adam_task, &c);
 }
 
+/* As sd_padam says (graph.h).  The power x^(2 partial) is exp(2 partial log(x)): eps keeps x off 0. */
+static void padam_task(void *ctx, int task, int thread)
+{
+	const struct optim *c = ctx;
+	size_t i, end;
+	int t = optim_piece(c, task, &i, &end);
+	v16 wd = c->f[0], b1 = c->f[1], b2 = c->f[2], coef = c->f[3], eps = c->f[4], step = c->f[5];
+	v16 exponent = c->f[6], one = v16_set1(1), b1c = v16_sub(one, b1), b2c = v16_sub(one, b2);
+
+	(void)thread;
+	for (; i < end; i += 16) {
+		int k = lanes_left(i, end);
+		v16 p = get(c->p[t] + i, k), m = get(c->m[t] + i, k), v = get(c->v[t] + i, k);
+		v16 u = get(c->u[t] + i, k), d = v16_fma(wd, p, v16_mul(coef, get(c->g[t] + i, k)));
+
+		m = v16_fma(b1, m, v16_mul(b1c, d));
+		v = v16_fma(b2, v, v16_mul(b2c, v16_mul(d, d)));
+		u = v16_max(u, v);
+		put(c->m[t] + i, m, k);
+		put(c->v[t] + i, v, k);
+		put(c->u[t] + i, u, k);
+		d = v16_exp(v16_mul(exponent, v16_log(v16_add(v16_sqrt(u), eps))));
+		put(c->p[t] + i, v16_fma(step, v16_div(m, d), p), k);
+	}
+}
+
+static void padam(struct sd_par *par, int n, float *const *p, float *const *m, float *const *v,
+	float *const *u, const float *const *g, const size_t *count, float lr, int step, float coef,
+	float beta1, float beta2, float eps, float wd, float partial)
+{
+	double c1 = 1 - power(beta1, step), c2 = 1 - power(beta2, step);
+	struct optim c = { .n = n, .p = p, .m = m, .v = v, .u = u, .g = g, .count = count,
+		.f = { v16_set1(wd), v16_set1(beta1), v16_set1(beta2), v16_set1(coef), v16_set1(eps),
+			v16_set1((float)(-lr * sqrt(c2) / c1)), v16_set1(2 * partial) } };
+
+	sd_par_run(par, optim_cut(&c, par), padam_task, &c);
+}
+
 void SD_K(optim)(struct sd_kernels *k)
 {
 	k->grad_norm = grad_norm;
 	k->sgd = sgd;
 	k->adam = adam;
+	k->padam = padam;
 }

@@ -169,6 +169,10 @@ struct sd_kernels {
 	void (*adam)(struct sd_par *, int n, float *const *p, float *const *m, float *const *v,
 		const float *const *g, const size_t *count, float lr, int step, float beta1, float beta2,
 		float eps, float wd);
+	/* sd_padam's formula (graph.h), u being its maximum */
+	void (*padam)(struct sd_par *, int n, float *const *p, float *const *m, float *const *v,
+		float *const *u, const float *const *g, const size_t *count, float lr, int step, float coef,
+		float beta1, float beta2, float eps, float wd, float partial);
 };
 
 /* The path to use: the best the processor has, or what SD_CPU=avx512|avx2|generic asks for (tests;
