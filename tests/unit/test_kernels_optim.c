@@ -24,6 +24,13 @@ static void copy(struct tensors *to, const struct tensors *from)
 	for (int i = 0; i < N; i++)
 		memcpy(to->t[i], from->t[i], counts[i] * sizeof(float));
 }
+static int same(const struct tensors *a, const struct tensors *b)
+{
+	for (int i = 0; i < N; i++)
+		if (memcmp(a->t[i], b->t[i], counts[i] * sizeof(float)))
+			return 0;
+	return 1;
+}
 static void tensors_free(struct tensors *t)
 {
 	for (int i = 0; i < N; i++)
@@ -58,13 +65,21 @@ static void test_sgd(void)
 	struct tensors g = tensors(0), p = tensors(0), m = tensors(0), p0 = tensors(0), m0 = tensors(0);
 	struct kc_err ep = { 0 }, em = { 0 };
 
+	/* where the step would lead, without taking it: the same bits */
+	struct tensors ahead = tensors(0);
 	KC_RUN(k, par) {
 		copy(&p, &p0);
 		copy(&m, &m0);
+		k->sgd_ahead(par, N, ahead.t, (const float *const *)p.t, (const float *const *)m.t,
+			(const float *const *)g.t, counts, lr, coef, momentum, wd);
+		SAME_TENSORS(&ahead);
+		CHECK(same(&p, &p0) && same(&m, &m0), "sgd_ahead moved what it reads");
 		k->sgd(par, N, p.t, m.t, (const float *const *)g.t, counts, lr, coef, momentum, wd);
 		SAME_TENSORS(&p);
 		SAME_TENSORS(&m);
+		CHECK(same(&p, &ahead), "sgd_ahead leads elsewhere than sgd");
 	}
+	tensors_free(&ahead);
 	for (int i = 0; i < N; i++)
 		for (size_t j = 0; j < counts[i]; j++) {
 			double d = (double)coef * g.t[i][j] + (double)wd * p0.t[i][j];
@@ -80,6 +95,33 @@ static void test_sgd(void)
 	tensors_free(&m);
 	tensors_free(&p0);
 	tensors_free(&m0);
+}
+
+static void test_axpy(void)
+{
+	const char *what = "axpy";
+	struct tensors y = tensors(0), x = tensors(0), got = tensors(0);
+	const float k_ = -0.037f;
+	int bad[3] = { 0 };
+
+	KC_RUN(k, par) {
+		for (int form = 0; form < 3; form++) {
+			k->axpy(par, N, got.t, form == 1 ? NULL : (const float *const *)y.t,
+				form == 2 ? NULL : (const float *const *)x.t, counts, k_);
+			SAME_TENSORS(&got);
+			for (int i = 0; i < N; i++)
+				for (size_t j = 0; j < counts[i]; j++) {
+					float want = form == 0 ? fmaf(k_, x.t[i][j], y.t[i][j]) :
+						form == 1 ? k_ * x.t[i][j] : y.t[i][j];
+
+					bad[form] += got.t[i][j] != want;
+				}
+		}
+	}
+	CHECK(!bad[0] && !bad[1] && !bad[2], "axpy: %d, %d, %d values differ", bad[0], bad[1], bad[2]);
+	tensors_free(&y);
+	tensors_free(&x);
+	tensors_free(&got);
 }
 
 static void test_adam(int step)
@@ -210,6 +252,7 @@ int main(int argc, char **argv)
 	test_padam(1, 0.125f);
 	test_padam(1000, 0.5f);
 	test_padam(7, 0);
-	kc_close(0xa85cf6506a08aa89);
+	test_axpy();
+	kc_close(0x85063526b1568910);
 	return check_done();
 }

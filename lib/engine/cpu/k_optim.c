@@ -1,4 +1,4 @@
-/* k_optim.c: the optimisers' steps and the norm of a gradient, for all tensors in one call.
+/* k_optim.c: the optimisers' steps, the norm of a gradient and y + k x, for all tensors in one call.
  *
  * A task is a piece of one tensor; tensors are rows of floats without padding. */
 #include "engine/cpu/chunk.h"
@@ -7,8 +7,8 @@
 
 struct optim {
 	int n;
-	float *const *p, *const *m, *const *v, *const *u;
-	const float *const *g;
+	float *const *p, *const *m, *const *v, *const *u; /* p of sgd_ahead and axpy: what is written */
+	const float *const *g, *const *from, *const *with; /* what is only read */
 	const size_t *count;
 	int *first;  /* [n + 1]: the first task of each tensor */
 	double *sum; /* [task] */
@@ -95,23 +95,28 @@ static void grad_norm(struct sd_par *par, int n, const float *const *g, const si
 	*out = (float)sqrt(s);
 }
 
-/* d = coef g + wd p; m = momentum m + d; p = p - lr m */
+/* d = coef g + wd p; m = momentum m + d; p = p - lr m.  *m is the new momentum, the result the new p. */
+SD_INLINE v16 sgd_block(const struct optim *c, v16 p, v16 g, v16 *m)
+{
+	v16 lr = c->f[0], coef = c->f[1], momentum = c->f[2], wd = c->f[3];
+
+	*m = v16_fma(momentum, *m, v16_fma(wd, p, v16_mul(coef, g)));
+	return v16_fma(lr, *m, p);
+}
+
 static void sgd_task(void *ctx, int task, int thread)
 {
 	const struct optim *c = ctx;
 	size_t i, end;
 	int t = optim_piece(c, task, &i, &end);
-	v16 lr = c->f[0], coef = c->f[1], momentum = c->f[2], wd = c->f[3];
 
 	(void)thread;
 	for (; i < end; i += 16) {
 		int k = lanes_left(i, end);
-		v16 p = get(c->p[t] + i, k), m = get(c->m[t] + i, k);
-		v16 d = v16_fma(wd, p, v16_mul(coef, get(c->g[t] + i, k)));
+		v16 m = get(c->m[t] + i, k), p = sgd_block(c, get(c->p[t] + i, k), get(c->g[t] + i, k), &m);
 
-		m = v16_fma(momentum, m, d);
 		put(c->m[t] + i, m, k);
-		put(c->p[t] + i, v16_fma(lr, m, p), k);
+		put(c->p[t] + i, p, k);
 	}
 }
 
@@ -122,6 +127,60 @@ static void sgd(struct sd_par *par, int n, float *const *p, float *const *m, con
 		.f = { v16_set1(-lr), v16_set1(coef), v16_set1(momentum), v16_set1(wd) } };
 
 	sd_par_run(par, optim_cut(&c, par), sgd_task, &c);
+}
+
+static void sgd_ahead_task(void *ctx, int task, int thread)
+{
+	const struct optim *c = ctx;
+	size_t i, end;
+	int t = optim_piece(c, task, &i, &end);
+
+	(void)thread;
+	for (; i < end; i += 16) {
+		int k = lanes_left(i, end);
+		v16 m = get(c->with[t] + i, k);
+
+		put(c->p[t] + i, sgd_block(c, get(c->from[t] + i, k), get(c->g[t] + i, k), &m), k);
+	}
+}
+
+static void sgd_ahead(struct sd_par *par, int n, float *const *ahead, const float *const *p,
+	const float *const *m, const float *const *g, const size_t *count, float lr, float coef,
+	float momentum, float wd)
+{
+	struct optim c = { .n = n, .p = ahead, .from = p, .with = m, .g = g, .count = count,
+		.f = { v16_set1(-lr), v16_set1(coef), v16_set1(momentum), v16_set1(wd) } };
+
+	sd_par_run(par, optim_cut(&c, par), sgd_ahead_task, &c);
+}
+
+static void axpy_task(void *ctx, int task, int thread)
+{
+	const struct optim *c = ctx;
+	size_t i, end;
+	int t = optim_piece(c, task, &i, &end);
+
+	(void)thread;
+	for (; i < end; i += 16) {
+		int k = lanes_left(i, end);
+		v16 y;
+
+		if (!c->with)
+			y = get(c->from[t] + i, k);
+		else if (!c->from)
+			y = v16_mul(c->f[0], get(c->with[t] + i, k));
+		else
+			y = v16_fma(c->f[0], get(c->with[t] + i, k), get(c->from[t] + i, k));
+		put(c->p[t] + i, y, k);
+	}
+}
+
+static void axpy(struct sd_par *par, int n, float *const *dst, const float *const *y, const float *const *x,
+	const size_t *count, float k)
+{
+	struct optim c = { .n = n, .p = dst, .from = y, .with = x, .count = count, .f = { v16_set1(k) } };
+
+	sd_par_run(par, optim_cut(&c, par), axpy_task, &c);
 }
 
 /* b^n by squaring: libm's pow may differ from one library to the next. */
@@ -215,6 +274,8 @@ void SD_K(optim)(struct sd_kernels *k)
 {
 	k->grad_norm = grad_norm;
 	k->sgd = sgd;
+	k->sgd_ahead = sgd_ahead;
+	k->axpy = axpy;
 	k->adam = adam;
 	k->padam = padam;
 }

@@ -165,6 +165,13 @@ struct sd_kernels {
 	void (*grad_norm)(struct sd_par *, int n, const float *const *g, const size_t *count, float *out);
 	void (*sgd)(struct sd_par *, int n, float *const *p, float *const *m, const float *const *g,
 		const size_t *count, float lr, float coef, float momentum, float wd);
+	/* ahead = what p would be after sgd; p and m stay */
+	void (*sgd_ahead)(struct sd_par *, int n, float *const *ahead, const float *const *p,
+		const float *const *m, const float *const *g, const size_t *count, float lr, float coef,
+		float momentum, float wd);
+	/* dst = fma(k, x, y); y NULL: k x; x NULL: y */
+	void (*axpy)(struct sd_par *, int n, float *const *dst, const float *const *y, const float *const *x,
+		const size_t *count, float k);
 	/* step is the number of this step, from 1; bias corrections in double */
 	void (*adam)(struct sd_par *, int n, float *const *p, float *const *m, float *const *v,
 		const float *const *g, const size_t *count, float lr, int step, float beta1, float beta2,
