@@ -12,7 +12,7 @@ static struct {
 	const char *primitives;
 	uint64_t seed;
 	/* of later work, or without effect on a cell search */
-	bool random_eraser, no_architect, unrolled, multi_channel;
+	bool no_architect, unrolled, multi_channel;
 	const char *evaluate, *load_args, *final_path, *load_genotype, *mid_channels, *drop_path_prob,
 		*ignored;
 } o;
@@ -45,7 +45,6 @@ static struct sd_opt rows[] = {
 		   SD_BETWEEN(0, 100000000)),
 	SD_OPT_SEED("seed", NULL, &o.seed, "2", "the run's seed"),
 	SD_OPTS_COMMON(shared), SD_OPTS_THREADS(shared), SD_OPTS_OUTPUT(shared),
-	SD_OPT_FLAG("random_eraser", NULL, SD_EXECUTION, &o.random_eraser, "not yet supported"),
 	SD_OPT_FLAG("no_architect", NULL, SD_EXECUTION, &o.no_architect, "not yet supported"),
 	SD_OPT_FLAG("unrolled", NULL, SD_EXECUTION, &o.unrolled, "not yet supported"),
 	SD_OPT_FLAG("multi_channel", NULL, SD_EXECUTION, &o.multi_channel, "not yet supported"),
@@ -69,7 +68,6 @@ static struct sd_opts opts = {
 static int check_supported(void)
 {
 	const struct sd_run_later later[] = {
-		{ "random_eraser", o.random_eraser },
 		{ "no_architect", o.no_architect }, { "unrolled", o.unrolled },
 		{ "multi_channel", o.multi_channel }, { "evaluate", *o.evaluate },
 		{ "load_args", *o.load_args }, { "final_path", *o.final_path },

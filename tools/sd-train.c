@@ -16,7 +16,7 @@ static struct {
 	struct sd_opt_list also;
 	uint64_t seed;
 	/* of later work, or without effect on the training of a cell network */
-	bool mixed_auxiliary, random_eraser, flops, multi_channel, simple_path;
+	bool mixed_auxiliary, flops, multi_channel, simple_path;
 	const char *evaluate, *load_args, *load_genotype, *ignored;
 } o;
 static struct sd_shared shared;
@@ -51,7 +51,6 @@ static struct sd_opt rows[] = {
 		    SD_BETWEEN(0, 0.5)),
 	SD_OPT_SEED("seed", NULL, &o.seed, "0", "the run's seed"),
 	SD_OPTS_COMMON(shared), SD_OPTS_THREADS(shared), SD_OPTS_OUTPUT(shared),
-	SD_OPT_FLAG("random_eraser", NULL, SD_EXECUTION, &o.random_eraser, "not yet supported"),
 	SD_OPT_FLAG("mixed_auxiliary", NULL, SD_EXECUTION, &o.mixed_auxiliary, "not yet supported"),
 	SD_OPT_FLAG("multi_channel", NULL, SD_EXECUTION, &o.multi_channel, "not yet supported"),
 	SD_OPT_FLAG("flops", NULL, SD_EXECUTION, &o.flops, "not yet supported"),
@@ -79,7 +78,6 @@ static struct sd_opts opts = {
 static int check_supported(void)
 {
 	const struct sd_run_later later[] = {
-		{ "random_eraser", o.random_eraser },
 		{ "mixed_auxiliary", o.mixed_auxiliary }, { "multi_channel", o.multi_channel },
 		{ "flops", o.flops }, { "evaluate", *o.evaluate }, { "load_args", *o.load_args },
 		{ "load_genotype", *o.load_genotype },

@@ -1,4 +1,5 @@
 /* augment.c: drawing and applying the augmentation of one image. */
+#include <math.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -32,6 +33,41 @@ struct sd_rng_key sd_augment_key(uint64_t seed, const char *site)
 	return sd_rng_key(seed, "augment", site);
 }
 
+/* In [0, 1). */
+static double unit(uint32_t word)
+{
+	return (double)word * 0x1p-32;
+}
+
+void sd_eraser_box(struct sd_augment_params *params, double area, double aspect, int H, int W, int y, int x)
+{
+	double pixels = area * H * W;
+	int h = (int)sqrt(pixels * aspect), w = (int)sqrt(pixels / aspect);
+
+	params->box_y = y;
+	params->box_x = x;
+	params->box_h = h < H - y ? h : H - y;
+	params->box_w = w < W - x ? w : W - x;
+}
+
+static void draw_eraser(struct sd_augment_params *params, struct sd_rng_key key, uint32_t sample, uint32_t when,
+			int H, int W)
+{
+	uint32_t ctr[4] = { sample, when, SD_BLOCK_ERASER, 0 }, word[4], place[4];
+
+	sd_rng_block(key, ctr, word);
+	if (unit(word[0]) > SD_ERASER_P)
+		return;
+	ctr[2] = SD_BLOCK_ERASER_PLACE;
+	sd_rng_block(key, ctr, place);
+	sd_eraser_box(params, SD_ERASER_AREA_MIN + (SD_ERASER_AREA_MAX - SD_ERASER_AREA_MIN) * unit(word[1]),
+		      SD_ERASER_ASPECT + (1 / SD_ERASER_ASPECT - SD_ERASER_ASPECT) * unit(word[2]), H, W,
+		      (int)sd_rng_below(place[1], (uint32_t)H), (int)sd_rng_below(place[0], (uint32_t)W));
+	params->key = key;
+	params->sample = sample;
+	params->when = when;
+}
+
 void sd_augment_draw(const struct sd_augment *policy, struct sd_rng_key key, uint32_t sample, uint32_t when,
 		     int H, int W, struct sd_augment_params *params)
 {
@@ -60,6 +96,8 @@ void sd_augment_draw(const struct sd_augment *policy, struct sd_rng_key key, uin
 		sd_rng_block(key, ctr, word);
 		sd_autoaugment_draw(policy->autoaugment, word, &params->autoaugment);
 	}
+	if (policy->eraser)
+		draw_eraser(params, key, sample, when, H, W);
 }
 
 static int clip(int x, int most)
@@ -132,6 +170,24 @@ static void crop_bytes(const struct sd_augment *policy, const struct sd_augment_
 		}
 }
 
+static void erase(const struct sd_augment_params *p, int C, int H, int W, float *out)
+{
+	uint32_t ctr[4] = { p->sample, p->when, SD_BLOCK_ERASER_PIXELS, 0 }, word[4], i = 0;
+
+	for (int c = 0; c < C; c++)
+		for (int y = 0; y < p->box_h; y++) {
+			float *row = out + ((size_t)c * H + p->box_y + y) * W + p->box_x;
+
+			for (int x = 0; x < p->box_w; x++, i++) {
+				if (i % 4 == 0) {
+					ctr[3] = i / 4;
+					sd_rng_block(p->key, ctr, word);
+				}
+				row[x] = 255 * sd_rng_unit(word[i % 4]);
+			}
+		}
+}
+
 void sd_augment_apply(const struct sd_augment *policy, const struct sd_augment_params *params,
 		      const struct sd_augment_table *table, int C, int H, int W, const uint8_t *in,
 		      uint8_t *work, float *out)
@@ -148,6 +204,8 @@ void sd_augment_apply(const struct sd_augment *policy, const struct sd_augment_p
 	} else {
 		crop_values(policy, params, table, C, H, W, in, out);
 	}
+	if (params->box_h > 0 && params->box_w > 0)
+		erase(params, C, H, W, out);
 	for (int i = 0; i < params->holes; i++) {
 		/* DeVries and Taylor, "Improved regularization of convolutional neural networks with
 		 * cutout", 2017; the hole may hang over the edge */

@@ -1,7 +1,7 @@
 /* augment.h: from the bytes of an image to the float32 a network sees.
  *
  * The order is the reference's: padding and random crop, mirror, AutoAugment, x / 255, (x - mean) / std,
- * cutout.  So a padded pixel is a black one, or with AutoAugment a grey one (128), normalised, and a cut-out
+ * random eraser, cutout.  So a padded pixel is a black one, or with AutoAugment a grey one (128), normalised, and a cut-out
  * one is exactly 0.  What happens to an image is drawn first (sd_augment_draw), as a pure function of seed,
  * image and epoch or step, and then applied (sd_augment_apply); neither depends on the thread or the place
  * in a batch. */
@@ -22,6 +22,7 @@ struct sd_augment {
 	int mirror;         /* mirror left to right with probability one half */
 	int cutout_length;  /* side of a square hole; 0: none.  Odd lengths give one less, as the reference */
 	int cutout_holes;   /* how many holes (0 counts as 1, at most SD_MAX_HOLES) */
+	int eraser;         /* whether random boxes are filled with noise */
 	enum sd_autoaugment autoaugment;  /* its policy, for SD_AA_CHANNELS only; 0: none */
 };
 
@@ -31,6 +32,10 @@ enum sd_augment_block {
 	SD_BLOCK_CROP_MIRROR = 0,  /* words: crop row, crop column, mirror, unused */
 	SD_BLOCK_CUTOUT = 1,       /* words: row and column of hole 0, row and column of hole 1 */
 	SD_BLOCK_AUTOAUGMENT = 2,  /* words: see sd_autoaugment_draw */
+	SD_BLOCK_ERASER = 3,       /* words: whether, area, aspect, unused */
+	SD_BLOCK_ERASER_PLACE = 4, /* words: column, row, unused, unused */
+	SD_BLOCK_ERASER_PIXELS = 5, /* word i % 4 of the block with fourth counter word i / 4: element i of the
+	                             * box, (C, height, width) */
 };
 
 /* What was drawn for one image. */
@@ -40,7 +45,23 @@ struct sd_augment_params {
 	int holes;
 	int hole_y[SD_MAX_HOLES], hole_x[SD_MAX_HOLES];  /* centres, anywhere in the image */
 	struct sd_aa_params autoaugment;
+	int box_y, box_x, box_h, box_w;    /* what the eraser fills; may be empty */
+	/* where the noise comes from */
+	struct sd_rng_key key;
+	uint32_t sample, when;
 };
+
+/* The eraser's box (Zhong and others, "Random erasing data augmentation", AAAI 2020), as the reference has it:
+ * of sqrt(area / aspect) by sqrt(area * aspect) pixels, its first corner anywhere in the image, cut off at the
+ * other two sides.  area: part of the image, in [SD_ERASER_AREA_MIN, SD_ERASER_AREA_MAX); aspect: height by
+ * width, in [SD_ERASER_ASPECT, 1 / SD_ERASER_ASPECT).  The reference erases if its draw is not over
+ * SD_ERASER_P, and fills each channel of each pixel with a number in [0, 255) after the normalisation, which
+ * puts it far outside of what an image has there: kept, as it changes numbers. */
+#define SD_ERASER_P 0.66
+#define SD_ERASER_AREA_MIN 0.02
+#define SD_ERASER_AREA_MAX 0.4
+#define SD_ERASER_ASPECT 0.3
+void sd_eraser_box(struct sd_augment_params *params, double area, double aspect, int H, int W, int y, int x);
 
 /* The (value - mean) / std of every byte, computed in float32 in the reference's order: exact for all
  * engines, and faster than the arithmetic. */

@@ -98,6 +98,7 @@ struct sd_augment sd_run_augment(const struct sd_run_options *o, const struct sd
 	struct sd_augment a = sd_augment_train(ds, o->cutout ? o->cutout_length : 0);
 	if (o->autoaugment)
 		a.autoaugment = SD_AUTOAUGMENT_CIFAR10;
+	a.eraser = o->random_eraser;
 	return a;
 }
 

@@ -26,7 +26,7 @@ struct sd_run_options {
 	/* the weights: numeric, the defaults being the tool's */
 	int epochs, start_epoch, warmup_epochs, batch_size, cutout_length, ops, recipe;
 	double learning_rate, learning_rate_min, exponent, momentum, weight_decay, grad_clip;
-	bool cutout, autoaugment, unfused;
+	bool cutout, autoaugment, random_eraser, unfused;
 };
 #define SD_OPTS_RUN(o) \
 	SD_OPT_TEXT("data", NULL, SD_INPUT_NAME, &(o).data, ".", "FILE|DIR", \
@@ -72,6 +72,8 @@ struct sd_run_options {
 		   "side of the hole", SD_BETWEEN(1, 1024)), \
 	SD_OPT_FLAG("autoaugment", NULL, SD_NUMERIC, &(o).autoaugment, \
 		    "AutoAugment each training image by the policy for CIFAR-10; colour images only"), \
+	SD_OPT_FLAG("random_eraser", NULL, SD_NUMERIC, &(o).random_eraser, \
+		    "fill a box in two of three training images with noise"), \
 	SD_OPT_CHOICE("recipe", NULL, SD_NUMERIC, &(o).recipe, "cifar", \
 		      "cifar|imagenet|imagenet-fp16|rnn", \
 		      "which of the original's programs to be; only cifar is there yet"), \

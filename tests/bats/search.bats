@@ -93,7 +93,7 @@ python_h5() {
 }
 
 @test "search: what is not yet there says so" {
-	for o in --unrolled --multi_channel --random_eraser --no_architect '--recipe rnn'; do
+	for o in --unrolled --multi_channel --no_architect '--recipe rnn'; do
 		run sd-search $SMALL $o -o s.h5
 		assert_failure 64
 		assert_output --partial "supported"

@@ -64,7 +64,7 @@ python_h5() {
 		--arch SHARPSEPCONV_DARTS --learning_rate 0.025 --learning_rate_min 1e-8 --cutout_length 4 \
 		--init_channels 4 --dataset cifar10 --layers 3 --limit-batches 1 -q
 	assert_file_exists SHARPSEPCONV_DARTS_2k_cospower_min_1e-8.h5
-	for o in --random_eraser --multi_channel --mixed_auxiliary --flops '--recipe imagenet'; do
+	for o in --multi_channel --mixed_auxiliary --flops '--recipe imagenet'; do
 		run sd-train $SMALL $o -o x.h5
 		assert_failure 64
 		assert_output --partial "supported"
@@ -87,6 +87,16 @@ python_h5() {
 	assert_failure 64
 	assert_output --partial "AutoAugment needs colour images; those of 'digits' have 1 channel"
 	assert_file_not_exists x.h5
+}
+
+@test "train: the random eraser and the length of the hole change what is learnt from" {
+	sd-train $SMALL --context none -o plain.h5
+	sd-train $SMALL --context none --random_eraser -o a.h5
+	sd-train $SMALL --context none --random_eraser --threads 3 -o b.h5
+	cmp a.h5 b.h5
+	sd-train $SMALL --context none --cutout --cutout_length 4 -o c.h5
+	sd-train $SMALL --context none --cutout --cutout_length 2 -o d.h5
+	[ "$(for f in plain a c d; do payload $f.h5; done | sort -u | wc -l)" = 4 ]
 }
 
 @test "train: Padam, which goes on after a stop as well" {

@@ -27,6 +27,9 @@ static const struct {
 	{ "final network", gold_train_net },
 	{ "genotype_extractor.parse_cell", gold_derive },
 	{ "cosine_power_annealing", gold_schedule },
+	{ "cutout / batch cutout / random_eraser", gold_augment },
+	{ "AutoAugment operations", gold_autoaugment },
+	{ "label smoothing cross entropy", gold_label_smooth },
 };
 
 static void check_hdf5(struct gold *g, const char *path)

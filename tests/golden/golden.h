@@ -199,6 +199,9 @@ void gold_check_count(struct gold *g, hid_t file, const char *attr, double got);
 int gold_derive(struct gold *g, hid_t file);      /* golden_arch.c */
 int gold_schedule(struct gold *g, hid_t file);
 int gold_param_counts(struct gold *g, const char *path);
+int gold_augment(struct gold *g, hid_t file);     /* golden_data.c */
+int gold_autoaugment(struct gold *g, hid_t file);
+int gold_label_smooth(struct gold *g, hid_t file); /* golden_head.c */
 int gold_primitives(struct gold *g, hid_t file);  /* golden_ops.c */
 int gold_modules(struct gold *g, hid_t file);
 void gold_small_module(struct gold *g, hid_t file, const char *name); /* golden_head.c */

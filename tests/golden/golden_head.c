@@ -65,6 +65,48 @@ out:
 	return ret;
 }
 
+/* Cross entropy against smoothed labels. */
+static int run_smooth(struct gold *g, struct gold_run *r, hid_t file, const char *name)
+{
+	struct sd_graph *gr = r->graph;
+	struct sd_program *p = NULL;
+	sd_val logits, target, root[2];
+	int ret = -1;
+
+	if (read_input(r, file, name, "logits", &logits) || read_input(r, file, name, "target", &target))
+		return -1;
+	root[0] = sd_mean(gr, sd_xent(gr, logits, target, (float)gold_num(file, name, "epsilon", 0)));
+	if (!sd_graph_ok(gr) || sd_graph_grad(gr, root[0], 1, &logits, root + 1) || gold_run_bind(r, file, name))
+		goto out;
+	p = sd_program_new(g->engine, gr, 2, root, 0);
+	if (!p || sd_program_run(p, &r->bind))
+		goto out;
+	check(g, file, gold_path(name, "loss").s, GOLD_OP, r, p, root[0]);
+	check(g, file, gold_path(name, "glogits").s, GOLD_OP, r, p, root[1]);
+	ret = 0;
+out:
+	sd_program_free(p);
+	return ret;
+}
+
+int gold_label_smooth(struct gold *g, hid_t file)
+{
+	size_t n;
+	char **name = gold_names(file, ".", &n);
+
+	if (!name)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		struct gold_run r;
+
+		if (gold_run_init(&r, g->engine) || run_smooth(g, &r, file, name[i]))
+			gold_error(g, name[i]);
+		gold_run_release(&r);
+	}
+	free(name);
+	return 0;
+}
+
 /* Top-1 and top-5 in percent. */
 static int run_accuracy(struct gold *g, struct gold_run *r, hid_t file, const char *name)
 {

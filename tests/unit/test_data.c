@@ -11,7 +11,6 @@
 #include "data/dataset.h"
 #include "data/loader.h"
 #include "data/reader.h"
-#include "golden.h"
 
 /* Images of noise; label and first pixel tell which one it is. */
 static struct sd_dataset *noise(int C, int H, int W, uint32_t ntrain, uint32_t ntest)
@@ -251,108 +250,65 @@ static void test_draw(void)
 	CHECK(!q.mirror && q.crop_y == p.crop_y && q.crop_x == p.crop_x);
 }
 
-/* ---- the reference's numbers ---- */
-
-/* A numeric attribute of a group as doubles, to be freed. */
-static double *golden_attribute(hid_t file, const char *group, const char *name, int *n)
+/* The eraser's draws, and that its noise fills the box of every channel and nothing else. */
+static void test_eraser(void)
 {
-	hid_t a = H5Aopen_by_name(file, group, name, H5P_DEFAULT, H5P_DEFAULT), s = H5Aget_space(a);
-	hssize_t count = H5Sget_simple_extent_npoints(s);
-	double *x = calloc(count > 0 ? (size_t)count : 1, sizeof(*x));
+	enum { H = 20, W = 30, N = 6000 };
+	struct sd_augment policy = { .eraser = 1 };
+	struct sd_rng_key key = sd_augment_key(3, "train");
+	struct sd_augment_params p;
+	struct sd_augment_table table = { { { 0 } } };
+	uint8_t in[3 * H * W] = { 0 };
+	float out[3 * H * W], again[3 * H * W];
+	uint32_t word[4];
+	int done = 0, outside = 0, missing = 0, full = 0;
+	double sum = 0, count = 0;
 
-	*n = (int)count;
-	if (count < 1 || H5Aread(a, H5T_NATIVE_DOUBLE, x) < 0) {
-		printf("no numbers %s of %s\n", name, group);
-		free(x);
-		x = NULL;
-	}
-	H5Sclose(s);
-	H5Aclose(a);
-	return x;
-}
+	for (uint32_t i = 0; i < N; i++) {
+		sd_augment_draw(&policy, key, i, 5, H, W, &p);
+		sd_rng_block(key, (uint32_t[]){ i, 5, SD_BLOCK_ERASER, 0 }, word);
+		int erased = !(word[0] * 0x1p-32 > 0.66);
+		CHECK(erased || (!p.box_h && !p.box_w), "image %u", i);
+		done += erased;
+		CHECK(p.box_y + p.box_h <= H && p.box_x + p.box_w <= W, "image %u", i);
+		full += p.box_h * p.box_w > 0.4 * H * W;
+		if (i >= 300)
+			continue;
+		sd_augment_apply(&policy, &p, &table, 3, H, W, in, NULL, out);
+		for (int k = 0; k < 3 * H * W; k++) {
+			int y = k / W % H - p.box_y, x = k % W - p.box_x;
+			int inside = y >= 0 && y < p.box_h && x >= 0 && x < p.box_w;
 
-/* Masks of n samples against holes at the recorded centres. */
-static void check_masks(hid_t file, const char *group)
-{
-	char path[128];
-	int nmask, ndraw, bad = 0;
-	double *length = golden_attribute(file, group, "length", &nmask);
-	double *cuts = golden_attribute(file, group, "cuts", &nmask), *mask, *draw;
-
-	snprintf(path, sizeof(path), "%s/mask", group);
-	mask = golden_numbers(file, path, &nmask);
-	snprintf(path, sizeof(path), "%s/draws_y_x", group);
-	draw = golden_numbers(file, path, &ndraw);
-	if (mask && draw && length && cuts) {
-		int holes = (int)*cuts, n = ndraw / (2 * holes), side = (int)lround(sqrt((double)nmask / n));
-		struct sd_augment policy = { .cutout_length = (int)*length, .cutout_holes = holes };
-		struct sd_augment_table table;
-		uint8_t *in = calloc((size_t)side * side, 1);
-		float *out = malloc((size_t)side * side * sizeof(*out));
-
-		for (int v = 0; v < 256; v++)
-			table.value[0][v] = 1;
-		for (int s = 0; s < n; s++) {
-			struct sd_augment_params p = { .holes = holes };
-
-			for (int i = 0; i < p.holes; i++) {
-				p.hole_y[i] = (int)draw[(s * p.holes + i) * 2];
-				p.hole_x[i] = (int)draw[(s * p.holes + i) * 2 + 1];
-			}
-			sd_augment_apply(&policy, &p, &table, 1, side, side, in, NULL, out);
-			for (int i = 0; i < side * side; i++)
-				bad += out[i] != (float)mask[s * side * side + i];
+			outside += !inside && out[k] != 0;
+			missing += inside && !(out[k] > 0 && out[k] < 255);
+			sum += out[k];
+			count += inside;
 		}
-		free(in);
-		free(out);
-		CHECK(bad == 0, "%s: %d pixels differ", group, bad);
-	} else {
-		CHECK(0, "%s cannot be read", group);
 	}
-	free(mask);
-	free(draw);
-	free(length);
-	free(cuts);
-}
+	CHECK(abs(done - (int)(0.66 * N)) < 6 * sqrt(N * 0.66 * 0.34), "%d of %d erased", done, N);
+	CHECK(full == 0, "%d boxes are too large", full);
+	CHECK(outside == 0 && missing <= 1, "%d pixels outside, %d inside missing", outside, missing);
+	CHECK(fabs(sum / count - 127.5) < 6 * 73.6 / sqrt(count), "mean %g", sum / count);
 
-static void check_constants(hid_t file, const struct sd_reader *r)
-{
-	char path[128];
-	int n;
-	double *value;
+	/* by seed, epoch and image alone */
+	sd_augment_draw(&policy, key, 0, 5, H, W, &p);
+	for (uint32_t i = 0; !p.box_h; i++)
+		sd_augment_draw(&policy, key, i, 5, H, W, &p);
+	sd_augment_apply(&policy, &p, &table, 3, H, W, in, NULL, out);
+	sd_augment_draw(&policy, key, p.sample, 5, H, W, &p);
+	sd_augment_apply(&policy, &p, &table, 3, H, W, in, NULL, again);
+	CHECK(!memcmp(out, again, sizeof(out)));
+	p.when++;
+	sd_augment_apply(&policy, &p, &table, 3, H, W, in, NULL, again);
+	CHECK(memcmp(out, again, sizeof(out)), "another epoch, the same noise");
 
-	snprintf(path, sizeof(path), "normalize/%s", r->name);
-	if (H5Lexists(file, path, H5P_DEFAULT) <= 0)
-		return;
-	for (int deviation = 0; deviation < 2; deviation++) {
-		value = golden_attribute(file, path, deviation ? "std" : "mean", &n);
-		CHECK(value && n <= SD_MAX_CHANNELS, "%s", path);
-		for (int c = 0; value && c < n; c++)
-			CHECK((float)value[c] == (deviation ? r->std : r->mean)[c], "%s %d", path, c);
-		free(value);
-	}
-}
-
-static void test_golden(int argc, char **argv)
-{
-	hid_t file = golden_open(argc, argv, "augment.h5");
-	char group[64];
-
-	if (file < 0)
-		return;
-	for (int i = 0; i < 5; i++)
-		for (int j = 0; j < 6; j++) {
-			snprintf(group, sizeof(group), "cutout/case%d_%d", i, j);
-			check_masks(file, group);
-		}
-	for (int i = 0; i < 3; i++) {
-		snprintf(group, sizeof(group), "batch_cutout/case%d", i);
-		check_masks(file, group);
-	}
-	for (int i = 0; i < sd_nreaders; i++)
-		if (sd_readers[i].has_constants)
-			check_constants(file, &sd_readers[i]);
-	H5Fclose(file);
+	/* a hole is cut into it afterwards */
+	p.holes = 1;
+	policy.cutout_length = 2 * W;
+	sd_augment_apply(&policy, &p, &table, 3, H, W, in, NULL, out);
+	for (int k = 0; k < 3 * H * W; k++)
+		outside += k % W < W / 2 && out[k] != 0;
+	CHECK(outside == 0, "%d pixels are left in a hole", outside);
 }
 
 /* ---- the loader ---- */
@@ -509,13 +465,13 @@ static void test_loader_draw(void)
 	sd_dataset_free(ds);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
 	test_dataset();
 	test_apply();
 	test_autoaugment();
 	test_draw();
-	test_golden(argc, argv);
+	test_eraser();
 	test_loader_epochs();
 	test_loader_draw();
 	return check_done();
