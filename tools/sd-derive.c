@@ -1,6 +1,8 @@
 /* sd-derive: from the weights of a search to the genotype they stand for. */
+#include "arch/derive.h"
 #include "base/buildinfo.h"
 #include "base/opt.h"
+#include "base/str.h"
 #include "base/tool.h"
 #include "train/genofile.h"
 
@@ -11,8 +13,9 @@
 
 static struct {
 	bool allow_none, all, partial;
-	int epoch;
-	const char *name;
+	int epoch, layers_in_cells;
+	uint64_t random;
+	const char *name, *primitives;
 } o;
 static struct sd_shared shared;
 static struct sd_opt rows[] = {
@@ -20,6 +23,14 @@ static struct sd_opt rows[] = {
 		"let 'none' be chosen like any other primitive"),
 	SD_OPT_INT("epoch", NULL, SD_NUMERIC, &o.epoch, "0", "N",
 		"take the weights as they were after epoch N, counted from 1; 0 is the last", SD_AT_LEAST(0)),
+	SD_OPT_SEED("random", NULL, &o.random, NULL,
+		"draw a random architecture of the search space instead, with this seed; SEARCH only says "
+		"which space"),
+	SD_OPT_TEXT("primitives", NULL, SD_NUMERIC, &o.primitives, NULL, "NAME|LIST",
+		"with --random: the primitives of the space (default: those of SEARCH, else PRIMITIVES)"),
+	SD_OPT_INT("layers_in_cells", NULL, SD_NUMERIC, &o.layers_in_cells, NULL, "N",
+		"with --random: nodes of a cell (default: those of SEARCH, else 4)",
+		SD_BETWEEN(1, SD_NODES_MAX)),
 	SD_OPT_TEXT("name", NULL, SD_OUTPUT, &o.name, "genotype", "NAME", "what stands left of the '='"),
 	SD_OPT_FLAG("all", NULL, SD_OUTPUT, &o.all,
 		"print a table of the genotypes after all epochs instead: epoch, tab, genotype"),
@@ -34,7 +45,8 @@ static struct sd_opts opts = {
 	.operands = "[SEARCH]",
 	.max_operands = 1,
 	.rows = rows,
-	.epilog = "Without SEARCH, or where it is -, the artifact is read from standard input.",
+	.epilog = "Without SEARCH, or where it is -, the artifact is read from standard input; with --random\n"
+		"there need not be one.",
 };
 
 static int print_genotype(FILE *f, const struct sd_genotype *g)
@@ -127,17 +139,103 @@ out:
 	return rc;
 }
 
+/* The space's options, unless they were given: of a search, or (NULL) the original's defaults. */
+static int space_of(const char *search)
+{
+	struct sd_snapshots s = { 0 };
+	static char *list; /* the option points to it from then on */
+	struct sd_artifact *art;
+	char steps[16];
+	int rc = -1;
+
+	if (!search)
+		return sd_opts_default(&opts, "primitives", "PRIMITIVES") < 0 ||
+			sd_opts_default(&opts, "layers_in_cells", "4") < 0 ? -1 : 0;
+	art = sd_artifact_open(search, o.partial ? SD_ARTIFACT_PARTIAL : 0);
+	if (art && sd_snapshots_read(&s, art) == 0) {
+		snprintf(steps, sizeof(steps), "%d", s.steps);
+		list = *s.list.name ? sd_xstrdup(s.list.name) : sd_primitive_list_text(&s.list);
+		rc = sd_opts_default(&opts, "primitives", list) < 0 ||
+			sd_opts_default(&opts, "layers_in_cells", steps) < 0 ? -1 : 0;
+	}
+	sd_snapshots_release(&s);
+	sd_artifact_close(art);
+	return rc;
+}
+
+/* The claim has the space by itself: the search that it was taken from changes nothing else. */
+static int draw(const char *output)
+{
+	struct sd_lineage *lineage = NULL;
+	struct sd_primitive_list list;
+	struct sd_stamp *stamp = NULL;
+	struct sd_out *out = NULL;
+	struct sd_genotype g;
+	char digest[65];
+	FILE *f;
+	int rc = -1;
+
+	sd_genotype_init(&g);
+	if (space_of(opts.noperand ? opts.operand[0] : NULL) < 0 ||
+	    sd_primitive_list_parse(&list, o.primitives) < 0 || sd_genotype_set_name(&g, o.name) < 0 ||
+	    sd_random_genotype(&g, o.random, o.layers_in_cells, &list, o.allow_none) < 0)
+		goto out;
+	if (*list.name)
+		o.primitives = list.name; /* one name for one space in the claim */
+	stamp = sd_stamp_new("genotype", &opts, &shared);
+	if (sd_stamp_check_target(stamp, output, shared.force) < 0)
+		goto out;
+	out = sd_out_open(output, SD_OUT_FORCE);
+	f = out ? sd_out_stream(out) : NULL;
+	if (!f)
+		goto out;
+	sd_genotype_digest(&g, digest);
+	lineage = sd_stamp_make(stamp, digest);
+	fprintf(f, "# random, seed %llu, %d nodes, 'none' %s, primitives %s (%s %s)\n",
+		(unsigned long long)o.random, o.layers_in_cells, o.allow_none ? "allowed" : "skipped",
+		*list.name ? list.name : "of its own", TOOL, sd_build_version);
+	rc = sd_lineage_write(lineage, f);
+	if (rc == 0)
+		rc = print_genotype(f, &g);
+	if (rc == 0) {
+		rc = sd_out_commit(out);
+		out = NULL;
+	}
+out:
+	sd_out_abandon(out);
+	sd_lineage_free(lineage);
+	sd_stamp_free(stamp);
+	sd_genotype_release(&g);
+	return rc;
+}
+
+static int check_options(void)
+{
+	if (o.all && (sd_opts_given(&opts, "epoch") || sd_opts_given(&opts, "name")))
+		return sd_error(SD_ERR_USAGE, "--all prints every epoch, without names: no --epoch or --name "
+			"with it");
+	if (sd_opts_given(&opts, "random")) {
+		if (o.all || sd_opts_given(&opts, "epoch"))
+			return sd_error(SD_ERR_USAGE, "--random has no epochs: no --epoch or --all with it");
+	} else if (sd_opts_given(&opts, "primitives") || sd_opts_given(&opts, "layers_in_cells")) {
+		return sd_error(SD_ERR_USAGE, "--primitives and --layers_in_cells are for --random: a search "
+			"has its own");
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	int done = sd_opts_parse(&opts, argc, argv), rc;
+	const char *output;
 
 	if (done)
 		return done < 0 ? sd_tool_fail(TOOL) : sd_tool_close(TOOL);
-	if (o.all && (sd_opts_given(&opts, "epoch") || sd_opts_given(&opts, "name")))
-		rc = sd_error(SD_ERR_USAGE, "--all prints every epoch, without names: no --epoch or --name "
-			"with it");
-	else
-		rc = derive(opts.noperand ? opts.operand[0] : "-", shared.output ? shared.output : "-");
+	output = shared.output ? shared.output : "-";
+	rc = check_options();
+	if (rc == 0)
+		rc = sd_opts_given(&opts, "random") ? draw(output) :
+			derive(opts.noperand ? opts.operand[0] : "-", output);
 	sd_opts_release(&opts);
 	return rc < 0 ? sd_tool_fail(TOOL) : sd_tool_close(TOOL);
 }

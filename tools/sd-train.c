@@ -10,7 +10,7 @@
 
 static struct {
 	int init_channels, mid_channels, layers, optimizer, limit_batches;
-	double auxiliary_weight, drop_path_prob, partial;
+	double auxiliary_weight, drop_path_prob, train_portion, partial;
 	bool auxiliary;
 	const char *arch;
 	struct sd_opt_list also;
@@ -42,6 +42,9 @@ static struct sd_opt rows[] = {
 	SD_OPT_REAL("drop_path_prob", NULL, SD_NUMERIC, &o.drop_path_prob, "0.2", "R",
 		    "probability of dropping a path in the last epoch; it grows in proportion",
 		    SD_BETWEEN(0, 0.999)),
+	SD_OPT_REAL("train_portion", NULL, SD_NUMERIC, &o.train_portion, "1", "R",
+		    "train on the first part of the training images; under 1 the rest is evaluated on after "
+		    "each epoch in the place of the test images: to pick by validation", SD_BETWEEN(1e-6, 1)),
 	SD_OPT_INT("limit_batches", NULL, SD_NUMERIC, &o.limit_batches, "0", "N",
 		   "end each epoch after N steps; 0: all", SD_BETWEEN(0, 100000000)),
 	SD_OPT_CHOICE("optimizer", NULL, SD_NUMERIC, &o.optimizer, "sgd", "sgd|padam",
@@ -172,6 +175,7 @@ static struct sd_train_options train_options(const struct sd_run *run, const str
 	t.step.auxiliary_weight = (float)o.auxiliary_weight;
 	t.batch = (uint32_t)run_options.batch_size;
 	t.limit = (uint32_t)o.limit_batches;
+	t.train_portion = o.train_portion;
 	t.lr = run->lr;
 	t.drop_path_prob = o.drop_path_prob;
 	t.augment = sd_run_augment(&run_options, ds);

@@ -1,6 +1,7 @@
-/* derive.c: parse_cell of the sharpDARTS genotype_extractor. */
+/* derive.c: from the weights of a search to a genotype, and genotypes by chance. */
 #include "arch/derive.h"
 #include "base/err.h"
+#include "base/rng.h"
 
 #include <math.h>
 
@@ -67,6 +68,50 @@ int sd_derive_genotype(struct sd_genotype *g, const double *normal, const double
 		return sd_error_in("normal cell");
 	if (sd_derive_cell(&g->reduce, reduce, steps, multiplier, list, allow_none) < 0)
 		return sd_error_in("reduction cell");
+	g->kind = SD_GENOTYPE_CELL;
+	g->layout = true;
+	return 0;
+}
+
+static void random_cell(struct sd_cell *cell, struct sd_rng_key key, int steps, const int *prim, int nprim)
+{
+	int node, i;
+
+	sd_cell_alloc(cell, 2 * steps, steps);
+	for (node = 0; node < steps; node++) {
+		struct sd_edge *edge = &cell->edge[2 * node], swap;
+
+		for (i = 0; i < 2; i++) {
+			uint32_t ctr[4] = { (uint32_t)node, (uint32_t)i, 0, 0 }, word[4];
+
+			sd_rng_block(key, ctr, word);
+			edge[i].from = (int)sd_rng_below(word[0], (uint32_t)(2 + node - i));
+			edge[i].op = prim[sd_rng_below(word[1], (uint32_t)nprim)];
+		}
+		/* the second is one of the others, counted without the first */
+		if (edge[1].from >= edge[0].from)
+			edge[1].from++;
+		if (edge[1].from < edge[0].from)
+			swap = edge[0], edge[0] = edge[1], edge[1] = swap;
+		cell->concat[node] = 2 + node;
+	}
+	cell->concat_range = true;
+}
+
+int sd_random_genotype(struct sd_genotype *g, uint64_t seed, int steps, const struct sd_primitive_list *list,
+	bool allow_none)
+{
+	int prim[SD_PRIM_COUNT], nprim = 0, i;
+
+	if (steps < 1 || steps > SD_NODES_MAX)
+		return sd_error(SD_ERR_USAGE, "a cell of %d nodes: 1 to %d are possible", steps, SD_NODES_MAX);
+	for (i = 0; i < list->n; i++)
+		if (allow_none || list->id[i] != SD_PRIM_NONE)
+			prim[nprim++] = list->id[i];
+	if (!nprim)
+		return sd_error(SD_ERR_USAGE, "no primitive but 'none' to choose from");
+	random_cell(&g->normal, sd_rng_key(seed, "genotype", "normal"), steps, prim, nprim);
+	random_cell(&g->reduce, sd_rng_key(seed, "genotype", "reduce"), steps, prim, nprim);
 	g->kind = SD_GENOTYPE_CELL;
 	g->layout = true;
 	return 0;

@@ -14,12 +14,15 @@ struct sd_evaluator {
 	struct sd_step_program *full, *rest; /* rest: of the short last batch, or NULL */
 	uint32_t limit;
 	int nclass;
+	uint32_t n;                          /* samples, the limit not counted in */
 	int32_t *argmax;                     /* (batch) */
 };
 
 void sd_evaluation_release(struct sd_evaluation *ev)
 {
 	free(ev->confusion);
+	free(ev->label);
+	free(ev->predicted);
 	memset(ev, 0, sizeof *ev);
 }
 
@@ -68,6 +71,7 @@ struct sd_evaluator *sd_evaluator_new(struct sd_vars *vars, const struct sd_net 
 	e->vars = vars;
 	e->limit = limit;
 	e->nclass = ds->nclass;
+	e->n = n;
 	if (n == 0) {
 		sd_error(SD_ERR_DATA, "data set '%s' has no %s images to evaluate on", ds->name,
 			sd_split_name[o.split]);
@@ -106,7 +110,7 @@ void sd_evaluator_free(struct sd_evaluator *e)
 	free(e);
 }
 
-/* One batch: runs it and adds to the confusion matrix. */
+/* One batch: runs it, keeps what was predicted and adds to the confusion matrix. */
 static int run_batch(struct sd_evaluator *e, const struct sd_batch *b, struct sd_evaluation *ev)
 {
 	struct sd_step_program *p = (int)b->n == e->full->batch ? e->full : e->rest;
@@ -123,6 +127,9 @@ static int run_batch(struct sd_evaluator *e, const struct sd_batch *b, struct sd
 	}
 	if (sd_step_read(p, p->argmax, e->argmax))
 		return -1;
+	memcpy(ev->label + ev->n, b->labels, b->n * sizeof *ev->label);
+	memcpy(ev->predicted + ev->n, e->argmax, b->n * sizeof *ev->predicted);
+	ev->n += b->n;
 	for (uint32_t i = 0; i < b->n; i++)
 		ev->confusion[(size_t)b->labels[i] * (size_t)e->nclass + (size_t)e->argmax[i]]++;
 	return 0;
@@ -135,8 +142,12 @@ int sd_evaluator_run(struct sd_evaluator *e, uint32_t epoch, struct sd_evaluatio
 	int more = 0;
 	*ev = (struct sd_evaluation){ .nclass = e->nclass };
 	ev->confusion = calloc((size_t)e->nclass * (size_t)e->nclass, sizeof *ev->confusion);
-	if (!ev->confusion)
-		return sd_error(SD_ERR_IO, "out of memory");
+	ev->label = malloc(e->n * sizeof *ev->label);
+	ev->predicted = malloc(e->n * sizeof *ev->predicted);
+	if (!ev->confusion || !ev->label || !ev->predicted) {
+		sd_error(SD_ERR_IO, "out of memory");
+		goto fail;
+	}
 	if (sd_step_sums_zero(e->vars, SD_STEP_EVAL) || sd_loader_epoch(e->loader, epoch, 0))
 		goto fail;
 	for (uint32_t i = 0; !e->limit || i < e->limit; i++) {
@@ -152,7 +163,6 @@ int sd_evaluator_run(struct sd_evaluator *e, uint32_t epoch, struct sd_evaluatio
 	}
 	if (more < 0 || sd_step_sums_get(e->vars, SD_STEP_EVAL, &sums))
 		goto fail;
-	ev->n = (uint64_t)sums.n;
 	ev->loss = sums.loss / sums.n;
 	ev->top1 = 100 * sums.top1 / sums.n;
 	ev->top5 = 100 * sums.top5 / sums.n;

@@ -14,6 +14,7 @@ struct sd_evaluation {
 	double loss;         /* mean */
 	double top1, top5;   /* percent */
 	int64_t *confusion;  /* (nclass, nclass): true class by row, predicted class by column */
+	int32_t *label, *predicted; /* (n): of each sample in its order the true class and the likeliest one */
 };
 void sd_evaluation_release(struct sd_evaluation *ev);
 /* Accuracy of one class in percent; NaN when it has no sample. */

@@ -167,19 +167,39 @@ static int add(struct sd_results *r, struct sd_artifact *art, const char *seed, 
 	return sd_results_add_one(r, &one);
 }
 
-static int add_eval(struct sd_results *r, struct sd_artifact *art, const char *seed)
+/* What was measured on one data set of an evaluation, under `at`. */
+static int add_eval_at(struct sd_results *r, struct sd_artifact *art, const char *seed, int64_t epoch,
+	const char *at)
 {
-	double loss, top1, top5;
-	int64_t epoch;
-	if (sd_artifact_read(art, "/loss", SD_TYPE_F64, &loss, 1) ||
-	    sd_artifact_read(art, "/top1", SD_TYPE_F64, &top1, 1) ||
-	    sd_artifact_read(art, "/top5", SD_TYPE_F64, &top5, 1) ||
-	    sd_artifact_read(art, "/epoch", SD_TYPE_I64, &epoch, 1))
-		return -1;
-	char *data = sd_artifact_string(art, "/data", 0);
-	int ret = data ? add(r, art, seed, data, epoch, pick(r, loss, top1, top5)) : -1;
+	static const char *const what[3] = { "loss", "top1", "top5" };
+	double v[3];
+	char path[64];
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof path, "%s/%s", at, what[i]);
+		if (sd_artifact_read(art, path, SD_TYPE_F64, &v[i], 1))
+			return -1;
+	}
+	snprintf(path, sizeof path, "%s/data", at);
+	char *data = sd_artifact_string(art, path, 0);
+	int ret = data ? add(r, art, seed, data, epoch, pick(r, v[0], v[1], v[2])) : -1;
 	free(data);
 	return ret;
+}
+
+static int add_eval(struct sd_results *r, struct sd_artifact *art, const char *seed)
+{
+	char at[32] = "", path[64];
+	int64_t epoch;
+	if (sd_artifact_read(art, "/epoch", SD_TYPE_I64, &epoch, 1))
+		return -1;
+	for (int i = 2;; i++) {
+		if (add_eval_at(r, art, seed, epoch, at))
+			return -1;
+		snprintf(at, sizeof at, "/also/%d", i);
+		snprintf(path, sizeof path, "%s/data", at);
+		if (!sd_artifact_find(art, path))
+			return 0;
+	}
 }
 
 /* The columns loss, top1, top5 at "<prefix>loss" and so on, of equal length *n. */

@@ -69,6 +69,31 @@ static const struct sd_loop_ops loop_ops = { start_epoch, one_step, end_epoch };
 
 /* ---- beginning and end ---- */
 
+/* Trains on the first part of the training split and evaluates on the rest, as a search divides it.  The
+ * places in the split that both point to, to be freed; NULL with a message. */
+static uint32_t *part(const struct sd_train *t, struct sd_loader_options *train, struct sd_loader_options *rest)
+{
+	uint32_t n = t->ds->split[SD_SPLIT_TRAIN].n, first = sd_dataset_portion(n, t->o.train_portion);
+	if (first == 0 || first == n) {
+		sd_error(SD_ERR_USAGE, "of %u training images %u would be trained on and %u evaluated on: "
+			"another --train_portion is needed", n, first, n - first);
+		return NULL;
+	}
+	uint32_t *order = malloc(n * sizeof *order);
+	if (!order) {
+		sd_error(SD_ERR_IO, "out of memory");
+		return NULL;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		order[i] = i;
+	train->indices = order;
+	train->n = first;
+	rest->split = SD_SPLIT_TRAIN;
+	rest->indices = order + first;
+	rest->n = n - first;
+	return order;
+}
+
 int sd_train_init(struct sd_train *t, struct sd_engine *engine, const struct sd_dataset *ds,
 	const struct sd_train_options *o, uint64_t seed, int first_epoch, int epochs)
 {
@@ -80,17 +105,24 @@ int sd_train_init(struct sd_train *t, struct sd_engine *engine, const struct sd_
 		.network = o->net };
 	sd_vars_init(&t->vars, engine, seed);
 	sd_history_init(&t->loop.history, SD_TRAIN_NCOL, columns);
-	uint32_t n = ds->split[SD_SPLIT_TRAIN].n;
+	uint32_t n = ds->split[SD_SPLIT_TRAIN].n, *order = NULL;
 	if (n == 0) {
 		sd_error(SD_ERR_DATA, "data set '%s' has no images to train on", ds->name);
 		goto fail;
 	}
+	struct sd_loader_options train = { .split = SD_SPLIT_TRAIN, .order = SD_ORDER_SHUFFLE,
+		.policy = o->augment, .seed = seed, .site = "train" };
+	struct sd_loader_options test = { .split = SD_SPLIT_TEST, .order = SD_ORDER_AS_IS, .seed = seed,
+		.site = "valid" };
+	if (o->train_portion > 0 && o->train_portion < 1) {
+		order = part(t, &train, &test);
+		if (!order)
+			goto fail;
+		n = train.n;
+	}
 	if (t->o.batch > n)
 		t->o.batch = n;
-	struct sd_loader_options train = { .split = SD_SPLIT_TRAIN, .batch = t->o.batch,
-		.order = SD_ORDER_SHUFFLE, .policy = o->augment, .seed = seed, .site = "train" };
-	struct sd_loader_options test = { .split = SD_SPLIT_TEST, .batch = t->o.batch,
-		.order = SD_ORDER_AS_IS, .seed = seed, .site = "valid" };
+	train.batch = test.batch = t->o.batch;
 	t->loader = sd_loader_new(ds, &train);
 	if (!t->loader)
 		goto fail;
@@ -112,8 +144,10 @@ int sd_train_init(struct sd_train *t, struct sd_engine *engine, const struct sd_
 	t->loop.first_epoch = first_epoch;
 	t->loop.epochs = epochs;
 	t->loop.steps = cut ? o->limit : steps;
+	free(order);
 	return 0;
 fail:
+	free(order);
 	sd_train_release(t);
 	return -1;
 }

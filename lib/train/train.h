@@ -12,6 +12,8 @@ struct sd_train_options {
 	struct sd_step_options step; /* drop_path is set from drop_path_prob */
 	uint32_t batch;
 	uint32_t limit;              /* steps of an epoch, 0: all */
+	double train_portion;        /* of the training split; 0 or 1: all; else the rest is evaluated on in the
+	                                place of the test split */
 	const double *lr;            /* one for each epoch */
 	double drop_path_prob;       /* in the last epoch; in epoch e of n it is this times e / n */
 	struct sd_augment augment;
@@ -25,7 +27,7 @@ struct sd_train {
 	struct sd_loop loop;
 	struct sd_loader *loader;
 	struct sd_step_program *full, *rest; /* rest: of a short last batch, or NULL */
-	struct sd_evaluator *evaluator;      /* of the test split */
+	struct sd_evaluator *evaluator;      /* of the test split, or of what train_portion left */
 	struct sd_vars_copy *best;           /* the variables after the best epoch */
 	int best_epoch;                      /* the first one of the highest test accuracy; 0: none yet */
 	double best_top1;

@@ -119,3 +119,49 @@ literal() {
 	run sd-dot z.genotype
 	assert_failure 65
 }
+
+@test "derive: --random draws from the space, the same for the same seed" {
+	sd-derive --random 5 --context none > a
+	sd-derive --random 5 --context none > b
+	cmp a b
+	sd-derive --random 6 > c
+	run literal c
+	refute_output "$(literal a)"
+	sd-dot --title '' ./a > /dev/null
+	# every primitive but none occurs, no node has one input twice, and inputs come before the node
+	for i in $(seq 60); do
+		sd-derive --random $i --primitives none,skip_connect,sep_conv_3x3,max_pool_3x3 --layers_in_cells 5
+	done | grep -o "\[('[^]]*\]" > cells
+	assert_equal "$(wc -l < cells)" 120
+	tr -d "[]()' " < cells | awk -F , '{
+		for (i = 0; i < 5; i++) {
+			a = $(4 * i + 2); b = $(4 * i + 4)
+			if (a >= b || b > 1 + i) bad++
+			op[$(4 * i + 1)]++; op[$(4 * i + 3)]++
+			if (a == 0) zero[i]++
+		} } END {
+		# each of 3 primitives 400 times of 1200, node 4 has input 0 in a third of 120 cells
+		for (o in op) { n++; if (op[o] < 330 || op[o] > 470) bad++ }
+		if (zero[4] < 22 || zero[4] > 58) bad++
+		exit n != 3 || bad || "none" in op }'
+}
+
+@test "derive: --random takes the space of a search, and nothing else of it" {
+	fixture
+	sd-derive --context none --random 2 search.h5 > a
+	sd-derive --context none --random 2 --primitives SHARPER_PRIMITIVES --layers_in_cells 4 > b
+	cmp a b
+	sd-derive --context none --random 2 --layers_in_cells 3 search.h5 > c
+	grep -q 'normal_concat=range(2, 5)' c
+	run grep -c '^# sd-manifest ' a
+	assert_output 1
+	sd-derive --random 2 -o r.genotype
+	sd-derive --random 2 -o r.genotype
+	run sd-derive --random 3 -o r.genotype
+	assert_failure 64
+	for wrong in '--random 2 --all search.h5' '--random 2 --epoch 1 search.h5' '--random x' \
+		'--random 1 --primitives none' '--primitives DARTS_PRIMITIVES search.h5' '--random 1 --layers_in_cells 0'; do
+		run sd-derive $wrong
+		assert_failure 64
+	done
+}
