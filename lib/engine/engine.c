@@ -103,7 +103,7 @@ const char *sd_engine_path(const struct sd_engine *e)
 
 int sd_engine_is_async(const struct sd_engine *e)
 {
-	return e->ops != &sd_engine_cpu;
+	return e->ops->async;
 }
 
 void sd_engine_poison(struct sd_engine *e, int on)
@@ -223,7 +223,7 @@ struct sd_program *sd_program_new(struct sd_engine *e, const struct sd_graph *g,
 	}
 	p->engine = e;
 	p->g = g;
-	p->plan = sd_plan_new(g, nroot, root, e->ops->layout, flags);
+	p->plan = sd_plan_new(g, nroot, root, e->ops->layout(e), flags);
 	if (!p->plan || find_slots(p) || e->ops->program_init(p)) {
 		sd_program_free(p);
 		return NULL;

@@ -35,12 +35,13 @@ struct sd_engine_ops {
 	int abi;                   /* SD_ENGINE_ABI */
 	const char *source;        /* the source that it was built of (sd_build_source) */
 	const char *kind;          /* "cpu", "cuda" */
-	const struct sd_layout *layout;
+	int async;                 /* a run has only begun when `run` returns */
 	size_t engine_size, program_size;
 
 	int (*open)(struct sd_engine *e, int device, int threads);
 	void (*close)(struct sd_engine *e); /* releases all but the structure */
 	int (*set_precision)(struct sd_engine *e, enum sd_precision precision);
+	const struct sd_layout *(*layout)(const struct sd_engine *e);
 	int (*threads)(const struct sd_engine *e);
 	const char *(*path)(const struct sd_engine *e);
 	void (*environment)(const struct sd_engine *e, sd_engine_fact *fact, void *ctx);

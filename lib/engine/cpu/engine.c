@@ -79,6 +79,12 @@ static int cpu_set_precision(struct sd_engine *e, enum sd_precision precision)
 		sd_precision_names[precision]);
 }
 
+static const struct sd_layout *cpu_layout(const struct sd_engine *e)
+{
+	(void)e;
+	return &sd_cpu_layout;
+}
+
 static int cpu_threads(const struct sd_engine *e)
 {
 	return sd_par_threads(((const struct sd_cpu_engine *)e)->par);
@@ -330,9 +336,9 @@ static int cpu_profile_print(struct sd_engine *base, FILE *f)
 }
 
 const struct sd_engine_ops sd_engine_cpu = {
-	.abi = SD_ENGINE_ABI, .kind = "cpu", .layout = &sd_cpu_layout,
+	.abi = SD_ENGINE_ABI, .kind = "cpu",
 	.engine_size = sizeof(struct sd_cpu_engine), .program_size = sizeof(struct sd_cpu_program),
-	.open = cpu_open, .close = cpu_close, .set_precision = cpu_set_precision, .threads = cpu_threads,
+	.open = cpu_open, .close = cpu_close, .set_precision = cpu_set_precision, .layout = cpu_layout, .threads = cpu_threads,
 	.path = cpu_path, .alloc = cpu_alloc, .release = cpu_release, .write = cpu_write, .read = cpu_read,
 	.copy = cpu_copy, .program_init = cpu_program_init, .program_release = cpu_program_release, .run = cpu_run,
 	.read_value = cpu_read_value, .profile_print = cpu_profile_print,

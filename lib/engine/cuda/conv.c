@@ -1,0 +1,350 @@
+/* conv.c: dense convolutions.
+ *
+ * A pointwise one is a product of matrices on images as they lie (cuBLASLt).  So is a factorised reduce, with
+ * its rows taken from every other pixel.  Others go to cuDNN, in float32 and row-major (N, C, H, W), where its
+ * deterministic algorithms are complete; only stems, auxiliary heads and a few primitives of OPS have them.
+ * The algorithms are fixed: NVIDIA's documentation names these as deterministic. */
+#include "engine/cuda/cuda.h"
+
+#include <string.h>
+
+#include "base/err.h"
+
+#define FORWARD CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM
+#define BACKWARD_X CUDNN_CONVOLUTION_BWD_DATA_ALGO_1
+#define BACKWARD_W CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1
+
+static int rows_of(const struct sd_cu_img *x)
+{
+	return x->n * x->h * x->w;
+}
+
+static int is_pointwise(const struct sd_window *w)
+{
+	return w->kh == 1 && w->kw == 1 && w->sh == 1 && w->sw == 1 && w->ph == 0 && w->pw == 0;
+}
+
+/* The operand's elements as they are loaded: in place where loading changes nothing. */
+static struct sd_cu_img loaded(struct sd_cuda_step *st, const struct sd_cu_src *x)
+{
+	struct sd_cu_dst y;
+
+	if (!x->norm.mean && !x->relu)
+		return x->x;
+	y.y = sd_cuda_scratch_image(st, x->x.n, x->x.c, x->x.h, x->x.w);
+	y.acc = 0;
+	sd_cu_load(&st->run, x, &y);
+	return y.y;
+}
+
+/* `count` weights in the type of the images. */
+static const void *weights(struct sd_cuda_step *st, const float *w, size_t count)
+{
+	void *p;
+
+	if (st->e->type == SD_CU_F32)
+		return w;
+	p = sd_cu_take(&st->run, count * sd_cuda_elem(st->e->type));
+	sd_cu_cast(&st->run, w, count, st->e->type, p);
+	return p;
+}
+
+/* ---- products; in row-major words: */
+
+/* y (M, O) [+]= x (M, I) w (O, I)^T */
+static int product(struct sd_cuda_step *st, const struct sd_cu_img *x, const void *w, const struct sd_cu_img *y,
+	int acc)
+{
+	struct sd_cuda_gemm g = { .m = y->c, .n = rows_of(x), .k = x->c, .a = w, .lda = x->c, .trans_a = 1, .b = x->p,
+		.ldb = x->ld, .type = x->type, .c = y->p, .ldc = y->ld, .type_c = y->type, .beta = acc ? 1 : 0,
+		.tf32 = st->e->precision == SD_TF32 };
+
+	return sd_cuda_gemm(st, &g);
+}
+
+/* gx (M, I) [+]= gy (M, O) w (O, I) */
+static int product_bwd_x(struct sd_cuda_step *st, const struct sd_cu_img *gy, const void *w,
+	const struct sd_cu_img *gx, int acc)
+{
+	struct sd_cuda_gemm g = { .m = gx->c, .n = rows_of(gy), .k = gy->c, .a = w, .lda = gx->c, .b = gy->p,
+		.ldb = gy->ld, .type = gy->type, .c = gx->p, .ldc = gx->ld, .type_c = gx->type, .beta = acc ? 1 : 0,
+		.tf32 = st->e->precision == SD_TF32 };
+
+	return sd_cuda_gemm(st, &g);
+}
+
+/* gw (O, I) = gy (M, O)^T x (M, I), in float32 */
+static int product_bwd_w(struct sd_cuda_step *st, const struct sd_cu_img *x, const struct sd_cu_img *gy, float *gw)
+{
+	struct sd_cuda_gemm g = { .m = x->c, .n = gy->c, .k = rows_of(x), .a = x->p, .lda = x->ld, .b = gy->p,
+		.ldb = gy->ld, .trans_b = 1, .type = x->type, .c = gw, .ldc = x->c, .type_c = SD_CU_F32,
+		.tf32 = st->e->precision == SD_TF32 };
+
+	return sd_cuda_gemm(st, &g);
+}
+
+/* ---- cuDNN ---- */
+
+struct dense {
+	cudnnTensorDescriptor_t x, y;
+	cudnnFilterDescriptor_t w;
+	cudnnConvolutionDescriptor_t conv;
+};
+
+static void dense_release(const struct sd_cudnn *dnn, struct dense *d)
+{
+	if (d->x)
+		dnn->cudnnDestroyTensorDescriptor(d->x);
+	if (d->y)
+		dnn->cudnnDestroyTensorDescriptor(d->y);
+	if (d->w)
+		dnn->cudnnDestroyFilterDescriptor(d->w);
+	if (d->conv)
+		dnn->cudnnDestroyConvolutionDescriptor(d->conv);
+}
+
+#define TRY(call, what) do { \
+	cudnnStatus_t status_ = (call); \
+	if (status_ != CUDNN_STATUS_SUCCESS) { \
+		sd_error(SD_ERR_DEVICE, "cuDNN: %s: %s", what, dnn->cudnnGetErrorString(status_)); \
+		goto out; \
+	} \
+} while (0)
+
+static int dense_init(struct sd_cuda_step *st, const struct sd_cu_img *x, const struct sd_cu_img *y, struct dense *d)
+{
+	const struct sd_window *w = &st->n->a.win;
+	struct sd_cuda_engine *e = st->e;
+	const struct sd_cudnn *dnn;
+	int rc = -1;
+
+	memset(d, 0, sizeof(*d));
+	if (!e->dnn)
+		e->dnn = sd_libs_cudnn();
+	dnn = e->dnn;
+	if (!dnn)
+		return -1;
+	if (!e->dnn_handle) {
+		TRY(dnn->cudnnCreate(&e->dnn_handle), "a handle");
+		TRY(dnn->cudnnSetStream(e->dnn_handle, e->stream), "the stream");
+	}
+	TRY(dnn->cudnnCreateTensorDescriptor(&d->x), "a tensor");
+	TRY(dnn->cudnnCreateTensorDescriptor(&d->y), "a tensor");
+	TRY(dnn->cudnnCreateFilterDescriptor(&d->w), "a filter");
+	TRY(dnn->cudnnCreateConvolutionDescriptor(&d->conv), "a convolution");
+	TRY(dnn->cudnnSetTensor4dDescriptor(d->x, CUDNN_TENSOR_NCHW, CUDNN_DATA_FLOAT, x->n, x->c, x->h, x->w), "x");
+	TRY(dnn->cudnnSetTensor4dDescriptor(d->y, CUDNN_TENSOR_NCHW, CUDNN_DATA_FLOAT, y->n, y->c, y->h, y->w), "y");
+	TRY(dnn->cudnnSetFilter4dDescriptor(d->w, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NCHW, y->c, x->c, w->kh, w->kw), "w");
+	TRY(dnn->cudnnSetConvolution2dDescriptor(d->conv, w->ph, w->pw, w->sh, w->sw, w->dh, w->dw,
+		CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT), "the window");
+	/* FMA: no TF32 behind the caller's back; DEFAULT allows it */
+	TRY(dnn->cudnnSetConvolutionMathType(d->conv, e->precision == SD_FP32 ? CUDNN_FMA_MATH : CUDNN_DEFAULT_MATH),
+		"the arithmetic");
+	rc = 0;
+out:
+	return rc;
+}
+
+static float *row_major(struct sd_cuda_step *st, const struct sd_cu_img *x)
+{
+	return sd_cu_take(&st->run, (size_t)x->n * (size_t)x->c * (size_t)x->h * (size_t)x->w * sizeof(float));
+}
+
+static float *exported(struct sd_cuda_step *st, const struct sd_cu_src *x)
+{
+	float *p = row_major(st, &x->x);
+
+	sd_cu_export(&st->run, x, p);
+	return p;
+}
+
+static int dense_forward(struct sd_cuda_step *st, const struct sd_cu_src *x, const float *w, const struct sd_cu_dst *y)
+{
+	const struct sd_cudnn *dnn;
+	const float one = 1, zero = 0;
+	float *px = exported(st, x), *py = row_major(st, &y->y);
+	struct dense d;
+	size_t size = 0;
+	void *workspace;
+	int rc = -1;
+
+	if (dense_init(st, &x->x, &y->y, &d))
+		goto out;
+	dnn = st->e->dnn;
+	TRY(dnn->cudnnGetConvolutionForwardWorkspaceSize(st->e->dnn_handle, d.x, d.w, d.conv, d.y, FORWARD, &size),
+		"a convolution");
+	workspace = sd_cu_take(&st->run, size);
+	st->run.launches++;
+	if (!st->run.dry)
+		TRY(dnn->cudnnConvolutionForward(st->e->dnn_handle, &one, d.x, px, d.w, w, d.conv, FORWARD, workspace, size,
+			&zero, d.y, py), "a convolution");
+	sd_cu_import(&st->run, py, y);
+	rc = 0;
+out:
+	if (st->e->dnn)
+		dense_release(st->e->dnn, &d);
+	return rc;
+}
+
+static int dense_bwd_x(struct sd_cuda_step *st, const struct sd_cu_img *gy, const float *w, const struct sd_cu_dst *gx)
+{
+	const struct sd_cu_src src = { .x = *gy };
+	const struct sd_cudnn *dnn;
+	const float one = 1, zero = 0;
+	float *py = exported(st, &src), *px = row_major(st, &gx->y);
+	struct dense d;
+	size_t size = 0;
+	void *workspace;
+	int rc = -1;
+
+	if (dense_init(st, &gx->y, gy, &d))
+		goto out;
+	dnn = st->e->dnn;
+	TRY(dnn->cudnnGetConvolutionBackwardDataWorkspaceSize(st->e->dnn_handle, d.w, d.y, d.conv, d.x, BACKWARD_X,
+		&size), "a convolution's gradient");
+	workspace = sd_cu_take(&st->run, size);
+	st->run.launches++;
+	if (!st->run.dry)
+		TRY(dnn->cudnnConvolutionBackwardData(st->e->dnn_handle, &one, d.w, w, d.y, py, d.conv, BACKWARD_X, workspace,
+			size, &zero, d.x, px), "a convolution's gradient");
+	sd_cu_import(&st->run, px, gx);
+	rc = 0;
+out:
+	if (st->e->dnn)
+		dense_release(st->e->dnn, &d);
+	return rc;
+}
+
+static int dense_bwd_w(struct sd_cuda_step *st, const struct sd_cu_src *x, const struct sd_cu_img *gy, float *gw)
+{
+	const struct sd_cu_src src = { .x = *gy };
+	const struct sd_cudnn *dnn;
+	const float one = 1, zero = 0;
+	float *px = exported(st, x), *py = exported(st, &src);
+	struct dense d;
+	size_t size = 0;
+	void *workspace;
+	int rc = -1;
+
+	if (dense_init(st, &x->x, gy, &d))
+		goto out;
+	dnn = st->e->dnn;
+	TRY(dnn->cudnnGetConvolutionBackwardFilterWorkspaceSize(st->e->dnn_handle, d.x, d.y, d.conv, d.w, BACKWARD_W,
+		&size), "a filter's gradient");
+	workspace = sd_cu_take(&st->run, size);
+	st->run.launches++;
+	if (!st->run.dry)
+		TRY(dnn->cudnnConvolutionBackwardFilter(st->e->dnn_handle, &one, d.x, px, d.y, py, d.conv, BACKWARD_W,
+			workspace, size, &zero, d.w, gw), "a filter's gradient");
+	rc = 0;
+out:
+	if (st->e->dnn)
+		dense_release(st->e->dnn, &d);
+	return rc;
+}
+
+/* ---- the ops ---- */
+
+int sd_cuda_conv(struct sd_cuda_step *st) /* x, w, bias */
+{
+	struct sd_cu_src x = sd_cuda_source(st, 0);
+	struct sd_cu_dst y = sd_cuda_result(st);
+	const float *w = sd_cuda_rows(st, st->s->in[1].x), *bias = sd_cuda_rows(st, st->s->in[2].x);
+
+	if (is_pointwise(&st->n->a.win)) {
+		struct sd_cu_img xl = loaded(st, &x);
+
+		if (product(st, &xl, weights(st, w, (size_t)y.y.c * (size_t)xl.c), &y.y, y.acc))
+			return -1;
+	} else if (dense_forward(st, &x, w, &y)) {
+		return -1;
+	}
+	if (st->s->in[2].x != SD_NIL)
+		sd_cu_add_bias(&st->run, bias, &y.y);
+	return 0;
+}
+
+int sd_cuda_conv_bwd_x(struct sd_cuda_step *st) /* gy, w */
+{
+	struct sd_cu_img gy = sd_cuda_operand(st, 0);
+	struct sd_cu_dst gx = sd_cuda_result(st);
+	const float *w = sd_cuda_rows(st, st->s->in[1].x);
+
+	if (!is_pointwise(&st->n->a.win))
+		return dense_bwd_x(st, &gy, w, &gx);
+	return product_bwd_x(st, &gy, weights(st, w, (size_t)gy.c * (size_t)gx.y.c), &gx.y, gx.acc);
+}
+
+int sd_cuda_conv_bwd_w(struct sd_cuda_step *st) /* x, gy */
+{
+	struct sd_cu_src x = sd_cuda_source(st, 0);
+	struct sd_cu_img gy = sd_cuda_operand(st, 1), xl;
+	float *gw = sd_cuda_rows(st, st->n->out);
+
+	if (!is_pointwise(&st->n->a.win))
+		return dense_bwd_w(st, &x, &gy, gw);
+	xl = loaded(st, &x);
+	return product_bwd_w(st, &xl, &gy, gw);
+}
+
+/* Channels [first, first + count) of an image. */
+static struct sd_cu_img channels(const struct sd_cu_img *x, int first, int count)
+{
+	struct sd_cu_img y = *x;
+
+	y.p = (char *)x->p + (size_t)first * sd_cuda_elem(x->type);
+	y.c = count;
+	return y;
+}
+
+int sd_cuda_frconv(struct sd_cuda_step *st) /* x, w1, w2 */
+{
+	struct sd_cu_src x = sd_cuda_source(st, 0);
+	struct sd_cu_dst y = sd_cuda_result(st);
+	int which, first = 0;
+
+	for (which = 0; which < 2; which++) {
+		sd_val wv = st->s->in[1 + which].x;
+		int c = st->p->g->val[wv].shape.d[0];
+		struct sd_cu_img part = channels(&y.y, first, c);
+		struct sd_cu_img taken = sd_cuda_scratch_image(st, x.x.n, x.x.c, y.y.h, y.y.w);
+
+		sd_cu_take_odd(&st->run, &x, which, &taken);
+		if (product(st, &taken, weights(st, sd_cuda_rows(st, wv), (size_t)c * (size_t)x.x.c), &part, y.acc))
+			return -1;
+		first += c;
+	}
+	return 0;
+}
+
+int sd_cuda_frconv_bwd_x(struct sd_cuda_step *st) /* gy, w1, w2 */
+{
+	struct sd_cu_img gy = sd_cuda_operand(st, 0), g[2];
+	struct sd_cu_dst gx = sd_cuda_result(st);
+	int which, first = 0;
+
+	for (which = 0; which < 2; which++) {
+		sd_val wv = st->s->in[1 + which].x;
+		int c = st->p->g->val[wv].shape.d[0];
+		struct sd_cu_img part = channels(&gy, first, c);
+
+		g[which] = sd_cuda_scratch_image(st, gy.n, gx.y.c, gy.h, gy.w);
+		if (product_bwd_x(st, &part, weights(st, sd_cuda_rows(st, wv), (size_t)c * (size_t)gx.y.c), &g[which], 0))
+			return -1;
+		first += c;
+	}
+	sd_cu_put_odd(&st->run, &g[0], &g[1], &gx);
+	return 0;
+}
+
+int sd_cuda_frconv_bwd_w(struct sd_cuda_step *st) /* x, gy; i: which, channels of w1 */
+{
+	struct sd_cu_src x = sd_cuda_source(st, 0);
+	struct sd_cu_img gy = sd_cuda_operand(st, 1), part;
+	struct sd_cu_img taken = sd_cuda_scratch_image(st, x.x.n, x.x.c, gy.h, gy.w);
+	int which = st->n->a.i[0], c1 = st->n->a.i[1];
+
+	sd_cu_take_odd(&st->run, &x, which, &taken);
+	part = which ? channels(&gy, c1, gy.c - c1) : channels(&gy, 0, c1);
+	return product_bwd_w(st, &taken, &part, sd_cuda_rows(st, st->n->out));
+}

@@ -1,0 +1,156 @@
+/* cuda.h: what the parts of the CUDA engine share.
+ *
+ * Images lie as (N, H, W, C); a part of a concat is a view whose pixels are as far apart as the whole's.
+ * All work goes to one stream.  A run of programs is captured once into a CUDA graph for each set of
+ * buffers that they are bound to, and replayed after that. */
+#ifndef SD_ENGINE_CUDA_CUDA_H
+#define SD_ENGINE_CUDA_CUDA_H
+
+#include "engine/cuda/libs.h"
+#include "engine/ops.h"
+#include "kernels/kernels.h"
+
+enum { SD_STAGES = 16 };
+
+struct sd_cuda_gemm_choice; /* gemm.c */
+
+struct sd_cuda_engine {
+	struct sd_engine base;
+	int device;
+	char name[300];           /* "NVIDIA H100 80GB HBM3, sm_90" */
+	char path[16];            /* "sm_90" */
+	cudaStream_t stream;
+	enum sd_precision precision;
+	enum sd_cu_type type;     /* of images */
+	const struct sd_cublaslt *lt;
+	cublasLtHandle_t lt_handle;
+	const struct sd_cudnn *dnn; /* from the first dense convolution on */
+	cudnnHandle_t dnn_handle;
+
+	/* One allocation for all programs: values (placed by the plans), then scratch of the step under way. */
+	char *arena;
+	size_t values_size, scratch_size;
+	unsigned generation;      /* counts up when the arena moves: captured graphs are stale then */
+
+	/* What the host writes goes through pinned memory, so that it need not wait. */
+	struct {
+		char *p;
+		cudaEvent_t done;     /* its copies are */
+	} stage[SD_STAGES];
+	int stage_at;
+	size_t stage_used;
+
+	struct sd_cuda_gemm_choice *choice; /* algorithms taken, by shape */
+	int nchoice, cap_choice;
+
+	int32_t *flag;            /* device: for trace_nan */
+	struct {
+		long calls, launches;
+		double seconds;
+		double bytes;
+	} prof[SD_OP_N];
+};
+
+/* Tables of a program's optimiser steps for one set of buffers. */
+struct sd_cuda_bound {
+	void **data;              /* (nslot): the buffers */
+	unsigned generation;
+	struct sd_cu_tensors *tensors; /* by step; for those that are no optimiser unused */
+	void *memory;             /* device: the tables */
+	struct sd_cuda_bound *next;
+};
+
+/* A captured run of n programs. */
+struct sd_cuda_graph {
+	int n;
+	struct sd_cuda_bound **bound;
+	struct sd_program **program;
+	unsigned generation;
+	cudaGraphExec_t exec;
+	struct sd_cuda_graph *next;
+};
+
+struct sd_cuda_program {
+	struct sd_program base;
+	struct sd_cuda_engine *e; /* the base's, by its own type */
+	const struct sd_graph *g;
+	const struct sd_plan *plan;
+	size_t scratch;           /* bytes that the neediest step takes */
+	long launches;            /* in a run */
+	struct sd_cuda_bound *bound;
+	struct sd_cuda_graph *graph; /* runs that begin with this program */
+};
+
+/* A step under way: what exec_*.c, conv.c and gemm.c work with. */
+struct sd_cuda_step {
+	struct sd_cuda_program *p;
+	struct sd_cuda_engine *e;
+	const struct sd_step *s;
+	const struct sd_node *n;
+	const struct sd_bind *bind;          /* NULL in a dry run */
+	const struct sd_cuda_bound *bound;   /* NULL in a dry run */
+	int index;                           /* of the step */
+	struct sd_cu_run run;
+};
+
+/* -1 with a message of kind SD_ERR_DEVICE that names what failed. */
+int sd_cuda_fail(cudaError_t err, const char *what);
+/* Reports any error of the launches since the last call. */
+int sd_cuda_check(const char *what);
+
+/* The layout of images of 4 or 2 bytes an element. */
+extern const struct sd_layout sd_cuda_layout_4, sd_cuda_layout_2;
+static inline size_t sd_cuda_elem(enum sd_cu_type t)
+{
+	return t == SD_CU_F32 ? 4 : 2;
+}
+
+/* ---- exec_image.c, exec_rows.c ---- */
+/* Puts one step on the stream (or counts it, in a dry run).  -1 with a message. */
+int sd_cuda_exec(struct sd_cuda_step *st);
+int sd_cuda_exec_image(struct sd_cuda_step *st); /* 1 if it is an image op, 0 if not, -1 */
+int sd_cuda_exec_rows(struct sd_cuda_step *st);
+/* Memory of the image v, and of a value that is no image (NULL for SD_NIL). */
+struct sd_cu_img sd_cuda_image(const struct sd_cuda_step *st, sd_val v);
+void *sd_cuda_rows(const struct sd_cuda_step *st, sd_val v);
+/* An image of its own in scratch: packed, of the engine's type. */
+struct sd_cu_img sd_cuda_scratch_image(struct sd_cuda_step *st, int n, int c, int h, int w);
+
+/* ---- gemm.c ---- */
+/* C = op(A) op(B) + beta C, column-major, op the identity or the transpose. */
+struct sd_cuda_gemm {
+	int m, n, k;
+	const void *a, *b;
+	int lda, ldb, ldc;
+	int trans_a, trans_b;
+	enum sd_cu_type type;     /* of A and B */
+	void *c;
+	enum sd_cu_type type_c;
+	float beta;
+	int tf32;                 /* float32 inputs may be rounded to TF32 */
+};
+int sd_cuda_gemm(struct sd_cuda_step *st, const struct sd_cuda_gemm *g);
+void sd_cuda_gemm_release(struct sd_cuda_engine *e);
+
+/* ---- conv.c: dense convolutions ---- */
+int sd_cuda_conv(struct sd_cuda_step *st);
+int sd_cuda_conv_bwd_x(struct sd_cuda_step *st);
+int sd_cuda_conv_bwd_w(struct sd_cuda_step *st);
+int sd_cuda_frconv(struct sd_cuda_step *st);
+int sd_cuda_frconv_bwd_x(struct sd_cuda_step *st);
+int sd_cuda_frconv_bwd_w(struct sd_cuda_step *st);
+/* Operand i as it is loaded; its memory alone; where the step's result goes. */
+struct sd_cu_src sd_cuda_source(const struct sd_cuda_step *st, int i);
+struct sd_cu_img sd_cuda_operand(const struct sd_cuda_step *st, int i);
+struct sd_cu_dst sd_cuda_result(const struct sd_cuda_step *st);
+
+/* ---- program.c ---- */
+int sd_cuda_program_init(struct sd_program *p);
+void sd_cuda_program_release(struct sd_program *p);
+int sd_cuda_run(int n, struct sd_program *const *p, const struct sd_bind *const *bind);
+int sd_cuda_read_value(struct sd_program *p, sd_val v, void *host);
+int sd_cuda_profile_print(struct sd_engine *e, FILE *f);
+/* Room for `values` and `scratch` bytes. */
+int sd_cuda_arena_fit(struct sd_cuda_engine *e, size_t values, size_t scratch);
+
+#endif

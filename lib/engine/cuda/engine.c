@@ -1,0 +1,314 @@
+/* engine.c: the CUDA engine's device, memory and buffers, and the table that tools get. */
+#include "engine/cuda/cuda.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buildinfo.h"
+#include "base/err.h"
+
+#define STAGE_BYTES ((size_t)4 << 20)
+
+int sd_cuda_fail(cudaError_t err, const char *what)
+{
+	return sd_error(SD_ERR_DEVICE, "CUDA: %s: %s (%s)", what, cudaGetErrorString(err), cudaGetErrorName(err));
+}
+
+int sd_cuda_check(const char *what)
+{
+	cudaError_t err = cudaGetLastError();
+
+	return err == cudaSuccess ? 0 : sd_cuda_fail(err, what);
+}
+
+#define TRY(call, what) do { \
+	cudaError_t err_ = (call); \
+	if (err_ != cudaSuccess) \
+		return sd_cuda_fail(err_, what); \
+} while (0)
+
+/* ---- layout ---- */
+
+static size_t size_of(const struct sd_graph *g, sd_val v, size_t elem)
+{
+	const struct sd_value *x = &g->val[v];
+
+	return sd_shape_count(&x->shape) * (sd_is_image(g, v) ? elem : sd_dtype_size(x->dtype));
+}
+
+static size_t segment_at(const struct sd_graph *g, sd_val v, int seg, size_t elem)
+{
+	size_t c = 0;
+	int i;
+
+	for (i = 0; i < seg; i++)
+		c += (size_t)g->val[v].seg[i];
+	return c * elem;
+}
+
+static size_t size_4(const struct sd_graph *g, sd_val v)
+{
+	return size_of(g, v, 4);
+}
+
+static size_t size_2(const struct sd_graph *g, sd_val v)
+{
+	return size_of(g, v, 2);
+}
+
+static size_t segment_4(const struct sd_graph *g, sd_val v, int seg)
+{
+	return segment_at(g, v, seg, 4);
+}
+
+static size_t segment_2(const struct sd_graph *g, sd_val v, int seg)
+{
+	return segment_at(g, v, seg, 2);
+}
+
+const struct sd_layout sd_cuda_layout_4 = { size_4, segment_4, 256 };
+const struct sd_layout sd_cuda_layout_2 = { size_2, segment_2, 256 };
+
+/* ---- the engine ---- */
+
+static struct sd_cuda_engine *own(struct sd_engine *e)
+{
+	return (struct sd_cuda_engine *)e;
+}
+
+static int find_device(struct sd_cuda_engine *e, int device)
+{
+	struct cudaDeviceProp prop;
+	int n = 0;
+	cudaError_t err = cudaGetDeviceCount(&n);
+
+	if (err != cudaSuccess)
+		return sd_error(SD_ERR_DEVICE, "no CUDA device: %s", cudaGetErrorString(err));
+	if (n == 0)
+		return sd_error(SD_ERR_DEVICE, "no CUDA device");
+	if (device >= n)
+		return sd_error(SD_ERR_DEVICE, "no CUDA device %d: there %s %d", device, n == 1 ? "is" : "are", n);
+	TRY(cudaGetDeviceProperties(&prop, device), "the device's properties");
+	if (prop.major < 8)
+		return sd_error(SD_ERR_DEVICE, "CUDA device %d, %s, is of compute capability %d.%d; 8.0 is the least",
+			device, prop.name, prop.major, prop.minor);
+	TRY(cudaSetDevice(device), "the device");
+	e->device = device;
+	snprintf(e->path, sizeof(e->path), "sm_%d%d", prop.major, prop.minor);
+	snprintf(e->name, sizeof(e->name), "%s, %s", prop.name, e->path);
+	return 0;
+}
+
+static void cuda_close(struct sd_engine *base)
+{
+	struct sd_cuda_engine *e = own(base);
+	int i;
+
+	if (e->stream)
+		cudaStreamSynchronize(e->stream);
+	sd_cuda_gemm_release(e);
+	if (e->lt_handle)
+		e->lt->cublasLtDestroy(e->lt_handle);
+	if (e->dnn_handle)
+		e->dnn->cudnnDestroy(e->dnn_handle);
+	for (i = 0; i < SD_STAGES; i++) {
+		if (e->stage[i].p)
+			cudaFreeHost(e->stage[i].p);
+		if (e->stage[i].done)
+			cudaEventDestroy(e->stage[i].done);
+	}
+	cudaFree(e->flag);
+	cudaFree(e->arena);
+	if (e->stream)
+		cudaStreamDestroy(e->stream);
+}
+
+static int prepare(struct sd_cuda_engine *e)
+{
+	int i;
+
+	TRY(cudaStreamCreateWithFlags(&e->stream, cudaStreamNonBlocking), "a stream");
+	TRY(cudaMalloc((void **)&e->flag, sizeof(*e->flag)), "memory");
+	for (i = 0; i < SD_STAGES; i++) {
+		TRY(cudaMallocHost((void **)&e->stage[i].p, STAGE_BYTES), "pinned memory");
+		TRY(cudaEventCreateWithFlags(&e->stage[i].done, cudaEventDisableTiming), "an event");
+	}
+	e->lt = sd_libs_cublaslt();
+	if (!e->lt)
+		return -1;
+	if (e->lt->cublasLtCreate(&e->lt_handle) != CUBLAS_STATUS_SUCCESS)
+		return sd_error(SD_ERR_DEVICE, "cuBLASLt does not start on this device");
+	return 0;
+}
+
+static int cuda_open(struct sd_engine *base, int device, int threads)
+{
+	struct sd_cuda_engine *e = own(base);
+
+	(void)threads;
+	if (!find_device(e, device) && !prepare(e))
+		return 0;
+	cuda_close(base);
+	return -1;
+}
+
+static int cuda_set_precision(struct sd_engine *base, enum sd_precision precision)
+{
+	struct sd_cuda_engine *e = own(base);
+
+	e->precision = precision;
+	e->type = precision == SD_BF16 ? SD_CU_BF16 : precision == SD_FP16 ? SD_CU_F16 : SD_CU_F32;
+	return 0;
+}
+
+static const struct sd_layout *cuda_layout(const struct sd_engine *base)
+{
+	const struct sd_cuda_engine *e = (const struct sd_cuda_engine *)base;
+
+	return e->type == SD_CU_F32 ? &sd_cuda_layout_4 : &sd_cuda_layout_2;
+}
+
+static int cuda_threads(const struct sd_engine *e)
+{
+	(void)e;
+	return 1;
+}
+
+static const char *cuda_path(const struct sd_engine *e)
+{
+	return ((const struct sd_cuda_engine *)e)->path;
+}
+
+static void cuda_environment(const struct sd_engine *base, sd_engine_fact *fact, void *ctx)
+{
+	const struct sd_cuda_engine *e = (const struct sd_cuda_engine *)base;
+	const struct sd_cudnn *dnn = sd_libs_cudnn();
+	char text[32];
+
+	fact(ctx, "device", e->name);
+	snprintf(text, sizeof(text), "%zu", e->lt->cublasLtGetVersion());
+	fact(ctx, "cublaslt", text);
+	if (dnn) {
+		snprintf(text, sizeof(text), "%zu", dnn->cudnnGetVersion());
+		fact(ctx, "cudnn", text);
+	}
+}
+
+int sd_cuda_arena_fit(struct sd_cuda_engine *e, size_t values, size_t scratch)
+{
+	size_t free_bytes = 0, total = 0;
+	cudaError_t err;
+
+	values = (values + 255) / 256 * 256;
+	if (values <= e->values_size && scratch <= e->scratch_size)
+		return 0;
+	if (values < e->values_size)
+		values = e->values_size;
+	if (scratch < e->scratch_size)
+		scratch = e->scratch_size;
+	TRY(cudaStreamSynchronize(e->stream), "the work before");
+	cudaFree(e->arena);
+	e->arena = NULL;
+	e->values_size = e->scratch_size = 0;
+	e->generation++;
+	err = cudaMalloc((void **)&e->arena, values + scratch);
+	if (err != cudaSuccess) {
+		cudaGetLastError();
+		cudaMemGetInfo(&free_bytes, &total);
+		return sd_error(SD_ERR_DEVICE, "the device has not enough memory: a plan needs %.1f MiB and %.1f MiB of %.1f "
+			"are free", (double)(values + scratch) / 1048576, (double)free_bytes / 1048576,
+			(double)total / 1048576);
+	}
+	e->values_size = values;
+	e->scratch_size = scratch;
+	return 0;
+}
+
+/* ---- buffers ---- */
+
+static int cuda_alloc(struct sd_engine *base, struct sd_buffer *b)
+{
+	struct sd_cuda_engine *e = own(base);
+	cudaError_t err = cudaMalloc(&b->data, b->bytes ? b->bytes : 1);
+
+	if (err != cudaSuccess) {
+		cudaGetLastError();
+		return sd_error(SD_ERR_DEVICE, "the device has not enough memory: %.1f MiB for a buffer",
+			(double)b->bytes / 1048576);
+	}
+	err = cudaMemsetAsync(b->data, 0, b->bytes, e->stream);
+	if (err == cudaSuccess)
+		return 0;
+	cudaFree(b->data);
+	return sd_cuda_fail(err, "zeros for a buffer");
+}
+
+static void cuda_release(struct sd_buffer *b)
+{
+	cudaStreamSynchronize(own(b->engine)->stream);
+	cudaFree(b->data);
+}
+
+/* Pinned memory for `bytes`, at most STAGE_BYTES; waits only when all of it is in flight. */
+static int take_stage(struct sd_cuda_engine *e, size_t bytes, char **p)
+{
+	if (e->stage_used + bytes > STAGE_BYTES) {
+		TRY(cudaEventRecord(e->stage[e->stage_at].done, e->stream), "an event");
+		e->stage_at = (e->stage_at + 1) % SD_STAGES;
+		e->stage_used = 0;
+		TRY(cudaEventSynchronize(e->stage[e->stage_at].done), "copies before");
+	}
+	*p = e->stage[e->stage_at].p + e->stage_used;
+	e->stage_used += (bytes + 63) / 64 * 64;
+	return 0;
+}
+
+static int cuda_write(struct sd_buffer *b, const void *host)
+{
+	struct sd_cuda_engine *e = own(b->engine);
+	const char *from = host;
+	size_t at, n;
+	char *p;
+
+	for (at = 0; at < b->bytes; at += n) {
+		n = b->bytes - at < STAGE_BYTES ? b->bytes - at : STAGE_BYTES;
+		if (take_stage(e, n, &p))
+			return -1;
+		memcpy(p, from + at, n);
+		TRY(cudaMemcpyAsync((char *)b->data + at, p, n, cudaMemcpyHostToDevice, e->stream), "a copy to the device");
+	}
+	return 0;
+}
+
+static int cuda_read(const struct sd_buffer *b, void *host)
+{
+	struct sd_cuda_engine *e = own(b->engine);
+
+	TRY(cudaMemcpyAsync(host, b->data, b->bytes, cudaMemcpyDeviceToHost, e->stream), "a copy from the device");
+	TRY(cudaStreamSynchronize(e->stream), "the work before");
+	return 0;
+}
+
+static int cuda_copy(struct sd_buffer *dst, const struct sd_buffer *src)
+{
+	TRY(cudaMemcpyAsync(dst->data, src->data, src->bytes, cudaMemcpyDeviceToDevice, own(dst->engine)->stream),
+		"a copy on the device");
+	return 0;
+}
+
+static const struct sd_engine_ops sd_engine_cuda = {
+	.abi = SD_ENGINE_ABI, .source = sd_build_source, .kind = "cuda", .async = 1,
+	.engine_size = sizeof(struct sd_cuda_engine), .program_size = sizeof(struct sd_cuda_program),
+	.open = cuda_open, .close = cuda_close, .set_precision = cuda_set_precision, .layout = cuda_layout,
+	.threads = cuda_threads, .path = cuda_path, .environment = cuda_environment, .alloc = cuda_alloc,
+	.release = cuda_release, .write = cuda_write, .read = cuda_read, .copy = cuda_copy,
+	.program_init = sd_cuda_program_init, .program_release = sd_cuda_program_release, .run = sd_cuda_run,
+	.read_value = sd_cuda_read_value, .profile_print = sd_cuda_profile_print,
+};
+
+__attribute__((visibility("default"))) const struct sd_engine_ops *sd_engine_entry(void);
+const struct sd_engine_ops *sd_engine_entry(void)
+{
+	return &sd_engine_cuda;
+}

@@ -1,0 +1,318 @@
+/* exec_image.c: image ops of a plan on the GPU: finds the operands' memory and calls the kernel. */
+#include "engine/cuda/cuda.h"
+
+#include "base/err.h"
+
+struct sd_cu_img sd_cuda_image(const struct sd_cuda_step *st, sd_val v)
+{
+	const struct sd_graph *g = st->p->g;
+	const struct sd_place *place = st->p->plan->place, *pl = &place[v];
+	const struct sd_shape *s = &g->val[v].shape;
+
+	return (struct sd_cu_img){
+		.p = (void *)((uintptr_t)(st->run.dry ? NULL : st->e->arena) + place[pl->root].offset + pl->inner),
+		.n = s->d[0], .c = s->d[1], .h = s->d[2], .w = s->d[3],
+		.ld = g->val[pl->root].shape.d[1], .type = st->e->type,
+	};
+}
+
+void *sd_cuda_rows(const struct sd_cuda_step *st, sd_val v)
+{
+	const struct sd_place *place = st->p->plan->place;
+	const struct sd_value *x;
+
+	if (v == SD_NIL)
+		return NULL;
+	x = &st->p->g->val[v];
+	if (x->slot >= 0)
+		return st->bind ? st->bind->slot[x->slot]->data : NULL;
+	return (void *)((uintptr_t)(st->run.dry ? NULL : st->e->arena) + place[place[v].root].offset + place[v].inner);
+}
+
+struct sd_cu_img sd_cuda_scratch_image(struct sd_cuda_step *st, int n, int c, int h, int w)
+{
+	return (struct sd_cu_img){
+		.p = sd_cu_take(&st->run, (size_t)n * (size_t)c * (size_t)h * (size_t)w * sd_cuda_elem(st->e->type)),
+		.n = n, .c = c, .h = h, .w = w, .ld = c, .type = st->e->type,
+	};
+}
+
+static struct sd_cu_norm norm_of(const struct sd_cuda_step *st, sd_val mean, sd_val var, sd_val gamma, sd_val beta,
+	float eps)
+{
+	return (struct sd_cu_norm){ sd_cuda_rows(st, mean), sd_cuda_rows(st, var), sd_cuda_rows(st, gamma),
+		sd_cuda_rows(st, beta), eps };
+}
+
+static struct sd_cu_norm norm_of_load(const struct sd_cuda_step *st, const struct sd_load *l)
+{
+	return norm_of(st, l->mean, l->var, l->gamma, l->beta, l->eps);
+}
+
+struct sd_cu_src sd_cuda_source(const struct sd_cuda_step *st, int i)
+{
+	const struct sd_load *l = &st->s->in[i];
+	struct sd_cu_src s = { .x = sd_cuda_image(st, l->x), .relu = l->relu };
+
+	if (l->mean != SD_NIL)
+		s.norm = norm_of_load(st, l);
+	return s;
+}
+
+struct sd_cu_img sd_cuda_operand(const struct sd_cuda_step *st, int i)
+{
+	return sd_cuda_image(st, st->s->in[i].x);
+}
+
+struct sd_cu_dst sd_cuda_result(const struct sd_cuda_step *st)
+{
+	return (struct sd_cu_dst){ sd_cuda_image(st, st->n->out), st->s->accumulate };
+}
+
+static void *in(const struct sd_cuda_step *st, int i)
+{
+	return sd_cuda_rows(st, st->s->in[i].x);
+}
+
+static void *out(const struct sd_cuda_step *st, int i)
+{
+	return sd_cuda_rows(st, st->n->out + i);
+}
+
+/* x, mean, var, gamma, beta */
+static void exec_norm(struct sd_cuda_step *st)
+{
+	const struct sd_load *l = st->s->in;
+	struct sd_cu_src x = { .x = sd_cuda_operand(st, 0) };
+	struct sd_cu_dst y = sd_cuda_result(st);
+
+	x.norm = norm_of(st, l[1].x, l[2].x, l[3].x, l[4].x, st->n->a.eps);
+	sd_cu_load(&st->run, &x, &y);
+}
+
+/* g, x, mean, var[, gamma, sg, sgx]; g's load may be masked by the norm itself. */
+static void exec_norm_bwd(struct sd_cuda_step *st)
+{
+	const struct sd_load *l = st->s->in;
+	int sums = st->n->op == SD_OP_NORM_BWD_SUMS;
+	struct sd_cu_img g = sd_cuda_operand(st, 0), x = sd_cuda_operand(st, 1);
+	struct sd_cu_norm norm = norm_of(st, l[2].x, l[3].x, sums ? SD_NIL : l[4].x, SD_NIL, st->n->a.eps), mask = { 0 };
+	struct sd_cu_dst gx;
+
+	if (l[0].relu)
+		mask = norm_of_load(st, &l[0]);
+	if (sums) {
+		sd_cu_norm_bwd_sums(&st->run, &g, &x, &norm, &mask, out(st, 0), out(st, 1));
+		return;
+	}
+	gx = sd_cuda_result(st);
+	sd_cu_norm_bwd_x(&st->run, &g, &x, &norm, &mask, in(st, 5), in(st, 6), st->n->a.i[0], &gx);
+}
+
+static struct sd_cu_mix_term mix_term(const struct sd_cuda_step *st, int kind, const struct sd_load *l, float eps)
+{
+	struct sd_cu_mix_term t = { .kind = kind };
+
+	if (kind != SD_MIX_NONE)
+		t.x = sd_cuda_image(st, l[0].x);
+	if (kind == SD_MIX_NORM || kind == SD_MIX_NORM_RELU)
+		t.norm = norm_of(st, l[1].x, l[2].x, SD_NIL, SD_NIL, eps);
+	return t;
+}
+
+/* factors or g, and x, mean, var of each term */
+static void exec_mix(struct sd_cuda_step *st)
+{
+	struct sd_cu_mix m = { .nterm = st->n->a.nterm };
+	int k;
+
+	for (k = 0; k < m.nterm; k++)
+		m.t[k] = mix_term(st, st->n->a.kind[k], &st->s->in[1 + 3 * k], st->n->a.term_eps[k]);
+	if (st->n->op == SD_OP_MIX) {
+		struct sd_cu_dst y = sd_cuda_result(st);
+
+		sd_cu_mix(&st->run, &m, in(st, 0), &y);
+	} else {
+		struct sd_cu_img g = sd_cuda_operand(st, 0);
+
+		sd_cu_mix_bwd_sums(&st->run, &m, &g, out(st, 0), out(st, 1), out(st, 2));
+	}
+}
+
+/* g, factors, x, mean, var, sg, sgx */
+static void exec_mix_bwd_x(struct sd_cuda_step *st)
+{
+	const struct sd_attr *a = &st->n->a;
+	struct sd_cu_mix_term t = mix_term(st, a->kind[0], &st->s->in[2], a->eps);
+	struct sd_cu_img g = sd_cuda_operand(st, 0);
+	struct sd_cu_dst gx = sd_cuda_result(st);
+
+	sd_cu_mix_bwd_x(&st->run, &t, a->i[0], in(st, 1), &g, in(st, 5), in(st, 6), a->i[1], &gx);
+}
+
+/* Operands that were not made in place are copied to theirs. */
+static void exec_concat(struct sd_cuda_step *st)
+{
+	struct sd_cu_img part = sd_cuda_image(st, st->n->out);
+	int i;
+
+	for (i = 0; i < st->s->nin; i++) {
+		struct sd_cu_src x = { .x = sd_cuda_operand(st, i) };
+		struct sd_cu_dst y;
+
+		part.c = x.x.c;
+		y = (struct sd_cu_dst){ part, 0 };
+		if (x.x.p != part.p)
+			sd_cu_load(&st->run, &x, &y);
+		part.p = (void *)((uintptr_t)part.p + (size_t)part.c * sd_cuda_elem(part.type));
+	}
+}
+
+static void exec_slice(struct sd_cuda_step *st)
+{
+	struct sd_cu_src x = { .x = sd_cuda_operand(st, 0) };
+	struct sd_cu_dst y = sd_cuda_result(st);
+
+	x.x.p = (void *)((uintptr_t)x.x.p + (size_t)st->n->a.i[0] * sd_cuda_elem(x.x.type));
+	x.x.c = y.y.c;
+	sd_cu_load(&st->run, &x, &y);
+}
+
+static void exec_add(struct sd_cuda_step *st)
+{
+	struct sd_cu_src x[SD_CU_ADD];
+	struct sd_cu_dst y = sd_cuda_result(st);
+	int i = 0, n;
+
+	while (i < st->s->nin) {
+		for (n = 0; i < st->s->nin && n < SD_CU_ADD; i++)
+			x[n++] = sd_cuda_source(st, i);
+		sd_cu_add(&st->run, n, x, &y);
+		y.acc = 1;
+	}
+}
+
+int sd_cuda_exec_image(struct sd_cuda_step *st)
+{
+	const struct sd_attr *a = &st->n->a;
+	struct sd_cu_run *r = &st->run;
+	struct sd_cu_src x;
+	struct sd_cu_img g;
+	struct sd_cu_dst y;
+
+	switch (st->n->op) {
+	case SD_OP_IMPORT:
+		y = sd_cuda_result(st);
+		sd_cu_import(r, in(st, 0), &y);
+		return 1;
+	case SD_OP_FILL:
+		if (!sd_is_image(st->p->g, st->n->out))
+			return 0;
+		g = sd_cuda_image(st, st->n->out);
+		sd_cu_fill(r, a->f[0], &g);
+		return 1;
+	case SD_OP_RELU:
+		x = sd_cuda_source(st, 0), x.relu = 1, y = sd_cuda_result(st);
+		sd_cu_load(r, &x, &y);
+		return 1;
+	case SD_OP_RELU_BWD:
+		g = sd_cuda_operand(st, 0), x = sd_cuda_source(st, 1), y = sd_cuda_result(st);
+		sd_cu_relu_bwd(r, &x, &g, &y);
+		return 1;
+	case SD_OP_ADD:
+		if (!sd_is_image(st->p->g, st->n->out))
+			return 0;
+		exec_add(st);
+		return 1;
+	case SD_OP_CONCAT:
+		exec_concat(st);
+		return 1;
+	case SD_OP_SLICE:
+		exec_slice(st);
+		return 1;
+	case SD_OP_CONV:
+		return sd_cuda_conv(st) ? -1 : 1;
+	case SD_OP_CONV_BWD_X:
+		return sd_cuda_conv_bwd_x(st) ? -1 : 1;
+	case SD_OP_CONV_BWD_W:
+		return sd_cuda_conv_bwd_w(st) ? -1 : 1;
+	case SD_OP_CONV_BWD_B:
+		g = sd_cuda_operand(st, 0);
+		sd_cu_channel_sum(r, &g, out(st, 0));
+		return 1;
+	case SD_OP_DWCONV:
+		x = sd_cuda_source(st, 0), y = sd_cuda_result(st);
+		sd_cu_dwconv(r, &x, in(st, 1), a->win, &y);
+		return 1;
+	case SD_OP_DWCONV_BWD_X:
+		g = sd_cuda_operand(st, 0), y = sd_cuda_result(st);
+		sd_cu_dwconv_bwd_x(r, &g, in(st, 1), a->win, &y);
+		return 1;
+	case SD_OP_DWCONV_BWD_W:
+		x = sd_cuda_source(st, 0), g = sd_cuda_operand(st, 1);
+		sd_cu_dwconv_bwd_w(r, &x, &g, a->win, out(st, 0));
+		return 1;
+	case SD_OP_FRCONV:
+		return sd_cuda_frconv(st) ? -1 : 1;
+	case SD_OP_FRCONV_BWD_X:
+		return sd_cuda_frconv_bwd_x(st) ? -1 : 1;
+	case SD_OP_FRCONV_BWD_W:
+		return sd_cuda_frconv_bwd_w(st) ? -1 : 1;
+	case SD_OP_MAXPOOL:
+		x = sd_cuda_source(st, 0), y = sd_cuda_result(st);
+		sd_cu_maxpool(r, &x, a->win, &y);
+		return 1;
+	case SD_OP_MAXPOOL_BWD:
+		x = sd_cuda_source(st, 0), g = sd_cuda_operand(st, 1), y = sd_cuda_result(st);
+		sd_cu_maxpool_bwd(r, &x, &g, a->win, &y);
+		return 1;
+	case SD_OP_AVGPOOL:
+		x = sd_cuda_source(st, 0), y = sd_cuda_result(st);
+		sd_cu_avgpool(r, &x, a->win, a->i[0], &y);
+		return 1;
+	case SD_OP_AVGPOOL_BWD:
+		g = sd_cuda_operand(st, 0), y = sd_cuda_result(st);
+		sd_cu_avgpool_bwd(r, &g, a->win, a->i[0], &y);
+		return 1;
+	case SD_OP_BN_STATS:
+		x = sd_cuda_source(st, 0);
+		sd_cu_bn_stats(r, &x, out(st, 0), out(st, 1));
+		return 1;
+	case SD_OP_NORM:
+		exec_norm(st);
+		return 1;
+	case SD_OP_NORM_BWD_SUMS:
+	case SD_OP_NORM_BWD_X:
+		exec_norm_bwd(st);
+		return 1;
+	case SD_OP_MIX:
+	case SD_OP_MIX_BWD_SUMS:
+		exec_mix(st);
+		return 1;
+	case SD_OP_MIX_BWD_X:
+		exec_mix_bwd_x(st);
+		return 1;
+	case SD_OP_SCALE_ROWS:
+		x = sd_cuda_source(st, 0), y = sd_cuda_result(st);
+		sd_cu_scale_rows(r, &x, in(st, 1), &y);
+		return 1;
+	case SD_OP_SCALE:
+		x = sd_cuda_source(st, 0), y = sd_cuda_result(st);
+		sd_cu_scale(r, &x, (const float *)((uintptr_t)in(st, 1) + (size_t)a->i[0] * sizeof(float)), &y);
+		return 1;
+	case SD_OP_DOT:
+		x = sd_cuda_source(st, 0), g = sd_cuda_operand(st, 1);
+		sd_cu_dot(r, &x, &g, out(st, 0));
+		return 1;
+	case SD_OP_GAP:
+		x = sd_cuda_source(st, 0);
+		sd_cu_gap(r, &x, out(st, 0));
+		return 1;
+	case SD_OP_GAP_BWD:
+		y = sd_cuda_result(st);
+		sd_cu_gap_bwd(r, in(st, 0), &y);
+		return 1;
+	default:
+		return 0;
+	}
+}
