@@ -24,10 +24,11 @@ Q = $(if $(V),,@)
 SAY = $(if $(V),@:,@printf '  %-5s %s\n')
 
 include mk/flags.mk
+include mk/cuda.mk
 
 # ---- what there is to build ----
 KERNEL_C := $(sort $(wildcard lib/engine/cpu/k_*.c))
-LIB_C := $(filter-out $(KERNEL_C),$(shell find lib -name '*.c' | LC_ALL=C sort))
+LIB_C := $(filter-out $(KERNEL_C) lib/engine/cuda/%,$(shell find lib -name '*.c' | LC_ALL=C sort))
 LIB_O = $(LIB_C:%.c=$(BUILD)/%.o) \
 	$(foreach isa,$(ISAS),$(KERNEL_C:%.c=$(BUILD)/%.$(isa).o))
 TOOLS = $(patsubst tools/%.c,$(BUILD)/bin/%,$(sort $(wildcard tools/sd-*.c)))
@@ -38,6 +39,7 @@ GOLDEN = $(if $(GOLDEN_O),$(BUILD)/tests/golden)
 OPTABLE_O = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/optable/*.c)))
 
 tools: $(TOOLS)
+engines: $(CUDA_ENGINE)
 unit: $(UNIT)
 golden: $(GOLDEN)
 tests: tools $(UNIT) $(GOLDEN) $(BUILD)/tests/optable $(BENCH)
@@ -114,13 +116,13 @@ include mk/install.mk
 print-config:
 	@printf '%s\n' 'version    $(VERSION)' 'build      $(BUILD)' 'CC         $(CC)' \
 		'CPPFLAGS   $(ALL_CPPFLAGS)' 'CFLAGS     $(ALL_CFLAGS)' 'kernels    $(CPU_OPT)' \
-		'LDFLAGS    $(ALL_LDFLAGS)' 'LDLIBS     $(ALL_LDLIBS)' 'code paths $(ISAS)' \
+		'LDFLAGS    $(ALL_LDFLAGS)' 'LDLIBS     $(ALL_LDLIBS)' 'code paths $(ISAS)' 'CUDA       $(or $(CUDA_ENGINE),none)' \
 		'prefix     $(prefix)' 'tools      $(notdir $(TOOLS))'
 clean:
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: all tools unit golden tests deps check quickstart bench print-config clean FORCE
+.PHONY: all tools engines unit golden tests deps check quickstart bench print-config clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(LIB_O:.o=.d) $(TOOLS:$(BUILD)/bin/%=$(BUILD)/tools/%.d) $(GOLDEN_O:.o=.d) $(OPTABLE_O:.o=.d) \

@@ -172,6 +172,9 @@ void sd_cu_not_finite(struct sd_cu_run *r, const float *x, size_t count, int32_t
 /* The results of an op that a predicate governs: y = on ? x : 0 (acc: y += on ? x : 0), and for rows in place. */
 void sd_cu_select_image(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_img *x,
 	const struct sd_cu_dst *y);
+/* y = x where the predicate is off; else y stays */
+void sd_cu_restore_image(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_img *x,
+	const struct sd_cu_img *y);
 void sd_cu_select(struct sd_cu_run *r, struct sd_cu_on on, float *y, size_t count);
 /* y[i] = x[i] in another type; packed */
 void sd_cu_cast(struct sd_cu_run *r, const float *x, size_t count, enum sd_cu_type type, void *y);
@@ -201,6 +204,10 @@ void sd_cu_add_rows(struct sd_cu_run *r, int n, const float *const *x, size_t co
 /* y[n] = kept ? 1 / (1 - p) : 0, as sd_drop_mask (graph.h) says; p, step on the device */
 void sd_cu_drop_mask(struct sd_cu_run *r, const uint32_t key[2], const float *p, const int32_t *step,
 	const int32_t *ids, int n, float *y);
+void sd_cu_ratio(struct sd_cu_run *r, const float *a, const float *b, float *out); /* out = a / b */
+/* out = y + (f s) x, one fused multiply-add; s on the device; y NULL: 0 */
+void sd_cu_axpy(struct sd_cu_run *r, const float *y, float f, const float *s, const float *x, size_t count,
+	float *out);
 void sd_cu_clip_coef(struct sd_cu_run *r, const float *norm, float max_norm, float *out);
 /* sums (5) += {sum of loss, rank < 1, rank < 5, n, losses not finite}, row by row in order, in double */
 void sd_cu_metrics(struct sd_cu_run *r, struct sd_cu_on on, double *sums, const float *loss, const int32_t *rank,
@@ -209,8 +216,10 @@ void sd_cu_metrics(struct sd_cu_run *r, struct sd_cu_on on, double *sums, const 
 /* ---- optim.cu: all parameters in one launch ---- */
 /* One tensor; the tables below are in device memory, made once when a step is prepared. */
 struct sd_cu_tensor {
-	float *p, *m, *v;    /* parameter, momentum or first moment, second moment */
-	const float *g;      /* gradient */
+	float *p, *m, *v;    /* parameter (or destination), momentum or first moment, second moment */
+	float *u;            /* largest second moment (Padam), or where the parameter would go (SGD_AHEAD) */
+	const float *g;      /* gradient, or direction; NULL where a store has none */
+	const float *base;   /* of a store */
 	long long count;
 };
 /* Work for one block: elements [first, first + SD_CU_CHUNK) of tensor t. */
@@ -229,9 +238,17 @@ void sd_cu_grad_norm(struct sd_cu_run *r, const struct sd_cu_tensors *t, float *
 /* d = coef g + wd p; m = momentum m + d; p -= lr m.  lr, coef on the device, coef may be NULL (1). */
 void sd_cu_sgd(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_tensors *t, const float *lr,
 	const float *coef, float momentum, float wd);
+/* u = p - lr (momentum m + coef g + wd p), rounded as above; p and m stay. */
+void sd_cu_sgd_ahead(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_tensors *t, const float *lr,
+	const float *coef, float momentum, float wd);
+/* p = base + (f s) g, one fused multiply-add; s on the device, NULL: 1; g NULL: p = base. */
+void sd_cu_store(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_tensors *t, float f, const float *s);
 /* step (on the device) is counted up first; bias corrections in double. */
 void sd_cu_adam(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_tensors *t, const float *lr,
 	int32_t *step, float beta1, float beta2, float eps, float wd);
+/* As sd_padam (graph.h) has it; coef may be NULL. */
+void sd_cu_padam(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_tensors *t, const float *lr,
+	int32_t *step, const float *coef, float beta1, float beta2, float eps, float wd, float partial);
 
 #ifdef __cplusplus
 }

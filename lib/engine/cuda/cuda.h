@@ -43,6 +43,7 @@ struct sd_cuda_engine {
 	struct sd_cuda_gemm_choice *choice; /* algorithms taken, by shape */
 	int nchoice, cap_choice;
 
+	unsigned long bounds;     /* made so far */
 	int32_t *flag;            /* device: for trace_nan */
 	struct {
 		long calls, launches;
@@ -53,6 +54,7 @@ struct sd_cuda_engine {
 
 /* Tables of a program's optimiser steps for one set of buffers. */
 struct sd_cuda_bound {
+	unsigned long id;         /* of no other in this engine, ever */
 	void **data;              /* (nslot): the buffers */
 	unsigned generation;
 	struct sd_cu_tensors *tensors; /* by step; for those that are no optimiser unused */
@@ -63,8 +65,7 @@ struct sd_cuda_bound {
 /* A captured run of n programs. */
 struct sd_cuda_graph {
 	int n;
-	struct sd_cuda_bound **bound;
-	struct sd_program **program;
+	unsigned long *bound;     /* (n): their ids */
 	unsigned generation;
 	cudaGraphExec_t exec;
 	struct sd_cuda_graph *next;

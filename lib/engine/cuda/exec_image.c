@@ -3,30 +3,37 @@
 
 #include "base/err.h"
 
+/* Where values would lie in a dry run: not NULL, which has a meaning, and aligned as the arena is. */
+#define DRY_BASE ((uintptr_t)1 << 20)
+
+static void *arena_at(const struct sd_cuda_step *st, sd_val v)
+{
+	const struct sd_place *place = st->p->plan->place;
+
+	return (void *)((st->run.dry ? DRY_BASE : (uintptr_t)st->e->arena) + place[place[v].root].offset + place[v].inner);
+}
+
 struct sd_cu_img sd_cuda_image(const struct sd_cuda_step *st, sd_val v)
 {
 	const struct sd_graph *g = st->p->g;
-	const struct sd_place *place = st->p->plan->place, *pl = &place[v];
 	const struct sd_shape *s = &g->val[v].shape;
 
 	return (struct sd_cu_img){
-		.p = (void *)((uintptr_t)(st->run.dry ? NULL : st->e->arena) + place[pl->root].offset + pl->inner),
-		.n = s->d[0], .c = s->d[1], .h = s->d[2], .w = s->d[3],
-		.ld = g->val[pl->root].shape.d[1], .type = st->e->type,
+		.p = arena_at(st, v), .n = s->d[0], .c = s->d[1], .h = s->d[2], .w = s->d[3],
+		.ld = g->val[st->p->plan->place[v].root].shape.d[1], .type = st->e->type,
 	};
 }
 
 void *sd_cuda_rows(const struct sd_cuda_step *st, sd_val v)
 {
-	const struct sd_place *place = st->p->plan->place;
 	const struct sd_value *x;
 
 	if (v == SD_NIL)
 		return NULL;
 	x = &st->p->g->val[v];
 	if (x->slot >= 0)
-		return st->bind ? st->bind->slot[x->slot]->data : NULL;
-	return (void *)((uintptr_t)(st->run.dry ? NULL : st->e->arena) + place[place[v].root].offset + place[v].inner);
+		return st->run.dry ? (void *)DRY_BASE : st->bind->slot[x->slot]->data;
+	return arena_at(st, v);
 }
 
 struct sd_cu_img sd_cuda_scratch_image(struct sd_cuda_step *st, int n, int c, int h, int w)

@@ -1,0 +1,518 @@
+/* program.c: plans on the GPU: how much scratch they need, their tables, and runs as captured graphs. */
+#include "engine/cuda/cuda.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/err.h"
+
+#define TRY(call, what) do { \
+	cudaError_t err_ = (call); \
+	if (err_ != cudaSuccess) \
+		return sd_cuda_fail(err_, what); \
+} while (0)
+
+static int no_memory(void)
+{
+	return sd_error(SD_ERR_IO, "out of memory for a program");
+}
+
+static struct sd_cuda_step step_of(struct sd_cuda_program *p, int i)
+{
+	struct sd_cuda_step st = { .p = p, .e = p->e, .s = &p->plan->step[i], .index = i };
+
+	st.n = &p->g->node[st.s->node];
+	return st;
+}
+
+/* ---- planning ---- */
+
+int sd_cuda_program_init(struct sd_program *base)
+{
+	struct sd_cuda_program *p = (struct sd_cuda_program *)base;
+	int i;
+
+	p->e = (struct sd_cuda_engine *)base->engine;
+	p->g = base->g;
+	p->plan = base->plan;
+	for (i = 0; i < p->plan->nstep; i++) {
+		struct sd_cuda_step st = step_of(p, i);
+
+		if (st.s->skip)
+			continue;
+		st.run.dry = 1;
+		if (sd_cuda_exec(&st))
+			return -1;
+		if (st.run.peak > p->scratch)
+			p->scratch = st.run.peak;
+		p->launches += st.run.launches;
+	}
+	return sd_cuda_arena_fit(p->e, p->plan->arena, p->scratch);
+}
+
+static void bound_free(struct sd_cuda_bound *b)
+{
+	if (!b)
+		return;
+	cudaFree(b->memory);
+	free(b->tensors);
+	free(b->data);
+	free(b);
+}
+
+static void graph_free(struct sd_cuda_graph *g)
+{
+	if (!g)
+		return;
+	if (g->exec)
+		cudaGraphExecDestroy(g->exec);
+	free(g->bound);
+	free(g);
+}
+
+void sd_cuda_program_release(struct sd_program *base)
+{
+	struct sd_cuda_program *p = (struct sd_cuda_program *)base;
+
+	if (p->e)
+		cudaStreamSynchronize(p->e->stream);
+	while (p->graph) {
+		struct sd_cuda_graph *next = p->graph->next;
+
+		graph_free(p->graph);
+		p->graph = next;
+	}
+	while (p->bound) {
+		struct sd_cuda_bound *next = p->bound->next;
+
+		bound_free(p->bound);
+		p->bound = next;
+	}
+}
+
+/* ---- tables of optimiser steps ---- */
+
+/* How many tensors a step works on at once; 0 if it is no such step. */
+static int tensors_in(const struct sd_cuda_step *st)
+{
+	switch (st->n->op) {
+	case SD_OP_GRAD_NORM:
+		return st->s->nin;
+	case SD_OP_SGD: case SD_OP_SGD_AHEAD: case SD_OP_ADAM: case SD_OP_PADAM: case SD_OP_STORE:
+		return st->n->a.i[0];
+	default:
+		return 0;
+	}
+}
+
+/* Tensor i of a step of n: operands come in groups of n, after `lead` others. */
+static struct sd_cu_tensor tensor_of(const struct sd_cuda_step *st, int n, int i)
+{
+	static const int leads[] = { [SD_OP_SGD] = 2, [SD_OP_SGD_AHEAD] = 2, [SD_OP_ADAM] = 2, [SD_OP_PADAM] = 3,
+		[SD_OP_STORE] = 1, [SD_OP_GRAD_NORM] = 0 };
+	int lead = leads[st->n->op];
+	struct sd_cu_tensor t = { .count = (long long)sd_shape_count(&st->p->g->val[st->s->in[lead + i].x].shape) };
+#define GROUP(k) sd_cuda_rows(st, st->s->in[lead + (k) * n + i].x)
+
+	switch (st->n->op) {
+	case SD_OP_GRAD_NORM:
+		t.g = GROUP(0);
+		break;
+	case SD_OP_SGD:
+		t.p = GROUP(0), t.m = GROUP(1), t.g = GROUP(2);
+		break;
+	case SD_OP_SGD_AHEAD:
+		t.p = GROUP(0), t.m = GROUP(1), t.g = GROUP(2), t.u = GROUP(3);
+		break;
+	case SD_OP_ADAM:
+		t.p = GROUP(0), t.m = GROUP(1), t.v = GROUP(2), t.g = GROUP(3);
+		break;
+	case SD_OP_PADAM:
+		t.p = GROUP(0), t.m = GROUP(1), t.v = GROUP(2), t.u = GROUP(3), t.g = GROUP(4);
+		break;
+	default: /* SD_OP_STORE */
+		t.p = GROUP(0), t.base = GROUP(1);
+		if (st->s->nin > lead + 2 * n)
+			t.g = GROUP(2);
+	}
+#undef GROUP
+	return t;
+}
+
+/* Host copies of all tables of a program, one after another. */
+struct tables {
+	struct sd_cu_tensor *tensor;
+	struct sd_cu_chunk *chunk;
+	size_t ntensor, nchunk;
+};
+
+/* Counts (tables still NULL) or fills in what step st has. */
+static void add_tables(const struct sd_cuda_step *st, struct tables *t, struct sd_cu_tensors *to)
+{
+	int n = tensors_in(st), i;
+	size_t first_chunk = t->nchunk;
+
+	to->tensor = (void *)(t->ntensor * sizeof(*t->tensor)); /* made addresses once the memory is there */
+	for (i = 0; i < n; i++) {
+		struct sd_cu_tensor x = tensor_of(st, n, i);
+		long long at;
+
+		if (t->tensor)
+			t->tensor[t->ntensor] = x;
+		t->ntensor++;
+		for (at = 0; at < x.count; at += SD_CU_CHUNK) {
+			if (t->chunk)
+				t->chunk[t->nchunk] = (struct sd_cu_chunk){ i, at };
+			t->nchunk++;
+		}
+	}
+	to->chunk = (void *)(first_chunk * sizeof(*t->chunk));
+	to->ntensor = n;
+	to->nchunk = (int)(t->nchunk - first_chunk);
+}
+
+static void each_table(struct sd_cuda_program *p, const struct sd_bind *bind, struct tables *t,
+	struct sd_cu_tensors *to)
+{
+	int i;
+
+	t->ntensor = t->nchunk = 0;
+	for (i = 0; i < p->plan->nstep; i++) {
+		struct sd_cuda_step st = step_of(p, i);
+
+		st.bind = bind;
+		if (tensors_in(&st))
+			add_tables(&st, t, &to[i]);
+	}
+}
+
+static int make_tables(struct sd_cuda_program *p, const struct sd_bind *bind, struct sd_cuda_bound *b)
+{
+	struct tables t = { 0 };
+	size_t bytes;
+	char *chunks;
+	int i, rc = -1;
+	cudaError_t err;
+
+	each_table(p, bind, &t, b->tensors);
+	if (t.ntensor == 0)
+		return 0;
+	t.tensor = calloc(t.ntensor, sizeof(*t.tensor));
+	t.chunk = calloc(t.nchunk + 1, sizeof(*t.chunk));
+	if (!t.tensor || !t.chunk) {
+		no_memory();
+		goto out;
+	}
+	each_table(p, bind, &t, b->tensors);
+	bytes = t.ntensor * sizeof(*t.tensor);
+	err = cudaMalloc(&b->memory, bytes + (t.nchunk + 1) * sizeof(*t.chunk));
+	chunks = (char *)b->memory + bytes;
+	if (err == cudaSuccess)
+		err = cudaMemcpyAsync(b->memory, t.tensor, bytes, cudaMemcpyHostToDevice, p->e->stream);
+	if (err == cudaSuccess)
+		err = cudaMemcpyAsync(chunks, t.chunk, t.nchunk * sizeof(*t.chunk), cudaMemcpyHostToDevice, p->e->stream);
+	if (err == cudaSuccess)
+		err = cudaStreamSynchronize(p->e->stream);
+	if (err != cudaSuccess) {
+		sd_cuda_fail(err, "tables of parameters");
+		goto out;
+	}
+	for (i = 0; i < p->plan->nstep; i++) {
+		b->tensors[i].tensor = (void *)((char *)b->memory + (uintptr_t)b->tensors[i].tensor);
+		b->tensors[i].chunk = (void *)(chunks + (uintptr_t)b->tensors[i].chunk);
+	}
+	rc = 0;
+out:
+	free(t.tensor);
+	free(t.chunk);
+	return rc;
+}
+
+static int same_data(const struct sd_cuda_program *p, const struct sd_cuda_bound *b, const struct sd_bind *bind)
+{
+	int i;
+
+	for (i = 0; i < p->g->nslot; i++)
+		if (p->base.slot_used[i] && b->data[i] != bind->slot[i]->data)
+			return 0;
+	return b->generation == p->e->generation;
+}
+
+/* What a program needs to run on these buffers, made at the first run on them.  NULL with a message. */
+static struct sd_cuda_bound *bound_for(struct sd_cuda_program *p, const struct sd_bind *bind)
+{
+	struct sd_cuda_bound *b;
+	int i;
+
+	for (b = p->bound; b; b = b->next)
+		if (same_data(p, b, bind))
+			return b;
+	b = calloc(1, sizeof(*b));
+	if (!b || !(b->data = calloc((size_t)p->g->nslot + 1, sizeof(*b->data))) ||
+			!(b->tensors = calloc((size_t)p->plan->nstep + 1, sizeof(*b->tensors)))) {
+		bound_free(b);
+		no_memory();
+		return NULL;
+	}
+	for (i = 0; i < p->g->nslot; i++)
+		if (p->base.slot_used[i])
+			b->data[i] = bind->slot[i]->data;
+	b->id = ++p->e->bounds;
+	b->generation = p->e->generation;
+	if (make_tables(p, bind, b)) {
+		bound_free(b);
+		return NULL;
+	}
+	b->next = p->bound;
+	p->bound = b;
+	return b;
+}
+
+/* ---- running ---- */
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Bytes of the tensors that a step reads and writes. */
+static double step_bytes(const struct sd_cuda_program *p, const struct sd_step *s)
+{
+	const struct sd_layout *layout = p->e->base.ops->layout(&p->e->base);
+	const struct sd_node *n = &p->g->node[s->node];
+	double b = 0;
+	int k;
+
+	for (k = 0; k < s->nin; k++)
+		if (s->in[k].x != SD_NIL)
+			b += (double)layout->size(p->g, s->in[k].x);
+	for (k = 0; k < n->nout; k++)
+		b += (double)layout->size(p->g, n->out + k);
+	return b;
+}
+
+/* -1 with the op named if one of the step's results holds a number that isn't finite. */
+static int check_finite(struct sd_cuda_step *st)
+{
+	struct sd_cuda_engine *e = st->e;
+	int32_t bad = 0;
+	int k;
+
+	TRY(cudaMemsetAsync(e->flag, 0, sizeof(*e->flag), e->stream), "a flag");
+	for (k = 0; k < st->n->nout; k++) {
+		sd_val v = st->n->out + k;
+
+		if (st->p->g->val[v].dtype != SD_F32 || sd_op_is_write(st->n->op))
+			continue;
+		if (sd_is_image(st->p->g, v)) {
+			struct sd_cu_img x = sd_cuda_image(st, v);
+
+			sd_cu_not_finite_image(&st->run, &x, e->flag);
+		} else {
+			sd_cu_not_finite(&st->run, sd_cuda_rows(st, v), sd_shape_count(&st->p->g->val[v].shape), e->flag);
+		}
+	}
+	TRY(cudaMemcpyAsync(&bad, e->flag, sizeof(bad), cudaMemcpyDeviceToHost, e->stream), "a flag");
+	TRY(cudaStreamSynchronize(e->stream), sd_op_name(st->n->op));
+	return bad ? sd_error(SD_ERR_DATA, "step %d, %s: a result is not finite", st->index, sd_op_name(st->n->op)) : 0;
+}
+
+static int run_step(struct sd_cuda_program *p, int i, const struct sd_bind *bind, const struct sd_cuda_bound *b)
+{
+	struct sd_cuda_engine *e = p->e;
+	struct sd_cuda_step st = step_of(p, i), first;
+	enum sd_op op = st.n->op;
+	double t = 0;
+
+	st.bind = bind;
+	st.bound = b;
+	st.run.stream = e->stream;
+	st.run.scratch = e->arena + e->values_size;
+	first = st;
+	if (e->base.profile) {
+		TRY(cudaStreamSynchronize(e->stream), "the work before");
+		t = now();
+	}
+	if (sd_cuda_exec(&st) || sd_cuda_check(sd_op_name(op)))
+		return -1;
+	if (e->base.profile) {
+		TRY(cudaStreamSynchronize(e->stream), sd_op_name(op));
+		e->prof[op].seconds += now() - t;
+		e->prof[op].calls++;
+		e->prof[op].launches += st.run.launches;
+		e->prof[op].bytes += step_bytes(p, first.s);
+	}
+	return e->base.trace_nan ? check_finite(&first) : 0;
+}
+
+static int run_steps(struct sd_cuda_program *p, const struct sd_bind *bind, const struct sd_cuda_bound *b)
+{
+	int i;
+
+	for (i = 0; i < p->plan->nstep; i++)
+		if (!p->plan->step[i].skip && run_step(p, i, bind, b))
+			return -1;
+	return 0;
+}
+
+/* Fills the arena's values with NaN. */
+static int poison(struct sd_cuda_engine *e)
+{
+	if (e->base.poison)
+		TRY(cudaMemsetAsync(e->arena, 0xff, e->values_size + e->scratch_size, e->stream), "poison");
+	return 0;
+}
+
+static int run_eagerly(int n, struct sd_program *const *p, const struct sd_bind *const *bind,
+	struct sd_cuda_bound *const *b)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (poison((struct sd_cuda_engine *)p[i]->engine) ||
+				run_steps((struct sd_cuda_program *)p[i], bind[i], b[i]))
+			return -1;
+	return 0;
+}
+
+static struct sd_cuda_graph *captured(const struct sd_cuda_program *p, int n, struct sd_cuda_bound *const *b)
+{
+	struct sd_cuda_graph *g;
+	int i;
+
+	for (g = p->graph; g; g = g->next) {
+		if (g->n != n || g->generation != p->e->generation)
+			continue;
+		for (i = 0; i < n && g->bound[i] == b[i]->id; i++)
+			;
+		if (i == n)
+			return g;
+	}
+	return NULL;
+}
+
+static struct sd_cuda_graph *capture(int n, struct sd_program *const *p, const struct sd_bind *const *bind,
+	struct sd_cuda_bound *const *b)
+{
+	struct sd_cuda_program *first = (struct sd_cuda_program *)p[0];
+	struct sd_cuda_engine *e = first->e;
+	struct sd_cuda_graph *g = calloc(1, sizeof(*g));
+	cudaGraph_t graph = NULL;
+	cudaError_t err;
+	int i, rc;
+
+	if (!g || !(g->bound = malloc((size_t)n * sizeof(*g->bound)))) {
+		no_memory();
+		goto fail;
+	}
+	g->n = n;
+	g->generation = e->generation;
+	for (i = 0; i < n; i++)
+		g->bound[i] = b[i]->id;
+	err = cudaStreamBeginCapture(e->stream, cudaStreamCaptureModeThreadLocal);
+	if (err != cudaSuccess) {
+		sd_cuda_fail(err, "a capture");
+		goto fail;
+	}
+	rc = run_eagerly(n, p, bind, b);
+	err = cudaStreamEndCapture(e->stream, &graph);
+	if (rc)
+		goto fail;
+	if (err == cudaSuccess)
+		err = cudaGraphInstantiate(&g->exec, graph, 0);
+	if (err != cudaSuccess) {
+		sd_cuda_fail(err, "a captured graph");
+		goto fail;
+	}
+	cudaGraphDestroy(graph);
+	g->next = first->graph;
+	first->graph = g;
+	return g;
+fail:
+	if (graph)
+		cudaGraphDestroy(graph);
+	graph_free(g);
+	return NULL;
+}
+
+int sd_cuda_run(int n, struct sd_program *const *p, const struct sd_bind *const *bind)
+{
+	struct sd_cuda_program *first = (struct sd_cuda_program *)p[0];
+	struct sd_cuda_engine *e = first->e;
+	struct sd_cuda_bound **b = malloc((size_t)n * sizeof(*b));
+	struct sd_cuda_graph *g;
+	int i, rc = -1;
+
+	if (!b)
+		return no_memory();
+	for (i = 0; i < n; i++) {
+		b[i] = bound_for((struct sd_cuda_program *)p[i], bind[i]);
+		if (!b[i])
+			goto out;
+	}
+	if (e->base.profile || e->base.trace_nan) {
+		rc = run_eagerly(n, p, bind, b);
+		goto out;
+	}
+	g = captured(first, n, b);
+	if (!g)
+		g = capture(n, p, bind, b);
+	if (g) {
+		cudaError_t err = cudaGraphLaunch(g->exec, e->stream);
+
+		rc = err == cudaSuccess ? 0 : sd_cuda_fail(err, "a step");
+	}
+out:
+	free(b);
+	return rc;
+}
+
+int sd_cuda_read_value(struct sd_program *base, sd_val v, void *host)
+{
+	struct sd_cuda_program *p = (struct sd_cuda_program *)base;
+	struct sd_cuda_engine *e = p->e;
+	struct sd_cuda_step st = { .p = p, .e = e };
+	const struct sd_value *x = &p->g->val[v];
+	size_t bytes = sd_shape_count(&x->shape) * sd_dtype_size(x->dtype);
+	void *from, *copy = NULL;
+	cudaError_t err = cudaSuccess;
+
+	if (sd_is_image(p->g, v)) {
+		struct sd_cu_src src = { .x = sd_cuda_image(&st, v) };
+
+		TRY(cudaMalloc(&copy, bytes), "memory for a result");
+		st.run.stream = e->stream;
+		st.run.scratch = e->arena + e->values_size;
+		sd_cu_export(&st.run, &src, copy);
+		from = copy;
+	} else {
+		from = sd_cuda_rows(&st, v);
+	}
+	err = cudaMemcpyAsync(host, from, bytes, cudaMemcpyDeviceToHost, e->stream);
+	if (err == cudaSuccess)
+		err = cudaStreamSynchronize(e->stream);
+	cudaFree(copy);
+	return err == cudaSuccess ? sd_cuda_check("a result") : sd_cuda_fail(err, "a result");
+}
+
+int sd_cuda_profile_print(struct sd_engine *base, FILE *f)
+{
+	struct sd_cuda_engine *e = (struct sd_cuda_engine *)base;
+	double total = 0;
+	int i;
+
+	for (i = 0; i < SD_OP_N; i++)
+		total += e->prof[i].seconds;
+	fprintf(f, "op\tcalls\tlaunches\tms\tshare\tGB/s\n");
+	for (i = 0; i < SD_OP_N; i++)
+		if (e->prof[i].calls)
+			fprintf(f, "%s\t%ld\t%ld\t%.2f\t%.1f%%\t%.1f\n", sd_op_name((enum sd_op)i), e->prof[i].calls,
+				e->prof[i].launches, e->prof[i].seconds * 1e3, 100 * e->prof[i].seconds / total,
+				e->prof[i].bytes / e->prof[i].seconds / 1e9);
+	memset(e->prof, 0, sizeof(e->prof));
+	return 0;
+}
