@@ -6,8 +6,6 @@
 
 /* ---- graphs ---- */
 
-enum { P_N, P_C, P_H, P_W, P_K, P_S, P_P, P_D, P_X, P_Y };
-
 static sd_val in_x(struct sd_graph *g, const int *p)
 {
 	return sd_input(g, "x", SD_F32, sd_shape4(p[P_N], p[P_C], p[P_H], p[P_W]));
