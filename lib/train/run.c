@@ -64,13 +64,10 @@ int sd_run_init(struct sd_run *r, const char *kind, struct sd_opts *opts, const 
 	}
 	sd_sig_install();
 	r->stamp = sd_stamp_new(kind, opts, shared);
-	r->engine = sd_engine_open("cpu", shared->threads);
+	r->engine = sd_device_open(&o->device, shared->threads, r->stamp);
 	if (!r->engine)
 		return -1;
 	sd_engine_trace_nan(r->engine, o->trace_nan);
-	sd_stamp_environment(r->stamp, "engine", sd_engine_kind(r->engine));
-	sd_stamp_threads(r->stamp, sd_engine_threads(r->engine));
-	sd_stamp_fact(r->stamp, "cpu_path", json_string(sd_engine_path(r->engine)));
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "base/opt.h"
 #include "data/augment.h"
 #include "data/dataset.h"
+#include "train/device.h"
 #include "train/loop.h"
 
 /* "DIR/NAME.h5" if `data` is a folder, else `data`; to be freed. */
@@ -20,6 +21,7 @@ struct sd_dataset *sd_run_data(struct sd_stamp *stamp, const char *role, const c
 
 /* Options of both tools. */
 struct sd_run_options {
+	struct sd_device_options device;
 	const char *data, *dataset, *save, *resume, *load;
 	double max_time;
 	bool trace_nan;
@@ -29,6 +31,7 @@ struct sd_run_options {
 	bool cutout, autoaugment, random_eraser, unfused;
 };
 #define SD_OPTS_RUN(o) \
+	SD_OPTS_DEVICE((o).device), \
 	SD_OPT_TEXT("data", NULL, SD_INPUT_NAME, &(o).data, ".", "FILE|DIR", \
 		    "data set artifact, or the folder that holds it as NAME.h5, NAME being the --dataset"), \
 	SD_OPT_TEXT("dataset", NULL, SD_INPUT_NAME, &(o).dataset, "cifar10", "NAME", \
