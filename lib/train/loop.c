@@ -67,21 +67,42 @@ static int bad_losses(const struct sd_loop *l, double *bad)
 	return 0;
 }
 
-/* Goes back to how the epoch was begun (`copy`, at batch `from`), repeats its steps, which gives the same
- * numbers again, and watches every op of the last one.  Returns -1, the message names the op. */
+/* Goes back to how the epoch was begun: `copy`, at batch `from`. */
+static int go_back(struct sd_loop *l, const struct sd_vars_copy *copy, uint32_t from)
+{
+	l->steps_done = from;
+	return sd_vars_restore(l->vars, copy) || l->ops->start(l->ctx, l->first_epoch + l->epochs_done, from) ? -1 : 0;
+}
+
+/* Steps on to step `last`, or to the first whose loss is not finite if that comes before. */
+static int step_to(struct sd_loop *l, uint32_t last, bool look)
+{
+	double bad = 0;
+	while (l->steps_done < last) {
+		if (l->ops->step(l->ctx) || (look && bad_losses(l, &bad)))
+			return -1;
+		if (bad > 0)
+			break;
+		l->steps_done++;
+	}
+	return 0;
+}
+
+/* Repeats the epoch's steps, which gives the same numbers again, and watches every op of the one whose loss is not
+ * finite.  Returns -1, the message names the op. */
 static int find_where(struct sd_loop *l, const struct sd_vars_copy *copy, uint32_t from)
 {
 	int epoch = l->first_epoch + l->epochs_done;
 	uint32_t last = l->steps_done;
 	sd_progress_clear();
-	l->steps_done = from;
-	if (sd_vars_restore(l->vars, copy) || l->ops->start(l->ctx, epoch, from))
-		return -1;
-	while (l->steps_done < last) {
-		if (l->ops->step(l->ctx))
+	/* where losses are only looked at when the epoch ends, it is not yet known which step it was */
+	if (sd_engine_is_async(l->vars->engine)) {
+		if (go_back(l, copy, from) || step_to(l, last, true))
 			return -1;
-		l->steps_done++;
+		last = l->steps_done;
 	}
+	if (go_back(l, copy, from) || step_to(l, last, false))
+		return -1;
 	sd_engine_trace_nan(l->vars->engine, 1);
 	int ret = l->ops->step(l->ctx);
 	sd_engine_trace_nan(l->vars->engine, 0);
@@ -126,10 +147,13 @@ static int run_steps(struct sd_loop *l, int epoch, struct sd_vars_copy *copy, do
 	if (sd_vars_resave(l->vars, copy) || l->ops->start(l->ctx, epoch, from))
 		return -1;
 	while (l->steps_done < l->steps) {
-		double bad;
+		double bad = 0;
 		if (stop_asked(l, began))
 			return 1;
-		if (l->ops->step(l->ctx) || bad_losses(l, &bad))
+		if (l->ops->step(l->ctx))
+			return -1;
+		/* reading a sum waits for the device, so there only the last step of an epoch is followed by it */
+		if ((!sd_engine_is_async(l->vars->engine) || l->steps_done + 1 == l->steps) && bad_losses(l, &bad))
 			return -1;
 		if (bad > 0)
 			return find_where(l, copy, from);
