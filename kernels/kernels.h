@@ -233,7 +233,7 @@ struct sd_cu_tensors {
 	const struct sd_cu_chunk *chunk;   /* device, (nchunk), tensors in order and chunks in order within them */
 	int ntensor, nchunk;
 };
-/* out = sqrt of the sum of all squares of g; chunk sums in double, added in order. */
+/* out = sqrt of the sum of all squares of g; chunk sums in double, added in a fixed order. */
 void sd_cu_grad_norm(struct sd_cu_run *r, const struct sd_cu_tensors *t, float *out);
 /* d = coef g + wd p; m = momentum m + d; p -= lr m.  lr, coef on the device, coef may be NULL (1). */
 void sd_cu_sgd(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_tensors *t, const float *lr,

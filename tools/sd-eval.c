@@ -17,6 +17,7 @@ enum { TRAIN, VALID, TEST };
 enum { TSV, JSON };
 
 static struct {
+	struct sd_device_options device;
 	const char *data, *dataset;
 	int batch_size, weights, format, split;
 	double train_portion;
@@ -37,9 +38,10 @@ static struct sd_opt rows[] = {
 		    "with --split valid: of the training split, the part that is not evaluated (default: what "
 		    "the model left out, else 0.5)", SD_BETWEEN(0, 1)),
 	SD_OPT_INT("batch_size", "-b --b", SD_EXECUTION, &o.batch_size, "64", "N",
-		   "images in a batch, which changes no number", SD_BETWEEN(1, 65536)),
+		   "images in a batch, which changes no number on the CPU", SD_BETWEEN(1, 65536)),
 	SD_OPT_CHOICE("format", NULL, SD_OUTPUT, &o.format, "tsv", "tsv|json", "of what is printed"),
 	SD_OPT_FLAG("partial", NULL, SD_EXECUTION, &o.partial, "accept a checkpoint"),
+	SD_OPTS_DEVICE(o.device),
 	SD_OPTS_COMMON(shared), SD_OPTS_THREADS(shared), SD_OPTS_OUTPUT(shared),
 	SD_OPT_FLAG("unfused", NULL, SD_NUMERIC, &o.unfused,
 		    "run every op by itself (slow; a check on the engine)"),
@@ -325,12 +327,14 @@ static int evaluate(struct sd_artifact *model, struct sd_stamp *stamp, int ndata
 	int ret = -1;
 
 	sd_genotype_init(&genotype);
-	struct sd_engine *engine = sd_engine_open("cpu", shared.threads);
+	struct sd_engine *engine = sd_device_open(&o.device, shared.threads, stamp);
 	if (!engine)
 		return -1;
-	sd_stamp_environment(stamp, "engine", sd_engine_kind(engine));
-	sd_stamp_threads(stamp, sd_engine_threads(engine));
-	sd_stamp_fact(stamp, "cpu_path", json_string(sd_engine_path(engine)));
+	if (sd_engine_is_async(engine)) { /* products of another size may take another algorithm */
+		char text[16];
+		snprintf(text, sizeof text, "%d", o.batch_size);
+		sd_stamp_environment(stamp, "batch_size", text);
+	}
 	sd_vars_init(&vars, engine, 0);
 	if (sd_stamp_input(stamp, "model", sd_artifact_lineage(model), sd_artifact_name(model)) ||
 	    resolve_portion(model) || read_sets(&sets, stamp, ndata, data) ||

@@ -1,4 +1,4 @@
-/* rng.c: Philox4x32-10 and what is made of its words.
+/* rng.c: keys, and what takes more than a few words of Philox4x32-10 (philox.h).
  *
  * Everything here is integer arithmetic or IEEE double operations in a fixed order (no library
  * function but sqrt, which is exact), so every machine gets the same bits. */
@@ -29,37 +29,6 @@ struct sd_rng_key sd_rng_key(uint64_t seed, const char *purpose, const char *sit
 		key.k[i] = (uint32_t)digest[4 * i] | (uint32_t)digest[4 * i + 1] << 8 |
 			   (uint32_t)digest[4 * i + 2] << 16 | (uint32_t)digest[4 * i + 3] << 24;
 	return key;
-}
-
-/* Salmon et al., SC11: the constants of Philox4x32 and the Weyl sequence of its keys. */
-void sd_rng_block(struct sd_rng_key key, const uint32_t ctr[4], uint32_t out[4])
-{
-	uint32_t c0 = ctr[0], c1 = ctr[1], c2 = ctr[2], c3 = ctr[3];
-	uint32_t k0 = key.k[0], k1 = key.k[1];
-
-	for (int round = 0; round < 10; round++) {
-		uint64_t p0 = (uint64_t)0xD2511F53u * c0;
-		uint64_t p1 = (uint64_t)0xCD9E8D57u * c2;
-
-		c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-		c1 = (uint32_t)p1;
-		c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-		c3 = (uint32_t)p0;
-		k0 += 0x9E3779B9u;
-		k1 += 0xBB67AE85u;
-	}
-	out[0] = c0;
-	out[1] = c1;
-	out[2] = c2;
-	out[3] = c3;
-}
-
-uint32_t sd_rng_word(struct sd_rng_key key, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3)
-{
-	uint32_t ctr[4] = { c0, c1, c2, c3 }, out[4];
-
-	sd_rng_block(key, ctr, out);
-	return out[0];
 }
 
 /* ln(x), 0 < x <= 1: x = m * 2^e with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh((m - 1) / (m + 1)). */

@@ -1,6 +1,6 @@
 /* golden: compares what this program computes with recorded results of the reference.
  *
- *   golden [DIR|FILE...]
+ *   golden [--device DEVICE] [DIR|FILE...]
  *
  * Each file says in its attributes what it is about; everything is rebuilt from them.  One line a check:
  * ok, FAILED or skipped, file, check, worst error, with tabs between.  Kinds of file that are not
@@ -120,11 +120,18 @@ int main(int argc, char **argv)
 	static char here[] = "tests/golden";
 	static char *defaults[] = { here };
 	struct gold g = {0};
+	const char *device = "cpu";
+
+	if (argc > 2 && !strcmp(argv[1], "--device")) {
+		device = argv[2];
+		argc -= 2;
+		argv += 2;
+	}
 	char **path = argc > 1 ? argv + 1 : defaults;
 	int n = argc > 1 ? argc - 1 : 1;
 
 	H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-	g.engine = sd_engine_open("cpu", 0);
+	g.engine = sd_engine_open(device, 0);
 	if (!g.engine) {
 		fprintf(stderr, "golden: %s\n", sd_error_text());
 		return 1;

@@ -1,0 +1,399 @@
+/* image.cu: sums, scalings and copies of images, and the way between rows and NHWC.  The plain C beside
+ * which they are checked is lib/engine/cpu/k_image.c. */
+#include "kernels/pixels.h"
+
+namespace {
+
+using namespace sd::pixels;
+
+/* ---- sums ---- */
+
+/* y = on ? (value + bias[c] + x_0 + x_1 + ...) * f : 0, each part where it is given */
+struct Sum {
+	int n;
+	sd_cu_src x[SD_CU_ADD];
+	float value;           /* what a sum of no operands is */
+	const float *bias;     /* (C) */
+	const float *f;        /* (1), or (N) with f_rows */
+	int f_rows;
+	sd_cu_on on;
+	sd_cu_dst y;
+};
+
+template <int V> __global__ void sum_kernel(const Sum s)
+{
+	float sum[ITEMS][V], x[ITEMS][V];
+	Walk w;
+
+	if (!walk<V>(s.y.y, w))
+		return;
+#pragma unroll
+	for (int k = 0; k < ITEMS; k++)
+#pragma unroll
+		for (int i = 0; i < V; i++)
+			sum[k][i] = x[k][i] = s.value;
+	if (s.n > 0 && sd::is_on(s.on)) {
+		get<V>(s.x[0].x, w, sum);
+		loaded<V>(s.x[0], w.c, sum);
+		for (int j = 1; j < s.n; j++) {
+			get<V>(s.x[j].x, w, x);
+			loaded<V>(s.x[j], w.c, x);
+#pragma unroll
+			for (int k = 0; k < ITEMS; k++)
+#pragma unroll
+				for (int i = 0; i < V; i++)
+					sum[k][i] += x[k][i];
+		}
+	}
+	if (s.bias) {
+#pragma unroll
+		for (int i = 0; i < V; i++) {
+			float b = s.bias[w.c + i];
+
+#pragma unroll
+			for (int k = 0; k < ITEMS; k++)
+				sum[k][i] += b;
+		}
+	}
+	if (s.f) {
+		unsigned plane = s.y.y.h * s.y.y.w;
+
+#pragma unroll
+		for (int k = 0; k < ITEMS; k++) {
+			unsigned at = w.at + k * w.step;
+			float f = s.f[s.f_rows && at < w.n ? at / plane : 0];
+
+#pragma unroll
+			for (int i = 0; i < V; i++)
+				sum[k][i] *= f;
+		}
+	}
+	put<V>(s.y, w, sum);
+}
+
+template <int V> void launch_sum(sd_cu_run *r, const Sum &s)
+{
+	SD_LAUNCH(r, sum_kernel<V>, walk_blocks(s.y.y, V), THREADS, 0, s);
+}
+
+void sum(sd_cu_run *r, const Sum &s)
+{
+	const sd_cu_img *all[SD_CU_ADD + 1];
+	int n = 0, v;
+
+	all[n++] = &s.y.y;
+	for (int i = 0; i < s.n; i++)
+		all[n++] = &s.x[i].x;
+	v = sd::pack_width(all, n);
+	SD_BY_PACK(v, launch_sum, r, s);
+}
+
+/* ---- the rows and columns of a factorised reduce ---- */
+
+/* Where pixel (n, h, w) of y, counted along, comes from in x: its place there, or -1. */
+__device__ inline long long odd_pixel(const sd_cu_img &x, const sd_cu_img &y, unsigned at, int odd)
+{
+	unsigned w = at % y.w, h = at / y.w % y.h, n = at / y.w / y.h;
+	int from_h = 2 * h + odd, from_w = 2 * w + odd;
+
+	return from_h < x.h && from_w < x.w ? ((long long)n * x.h + from_h) * x.w + from_w : -1;
+}
+
+template <int V> __global__ void take_odd_kernel(const sd_cu_src x, int odd, const sd_cu_dst y)
+{
+	float v[ITEMS][V];
+	Walk w;
+
+	if (!walk<V>(y.y, w))
+		return;
+#pragma unroll
+	for (int k = 0; k < ITEMS; k++) {
+		unsigned at = w.at + k * w.step;
+		long long from = at < w.n ? odd_pixel(x.x, y.y, at, odd) : -1;
+
+		if (from >= 0)
+			pack<V>(x.x, from, w.c, v[k]);
+		else
+			for (int i = 0; i < V; i++)
+				v[k][i] = 0;
+	}
+	loaded<V>(x, w.c, v);
+	/* what is outside is 0 after norm and relu */
+#pragma unroll
+	for (int k = 0; k < ITEMS; k++)
+		if (w.at + k * w.step < w.n && odd_pixel(x.x, y.y, w.at + k * w.step, odd) < 0)
+			for (int i = 0; i < V; i++)
+				v[k][i] = 0;
+	put<V>(y, w, v);
+}
+
+template <int V> __global__ void put_odd_kernel(const sd_cu_img g0, const sd_cu_img g1, const sd_cu_dst gx)
+{
+	float v[ITEMS][V];
+	Walk w;
+
+	if (!walk<V>(gx.y, w))
+		return;
+#pragma unroll
+	for (int k = 0; k < ITEMS; k++) {
+		unsigned at = w.at + k * w.step;
+		unsigned x = at % gx.y.w, y = at / gx.y.w % gx.y.h, n = at / gx.y.w / gx.y.h;
+
+		for (int i = 0; i < V; i++)
+			v[k][i] = 0;
+		if (at < w.n && x % 2 == y % 2) {
+			if (x % 2)
+				pack<V>(g1, ((long long)n * g1.h + y / 2) * g1.w + x / 2, w.c, v[k]);
+			else
+				pack<V>(g0, ((long long)n * g0.h + y / 2) * g0.w + x / 2, w.c, v[k]);
+		}
+	}
+	put<V>(gx, w, v);
+}
+
+template <int V> void launch_take_odd(sd_cu_run *r, const sd_cu_src &x, int odd, const sd_cu_dst &y)
+{
+	SD_LAUNCH(r, take_odd_kernel<V>, walk_blocks(y.y, V), THREADS, 0, x, odd, y);
+}
+template <int V> void launch_put_odd(sd_cu_run *r, const sd_cu_img &g0, const sd_cu_img &g1,
+	const sd_cu_dst &gx)
+{
+	SD_LAUNCH(r, put_odd_kernel<V>, walk_blocks(gx.y, V), THREADS, 0, g0, g1, gx);
+}
+
+/* ---- numbers that are not finite ---- */
+
+template <int V> __global__ void not_finite_kernel(const sd_cu_img x, int32_t *out)
+{
+	float v[ITEMS][V];
+	int bad = 0;
+	Walk w;
+
+	if (!walk<V>(x, w))
+		return;
+#pragma unroll
+	for (int k = 0; k < ITEMS; k++)
+#pragma unroll
+		for (int i = 0; i < V; i++)
+			v[k][i] = 0;
+	get<V>(x, w, v);
+#pragma unroll
+	for (int k = 0; k < ITEMS; k++)
+#pragma unroll
+		for (int i = 0; i < V; i++)
+			bad |= !isfinite(v[k][i]);
+	if (bad)
+		*out = 1; /* whoever writes, writes the same */
+}
+template <int V> void launch_not_finite(sd_cu_run *r, const sd_cu_img &x, int32_t *out)
+{
+	SD_LAUNCH(r, not_finite_kernel<V>, walk_blocks(x, V), THREADS, 0, x, out);
+}
+
+__global__ void not_finite_rows_kernel(const float *x, size_t count, int32_t *out)
+{
+	for (size_t i = blockIdx.x * (size_t)THREADS + threadIdx.x; i < count; i += gridDim.x * (size_t)THREADS)
+		if (!isfinite(x[i]))
+			*out = 1;
+}
+
+/* ---- rows and pixels: a block turns a tile of channels and pixels over in shared memory ---- */
+
+enum { TILE = 32 };
+
+template <typename T> __global__ void import_kernel(const float *nchw, const sd_cu_dst y)
+{
+	__shared__ float tile[TILE][TILE + 1]; /* [channel][pixel] */
+	int plane = y.y.h * y.y.w, p0 = blockIdx.x * TILE, c0 = blockIdx.y * TILE, n = blockIdx.z;
+	int np = plane - p0 < TILE ? plane - p0 : TILE, nc = y.y.c - c0 < TILE ? y.y.c - c0 : TILE;
+	const float *from = nchw + ((size_t)n * y.y.c + c0) * plane + p0;
+	T *to = static_cast<T *>(y.y.p) + ((size_t)n * plane + p0) * y.y.ld + c0;
+
+	for (int c = threadIdx.x / TILE, p = threadIdx.x % TILE; c < nc; c += THREADS / TILE)
+		if (p < np)
+			tile[c][p] = from[(size_t)c * plane + p];
+	__syncthreads();
+	for (int i = threadIdx.x; i < np * nc; i += THREADS) {
+		int p = i / nc, c = i % nc;
+
+		sd::store_pack<T, 1>(to + (size_t)p * y.y.ld + c, &tile[c][p], y.acc);
+	}
+}
+template <typename T> void launch_import(sd_cu_run *r, const float *nchw, const sd_cu_dst &y)
+{
+	dim3 grid((y.y.h * y.y.w + TILE - 1) / TILE, (y.y.c + TILE - 1) / TILE, y.y.n);
+
+	SD_LAUNCH(r, import_kernel<T>, grid, THREADS, 0, nchw, y);
+}
+
+template <typename T> __global__ void export_kernel(const sd_cu_src x, float *nchw)
+{
+	__shared__ float tile[TILE][TILE + 1]; /* [channel][pixel] */
+	__shared__ float a[TILE], b[TILE];
+	int plane = x.x.h * x.x.w, p0 = blockIdx.x * TILE, c0 = blockIdx.y * TILE, n = blockIdx.z;
+	int np = plane - p0 < TILE ? plane - p0 : TILE, nc = x.x.c - c0 < TILE ? x.x.c - c0 : TILE;
+	const T *from = static_cast<const T *>(x.x.p) + ((size_t)n * plane + p0) * x.x.ld + c0;
+	float *to = nchw + ((size_t)n * x.x.c + c0) * plane + p0;
+
+	if ((int)threadIdx.x < nc)
+		sd::norm_factors(x.norm, c0 + threadIdx.x, a[threadIdx.x], b[threadIdx.x]);
+	__syncthreads();
+	for (int i = threadIdx.x; i < np * nc; i += THREADS) {
+		int p = i / nc, c = i % nc;
+		float v = sd::to_float(from[(size_t)p * x.x.ld + c]);
+
+		if (x.norm.mean)
+			v = fmaf(a[c], v, b[c]);
+		tile[c][p] = x.relu ? sd::relu(v) : v;
+	}
+	__syncthreads();
+	for (int c = threadIdx.x / TILE, p = threadIdx.x % TILE; c < nc; c += THREADS / TILE)
+		if (p < np)
+			to[(size_t)c * plane + p] = tile[c][p];
+}
+template <typename T> void launch_export(sd_cu_run *r, const sd_cu_src &x, float *nchw)
+{
+	dim3 grid((x.x.h * x.x.w + TILE - 1) / TILE, (x.x.c + TILE - 1) / TILE, x.x.n);
+
+	SD_LAUNCH(r, export_kernel<T>, grid, THREADS, 0, x, nchw);
+}
+
+/* ---- without pixels ---- */
+
+__global__ void select_kernel(const sd_cu_on on, float *y, size_t count)
+{
+	if (sd::is_on(on))
+		return;
+	for (size_t i = blockIdx.x * (size_t)THREADS + threadIdx.x; i < count; i += gridDim.x * (size_t)THREADS)
+		y[i] = 0;
+}
+
+template <typename T> __global__ void cast_kernel(const float *x, size_t count, T *y)
+{
+	for (size_t i = blockIdx.x * (size_t)THREADS + threadIdx.x; i < count; i += gridDim.x * (size_t)THREADS)
+		y[i] = sd::from_float<T>(x[i]);
+}
+template <typename T> void launch_cast(sd_cu_run *r, const float *x, size_t count, void *y)
+{
+	SD_LAUNCH(r, cast_kernel<T>, sd::blocks_for(count, THREADS * ITEMS), THREADS, 0, x, count,
+		static_cast<T *>(y));
+}
+
+} /* namespace */
+
+void sd_cu_fill(struct sd_cu_run *r, float value, const struct sd_cu_img *y)
+{
+	Sum s = {};
+
+	s.value = value;
+	s.y.y = *y;
+	sum(r, s);
+}
+
+void sd_cu_add(struct sd_cu_run *r, int n, const struct sd_cu_src *x, const struct sd_cu_dst *y)
+{
+	Sum s = {};
+
+	s.n = n;
+	for (int i = 0; i < n; i++)
+		s.x[i] = x[i];
+	s.y = *y;
+	sum(r, s);
+}
+
+void sd_cu_scale_rows(struct sd_cu_run *r, const struct sd_cu_src *x, const float *m,
+	const struct sd_cu_dst *y)
+{
+	Sum s = {};
+
+	s.n = 1;
+	s.x[0] = *x;
+	s.f = m;
+	s.f_rows = 1;
+	s.y = *y;
+	sum(r, s);
+}
+
+void sd_cu_scale(struct sd_cu_run *r, const struct sd_cu_src *x, const float *f, const struct sd_cu_dst *y)
+{
+	Sum s = {};
+
+	s.n = 1;
+	s.x[0] = *x;
+	s.f = f;
+	s.y = *y;
+	sum(r, s);
+}
+
+void sd_cu_add_bias(struct sd_cu_run *r, const float *bias, const struct sd_cu_img *y)
+{
+	Sum s = {};
+
+	s.n = 1;
+	s.x[0].x = *y;
+	s.bias = bias;
+	s.y.y = *y;
+	sum(r, s);
+}
+
+void sd_cu_select_image(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_img *x,
+	const struct sd_cu_dst *y)
+{
+	Sum s = {};
+
+	s.n = 1;
+	s.x[0].x = *x;
+	s.on = on;
+	s.y = *y;
+	sum(r, s);
+}
+
+void sd_cu_import(struct sd_cu_run *r, const float *nchw, const struct sd_cu_dst *y)
+{
+	SD_BY_TYPE(y->y.type, launch_import, r, nchw, *y);
+}
+
+void sd_cu_export(struct sd_cu_run *r, const struct sd_cu_src *x, float *nchw)
+{
+	SD_BY_TYPE(x->x.type, launch_export, r, *x, nchw);
+}
+
+void sd_cu_take_odd(struct sd_cu_run *r, const struct sd_cu_src *x, int odd, const struct sd_cu_img *y)
+{
+	const sd_cu_img *all[] = { &x->x, y };
+	int v = sd::pack_width(all, 2);
+	sd_cu_dst to = { *y, 0 };
+
+	SD_BY_PACK(v, launch_take_odd, r, *x, odd, to);
+}
+
+void sd_cu_put_odd(struct sd_cu_run *r, const struct sd_cu_img *g0, const struct sd_cu_img *g1,
+	const struct sd_cu_dst *gx)
+{
+	const sd_cu_img *all[] = { g0, g1, &gx->y };
+	int v = sd::pack_width(all, 3);
+
+	SD_BY_PACK(v, launch_put_odd, r, *g0, *g1, *gx);
+}
+
+void sd_cu_not_finite_image(struct sd_cu_run *r, const struct sd_cu_img *x, int32_t *out)
+{
+	int v = sd::pack_width(&x, 1);
+
+	SD_BY_PACK(v, launch_not_finite, r, *x, out);
+}
+
+void sd_cu_not_finite(struct sd_cu_run *r, const float *x, size_t count, int32_t *out)
+{
+	SD_LAUNCH(r, not_finite_rows_kernel, sd::blocks_for(count, THREADS * ITEMS), THREADS, 0, x, count, out);
+}
+
+void sd_cu_select(struct sd_cu_run *r, struct sd_cu_on on, float *y, size_t count)
+{
+	SD_LAUNCH(r, select_kernel, sd::blocks_for(count, THREADS * ITEMS), THREADS, 0, on, y, count);
+}
+
+void sd_cu_cast(struct sd_cu_run *r, const float *x, size_t count, enum sd_cu_type type, void *y)
+{
+	SD_BY_TYPE(type, launch_cast, r, x, count, y);
+}

@@ -1,0 +1,23 @@
+/* device.c: opens the engine that a tool's options ask for. */
+#include "train/device.h"
+
+static void environment(void *ctx, const char *name, const char *value)
+{
+	sd_stamp_environment(ctx, name, value);
+}
+
+struct sd_engine *sd_device_open(const struct sd_device_options *o, int threads, struct sd_stamp *stamp)
+{
+	struct sd_engine *e = sd_engine_open(o->device, threads);
+	if (!e)
+		return NULL;
+	if (sd_engine_set_precision(e, (enum sd_precision)o->precision)) {
+		sd_engine_close(e);
+		return NULL;
+	}
+	sd_stamp_environment(stamp, "engine", sd_engine_kind(e));
+	sd_engine_environment(e, environment, stamp);
+	sd_stamp_threads(stamp, sd_engine_threads(e));
+	sd_stamp_fact(stamp, "code_path", json_string(sd_engine_path(e)));
+	return e;
+}
