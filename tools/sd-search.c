@@ -120,41 +120,48 @@ static struct sd_search_options search_options(const struct sd_run *run, const s
 	return s;
 }
 
+static int flops(const struct search_run *r, const struct sd_primitive_list *prims)
+{
+	const struct sd_dataset unknown = { .nclass = 0 };
+	struct sd_search_options s = search_options(&r->run, &unknown, prims);
+	return sd_run_flops(&r->run, (struct sd_net){ .kind = SD_NET_SUPERNET, .supernet = s.net }, &s.step);
+}
+
 static int search(struct search_run *r)
 {
 	struct sd_primitive_list prims;
-	struct sd_artifact *resume = NULL;
-	const char *inputs[] = { run_options.data, run_options.load };
+	const char *inputs[] = { run_options.data, run_options.load, run_options.resume };
 	char *path = sd_run_data_path(run_options.data, run_options.dataset);
 	int ret = -1;
 
-	if (sd_check_one_stdin(inputs, 2) || sd_primitive_list_parse(&prims, o.primitives) ||
+	if (sd_check_one_stdin(inputs, 3) || sd_primitive_list_parse(&prims, o.primitives) ||
 	    sd_primitive_list_check(&prims, run_options.ops ? SD_DARTS_OPS : SD_OPS) ||
-	    sd_run_init(&r->run, "search", &opts, &shared, &run_options) ||
-	    sd_run_schedule(&r->run, &run_options)) {
+	    sd_run_init(&r->run, "search", &opts, &shared, &run_options)) {
 		free(path);
 		return -1;
+	}
+	if (run_options.flops) {
+		free(path);
+		return flops(r, &prims);
 	}
 	struct sd_dataset *ds = sd_run_data(r->run.stamp, "data", path);
 	free(path);
 	if (!ds)
 		return -1;
+	if (sd_run_begin(&r->run, &run_options))
+		goto out_data;
 	struct sd_search_options options = search_options(&r->run, ds, &prims);
 	if (sd_search_init(&r->search, r->run.engine, ds, &options, o.seed, run_options.start_epoch,
 			 run_options.epochs))
 		goto out_data;
 	r->search.loop.watch = (struct sd_loop_watch){ save_checkpoint, report, r };
-	r->search.loop.name = opts.tool;
-	r->search.loop.quiet = shared.quiet;
-	r->search.loop.max_seconds = run_options.max_time;
-	if (sd_run_load(&r->run, &r->search.vars) || sd_run_target(&r->run, &resume) ||
-	    (resume && sd_search_read(&r->search, resume)))
+	sd_run_loop(&r->run, &r->search.loop);
+	if (r->run.resume ? sd_search_read(&r->search, r->run.resume) : sd_run_start(&r->run, &r->search.vars))
 		goto out;
 	if (sd_loop_run(&r->search.loop))
 		goto out;
 	ret = sd_run_save(&r->run, &r->search.loop, true, write_payload, &r->search);
 out:
-	sd_artifact_close(resume);
 	sd_search_release(&r->search);
 out_data:
 	sd_dataset_free(ds);

@@ -16,7 +16,7 @@ static struct {
 	struct sd_opt_list also;
 	uint64_t seed;
 	/* of later work, or without effect on the training of a cell network */
-	bool mixed_auxiliary, flops, multi_channel, simple_path;
+	bool mixed_auxiliary, multi_channel, simple_path;
 	const char *evaluate, *load_args, *load_genotype, *ignored;
 } o;
 static struct sd_shared shared;
@@ -28,6 +28,12 @@ static struct sd_opt rows[] = {
 		    "genotypes/"),
 	SD_OPTS_RUN(run_options),
 	SD_OPTS_WEIGHTS(run_options, "2000", "1e-08"),
+	SD_OPT_CHOICE("schedule", NULL, SD_NUMERIC, &run_options.schedule, "cosine_power",
+		      "cosine_power|warm_restarts",
+		      "of the learning rate: cosine power annealing, or cosine annealing with warm restarts"),
+	SD_OPT_INT("warm_restarts", NULL, SD_NUMERIC, &run_options.warm_restarts, "20", "N",
+		   "with --schedule warm_restarts: epochs of the first cycle, each further one being twice as long",
+		   SD_BETWEEN(1, 100000)),
 	SD_OPT_LIST("also", NULL, SD_INPUT_NAME, &o.also, "FILE",
 		    "evaluate on the test images of this data set too at the end (repeatable)"),
 	SD_OPT_INT("init_channels", NULL, SD_NUMERIC, &o.init_channels, "36", "N",
@@ -54,9 +60,9 @@ static struct sd_opt rows[] = {
 		    SD_BETWEEN(0, 0.5)),
 	SD_OPT_SEED("seed", NULL, &o.seed, "0", "the run's seed"),
 	SD_OPTS_COMMON(shared), SD_OPTS_THREADS(shared), SD_OPTS_OUTPUT(shared),
-	SD_OPT_FLAG("mixed_auxiliary", NULL, SD_EXECUTION, &o.mixed_auxiliary, "not yet supported"),
+	SD_OPT_FLAG("mixed_auxiliary", NULL, SD_EXECUTION, &o.mixed_auxiliary,
+		    "left out: the original's program has no class for it either"),
 	SD_OPT_FLAG("multi_channel", NULL, SD_EXECUTION, &o.multi_channel, "not yet supported"),
-	SD_OPT_FLAG("flops", NULL, SD_EXECUTION, &o.flops, "not yet supported"),
 	SD_OPT_TEXT("evaluate", "-e", SD_EXECUTION, &o.evaluate, "", "FILE",
 		    "not yet supported, see sd-eval(1)"),
 	SD_OPT_TEXT("load_args", NULL, SD_EXECUTION, &o.load_args, "", "FILE", "not yet supported"),
@@ -68,7 +74,6 @@ static struct sd_opt rows[] = {
 	SD_OPT_TEXT("layers_in_cells", NULL, SD_EXECUTION, &o.ignored, "4", "N", "accepted, without effect"),
 	SD_OPT_TEXT("weighting_algorithm", NULL, SD_EXECUTION, &o.ignored, "scalar", "NAME",
 		    "accepted, without effect"),
-	SD_OPT_TEXT("warm_restarts", NULL, SD_EXECUTION, &o.ignored, "20", "N", "accepted, without effect"),
 	SD_OPTS_RUN_IGNORED(o.ignored),
 	SD_OPT_END
 };
@@ -80,9 +85,11 @@ static struct sd_opts opts = {
 /* What the original's command lines may ask for and is not there yet. */
 static int check_supported(void)
 {
+	if (o.mixed_auxiliary)
+		return sd_error(SD_ERR_USAGE, "--mixed_auxiliary is not supported: the original has no class for it");
 	const struct sd_run_later later[] = {
-		{ "mixed_auxiliary", o.mixed_auxiliary }, { "multi_channel", o.multi_channel },
-		{ "flops", o.flops }, { "evaluate", *o.evaluate }, { "load_args", *o.load_args },
+		{ "multi_channel", o.multi_channel },
+		{ "evaluate", *o.evaluate }, { "load_args", *o.load_args },
 		{ "load_genotype", *o.load_genotype },
 	};
 	return sd_run_check_later(&run_options, sizeof later / sizeof *later, later);
@@ -212,42 +219,51 @@ static int evaluate_also(struct train_run *r)
 /* With everything open. */
 static int train(struct train_run *r, const struct sd_dataset *ds, const struct sd_genofile *arch)
 {
-	struct sd_artifact *resume = NULL;
-	struct sd_train_options options = train_options(&r->run, ds, &arch->g);
-	int ret = -1;
 	if (arch->g.kind != SD_GENOTYPE_CELL)
 		return sd_error(SD_ERR_USAGE, "%s: a recurrent genotype, which is not yet supported",
 			arch->name);
+	if (sd_run_begin(&r->run, &run_options))
+		return -1;
+	struct sd_train_options options = train_options(&r->run, ds, &arch->g);
+	int ret = -1;
 	if (sd_train_init(&r->train, r->run.engine, ds, &options, o.seed, run_options.start_epoch,
 			 run_options.epochs))
 		return -1;
 	r->train.loop.watch = (struct sd_loop_watch){ save_checkpoint, report, r };
-	r->train.loop.name = opts.tool;
-	r->train.loop.quiet = shared.quiet;
-	r->train.loop.max_seconds = run_options.max_time;
-	if (sd_run_load(&r->run, &r->train.vars) || sd_run_target(&r->run, &resume) ||
-	    (resume && sd_train_read(&r->train, resume)))
+	sd_run_loop(&r->run, &r->train.loop);
+	if (r->run.resume ? sd_train_read(&r->train, r->run.resume) : sd_run_start(&r->run, &r->train.vars))
 		goto out;
 	if (sd_loop_run(&r->train.loop) || evaluate_also(r))
 		goto out;
 	ret = sd_run_save(&r->run, &r->train.loop, true, write_payload, r);
 out:
-	sd_artifact_close(resume);
 	sd_train_release(&r->train);
 	return ret;
+}
+
+static int flops(const struct train_run *r, const struct sd_genofile *arch)
+{
+	const struct sd_dataset unknown = { .nclass = 0 };
+	struct sd_train_options t = train_options(&r->run, &unknown, &arch->g);
+	t.step.drop_path = t.drop_path_prob > 0;
+	return sd_run_flops(&r->run, (struct sd_net){ .kind = SD_NET_CIFAR, .network = t.net }, &t.step);
 }
 
 static int open_and_train(struct train_run *r)
 {
 	struct sd_genofile arch;
-	const char *inputs[] = { o.arch, run_options.data, run_options.load };
+	const char *inputs[] = { o.arch, run_options.data, run_options.load, run_options.resume };
 	struct sd_dataset *ds = NULL;
 	int ret = -1;
-	if (sd_check_one_stdin(inputs, 3) || sd_run_init(&r->run, "model", &opts, &shared, &run_options) ||
-	    sd_run_schedule(&r->run, &run_options) ||
+	if (sd_check_one_stdin(inputs, 4) || sd_run_init(&r->run, "model", &opts, &shared, &run_options) ||
 	    sd_genofile_open(&arch, o.arch))
 		return -1;
 	sd_stamp_fact(r->run.stamp, "arch", json_string(arch.g.name ? arch.g.name : o.arch));
+	if (run_options.flops) {
+		ret = flops(r, &arch);
+		sd_genofile_release(&arch);
+		return ret;
+	}
 	char *path = sd_run_data_path(run_options.data, run_options.dataset);
 	if (!sd_genofile_stamp(&arch, r->run.stamp, "arch") &&
 	    (ds = sd_run_data(r->run.stamp, "data", path)) && !read_also(r))

@@ -9,8 +9,7 @@
 #include "base/err.h"
 #include "base/progress.h"
 #include "base/sig.h"
-
-#define CHECKPOINT_SECONDS 30
+#include "base/tool.h"
 
 void sd_history_init(struct sd_history *h, int ncol, const char *const *column)
 {
@@ -127,6 +126,15 @@ static int stop(struct sd_loop *l)
 		l->first_epoch + l->epochs_done, l->steps_done, l->steps);
 }
 
+/* The means over the epoch's steps so far. */
+static void report_steps(const struct sd_loop *l, int epoch)
+{
+	struct sd_sums s;
+	if (!sd_step_sums_get(l->vars, SD_STEP_WEIGHTS, &s))
+		sd_tool_say(l->name, false, "epoch %d, step %u/%u: train loss %.4f top1 %.2f top5 %.2f", epoch,
+			l->steps_done, l->steps, s.loss / s.n, 100 * s.top1 / s.n, 100 * s.top5 / s.n);
+}
+
 /* The steps of one epoch that are left; 1 when asked to stop. */
 static int run_steps(struct sd_loop *l, int epoch, struct sd_vars_copy *copy, double began)
 {
@@ -150,7 +158,10 @@ static int run_steps(struct sd_loop *l, int epoch, struct sd_vars_copy *copy, do
 		if (bad > 0)
 			return find_where(l, copy, from);
 		l->steps_done++;
-		sd_progress(l->quiet, sd_loop_step(l), (uint64_t)l->epochs * l->steps,
+		if (l->report_steps && l->steps_done % l->report_steps == 0)
+			report_steps(l, epoch);
+		sd_progress(l->quiet, (uint64_t)l->epochs_done * l->steps + l->steps_done,
+			(uint64_t)l->epochs * l->steps,
 			"%s: epoch %d, step %u/%u", l->name, epoch, l->steps_done, l->steps);
 	}
 	return 0;
@@ -190,7 +201,7 @@ int sd_loop_run(struct sd_loop *l)
 		l->epochs_done++;
 		l->steps_done = 0;
 		l->watch.report(l->watch.ctx, epoch, row, seconds);
-		if (l->epochs_done < l->epochs && now() - saved >= CHECKPOINT_SECONDS) {
+		if (l->epochs_done < l->epochs && now() - saved >= l->checkpoint_seconds) {
 			if (l->watch.checkpoint(l->watch.ctx))
 				goto out;
 			saved = now();

@@ -51,20 +51,22 @@ struct sd_loop {
 	int first_epoch, epochs;  /* they run from first_epoch, and how many there are */
 	uint32_t steps;           /* in an epoch */
 	double max_seconds;       /* 0: no limit */
+	double checkpoint_seconds; /* at least so long from one checkpoint to the next */
+	uint32_t report_steps;    /* a line every so many steps; 0: none */
 	/* Progress, which a checkpoint holds. */
 	int epochs_done;
 	uint32_t steps_done;      /* of the epoch under way */
 	struct sd_history history;
 };
 
-/* The global step that comes next, from 0. */
+/* The global step that comes next, from 0 in epoch 1. */
 static inline uint32_t sd_loop_step(const struct sd_loop *l)
 {
-	return (uint32_t)l->epochs_done * l->steps + l->steps_done;
+	return (uint32_t)(l->first_epoch - 1 + l->epochs_done) * l->steps + l->steps_done;
 }
 
 /* Runs what is left.  After a signal or max_seconds a checkpoint is written and -1 returned with an error
- * of kind SD_ERR_STOPPED.  Checkpoints are written at the end of an epoch, not more often than every 30 s. */
+ * of kind SD_ERR_STOPPED.  Checkpoints are written at the end of an epoch, not more often than every checkpoint_seconds. */
 int sd_loop_run(struct sd_loop *l);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/sig.h"
 #include "base/str.h"
 #include "base/tool.h"
+#include "train/flops.h"
 #include "train/schedule.h"
 #include "train/store.h"
 
@@ -46,6 +47,7 @@ int sd_run_init(struct sd_run *r, const char *kind, struct sd_opts *opts, const 
 	struct sd_str s = SD_STR_INIT;
 	memset(r, 0, sizeof *r);
 	r->tool = opts->tool;
+	r->kind = kind;
 	r->opts = opts;
 	r->shared = shared;
 	r->o = o;
@@ -73,6 +75,9 @@ int sd_run_init(struct sd_run *r, const char *kind, struct sd_opts *opts, const 
 
 void sd_run_release(struct sd_run *r)
 {
+	sd_artifact_close(r->resume);
+	sd_artifact_close(r->start);
+	sd_artifact_close(r->load);
 	sd_engine_close(r->engine);
 	sd_lock_release(r->lock);
 	sd_stamp_free(r->stamp);
@@ -109,85 +114,193 @@ int sd_run_check_later(const struct sd_run_options *o, size_t n, const struct sd
 	return 0;
 }
 
-int sd_run_schedule(struct sd_run *r, struct sd_run_options *o)
+/* The rates of a run of o->epochs epochs that ends with epoch `end`. */
+static int schedule(struct sd_run *r, const struct sd_run_options *o, int end)
 {
 	struct sd_schedule s;
 	struct sd_schedule_args args = SD_SCHEDULE_DEFAULTS;
-	int epochs = o->epochs;
-	if (!sd_opts_given(r->opts, "warmup_epochs") && o->warmup_epochs > epochs - 2)
-		o->warmup_epochs = epochs > 2 ? epochs - 2 : 0;
-	r->lr = calloc((size_t)epochs, sizeof *r->lr);
+	r->lr = calloc((size_t)o->epochs, sizeof *r->lr);
 	if (!r->lr)
 		return sd_error(SD_ERR_IO, "out of memory");
-	if (epochs == 1 && o->warmup_epochs == 0) {
+	if (o->schedule == SD_WARM_RESTARTS) {
+		for (int i = 0; i < o->epochs; i++)
+			r->lr[i] = sd_cosine_restarts(end - o->epochs + i, o->warm_restarts, o->learning_rate,
+				o->learning_rate_min);
+		return 0;
+	}
+	if (end == 1 && o->warmup_epochs == 0) {
 		r->lr[0] = o->learning_rate;
 		return 0;
 	}
-	args.epochs = epochs;
+	args.epochs = end;
 	args.max_lr = o->learning_rate;
 	args.min_lr = o->learning_rate_min;
 	args.exponent_order = o->exponent;
 	args.warmup_epochs = o->warmup_epochs;
+	args.start_epoch = end - o->epochs + 1;
+	args.restart_lr = false;
 	if (sd_cosine_power_annealing(&s, &args))
 		return -1;
 	int ret = 0;
-	if (s.nlr == epochs)
-		memcpy(r->lr, s.lr, (size_t)epochs * sizeof *r->lr);
+	if (s.nlr == o->epochs)
+		memcpy(r->lr, s.lr, (size_t)o->epochs * sizeof *r->lr);
 	else
-		ret = sd_error(SD_ERR_BUG, "the schedule has %d rates for %d epochs", s.nlr, epochs);
+		ret = sd_error(SD_ERR_BUG, "the schedule has %d rates for %d epochs", s.nlr, o->epochs);
 	sd_schedule_release(&s);
 	return ret;
 }
 
-static int same_run(const struct sd_run *r, const struct sd_artifact *art)
+static int stamp_load(struct sd_run *r)
 {
-	if (sd_stamp_same_run(r->stamp, sd_artifact_lineage(art)->own))
+	if (!*r->o->load)
+		return 0;
+	r->load = sd_artifact_open(r->o->load, 0);
+	if (!r->load)
+		return -1;
+	return sd_stamp_input(r->stamp, "load", sd_artifact_lineage(r->load), sd_artifact_name(r->load));
+}
+
+static bool is_same_run(const struct sd_run *r, const struct sd_artifact *art)
+{
+	return sd_stamp_same_run(r->stamp, sd_artifact_lineage(art)->own);
+}
+
+static int resume_auto(struct sd_run *r)
+{
+	if (!r->checkpoint || access(r->checkpoint, F_OK))
+		return 0;
+	r->resume = sd_artifact_open(r->checkpoint, SD_ARTIFACT_PARTIAL);
+	if (!r->resume)
+		return -1;
+	if (is_same_run(r, r->resume))
 		return 0;
 	return sd_error(SD_ERR_USAGE,
 		"'%s' is a checkpoint of another run: parameters, inputs, seed and program must be the same "
-		"to go on", sd_artifact_name(art));
+		"to go on; a run that --resume FILE began goes on with the same --resume FILE", r->checkpoint);
 }
 
-int sd_run_target(struct sd_run *r, struct sd_artifact **resume)
+/* The number of the epoch behind the last one that an artifact has done. */
+static int next_epoch(const struct sd_artifact *art)
 {
-	const char *from = r->o->resume;
-	*resume = NULL;
-	if (sd_stamp_check_target(r->stamp, r->output, r->shared->force))
+	const json_t *claim = sd_artifact_lineage(art)->own->claim;
+	json_int_t done = json_integer_value(json_object_get(claim, "epochs_done"));
+	json_int_t first = json_integer_value(json_object_get(json_object_get(claim, "parameters"), "start_epoch"));
+	if (first < 1 || done < 0 || first + done > 100000)
+		return sd_error(SD_ERR_DATA, "%s: its manifest does not say which epoch it is at",
+			sd_artifact_name(art));
+	return (int)(first + done);
+}
+
+/* `art` is of another run: this is a new one, or such a one that was stopped. */
+static int begin_new(struct sd_run *r, struct sd_run_options *o, struct sd_artifact *art)
+{
+	r->start = art;
+	if (*o->load)
+		return sd_error(SD_ERR_USAGE, "--load and --resume both say what the run begins with: '%s' is of "
+			"another run", sd_artifact_name(art));
+	if (sd_artifact_expect(art, r->kind) ||
+	    sd_stamp_input(r->stamp, "resume", sd_artifact_lineage(art), sd_artifact_name(art)))
+		return -1;
+	int next = next_epoch(art);
+	if (next < 0)
+		return -1;
+	if (!sd_opts_given(r->opts, "start_epoch"))
+		o->start_epoch = next;
+	if (r->checkpoint && !access(r->checkpoint, F_OK)) {
+		struct sd_artifact *own = sd_artifact_open(r->checkpoint, SD_ARTIFACT_PARTIAL);
+		if (own && is_same_run(r, own))
+			r->resume = own;
+		else
+			sd_artifact_close(own); /* the check of the target says what it is */
+	}
+	if (!r->resume)
+		sd_tool_say(r->tool, r->shared->quiet, "'%s' is of another run: a new one begins with its state, "
+			"at epoch %d", sd_artifact_name(art), o->start_epoch);
+	return 0;
+}
+
+static int resume_from(struct sd_run *r, struct sd_run_options *o)
+{
+	struct sd_artifact *art = sd_artifact_open(o->resume, SD_ARTIFACT_PARTIAL);
+	if (!art)
+		return -1;
+	if (!is_same_run(r, art))
+		return begin_new(r, o, art);
+	r->resume = art;
+	if (sd_artifact_lineage(art)->own->complete)
+		return sd_error(SD_ERR_USAGE, "'%s' is this very run, and complete; with another parameter "
+			"(--start_epoch %d) it would begin a new one", sd_artifact_name(art), next_epoch(art));
+	return 0;
+}
+
+int sd_run_begin(struct sd_run *r, struct sd_run_options *o)
+{
+	int epochs = o->epochs;
+	if (!sd_opts_given(r->opts, "warmup_epochs") && o->warmup_epochs > epochs - 2)
+		o->warmup_epochs = epochs > 2 ? epochs - 2 : 0;
+	if (o->restart_lr && !o->resume)
+		return sd_error(SD_ERR_USAGE, "--restart_lr is for a run that --resume begins");
+	if (stamp_load(r))
+		return -1;
+	if (o->resume && (!strcmp(o->resume, "auto") ? resume_auto(r) : resume_from(r, o)))
+		return -1;
+	int continued = r->start && !o->restart_lr;
+	if (schedule(r, o, continued ? o->start_epoch + epochs - 1 : epochs) ||
+	    sd_stamp_check_target(r->stamp, r->output, r->shared->force))
 		return -1;
 	r->lock = sd_lock_take(r->output);
 	if (!r->lock)
 		return -1;
-	if (from && !strcmp(from, "auto")) {
-		if (!r->checkpoint || access(r->checkpoint, F_OK))
-			return 0;
-		from = r->checkpoint;
-	}
-	if (!from)
-		return r->checkpoint ? sd_stamp_check_target(r->stamp, r->checkpoint, r->shared->force) : 0;
-	struct sd_artifact *art = sd_artifact_open(from, SD_ARTIFACT_PARTIAL);
-	if (!art)
-		return -1;
-	if (same_run(r, art)) {
-		sd_artifact_close(art);
-		return -1;
-	}
-	sd_stamp_resumed(r->stamp, sd_artifact_lineage(art)->own);
-	*resume = art;
+	if (r->resume)
+		sd_stamp_resumed(r->stamp, sd_artifact_lineage(r->resume)->own);
+	else if (r->checkpoint)
+		return sd_stamp_check_target(r->stamp, r->checkpoint, r->shared->force);
 	return 0;
 }
 
-int sd_run_load(struct sd_run *r, struct sd_vars *vars)
+int sd_run_start(struct sd_run *r, struct sd_vars *vars)
 {
-	if (!*r->o->load)
+	if (r->start)
+		return sd_store_get(r->start, vars, false);
+	if (!r->load)
 		return 0;
-	struct sd_artifact *art = sd_artifact_open(r->o->load, 0);
-	if (!art)
-		return -1;
-	int best = sd_artifact_find(art, "/best_epoch") != NULL;
-	int ret = sd_stamp_input(r->stamp, "load", sd_artifact_lineage(art), sd_artifact_name(art)) ||
-		sd_store_get_state(art, vars, best ? "state_best" : "state") ? -1 : 0;
-	sd_artifact_close(art);
-	return ret;
+	return sd_store_get_state(r->load, vars, sd_artifact_find(r->load, "/best_epoch") ? "state_best" : "state");
+}
+
+void sd_run_loop(const struct sd_run *r, struct sd_loop *loop)
+{
+	loop->name = r->tool;
+	loop->quiet = r->shared->quiet;
+	loop->max_seconds = r->o->max_time;
+	loop->checkpoint_seconds = r->o->checkpoint_seconds;
+	if (!r->shared->quiet && (r->shared->verbose || isatty(STDERR_FILENO)))
+		loop->report_steps = (uint32_t)r->o->report_freq;
+}
+
+int sd_run_flops(const struct sd_run *r, struct sd_net net, const struct sd_step_options *s)
+{
+	int classes = 10;
+	char *path = sd_run_data_path(r->o->data, r->o->dataset);
+	net.channels_in = 3;
+	net.height = net.width = 32;
+	if (access(path, F_OK)) {
+		sd_tool_say(r->tool, r->shared->quiet, "there is no '%s': counting for 10 classes of images of "
+			"3x32x32", path);
+	} else {
+		struct sd_dataset *ds = sd_run_data(r->stamp, "data", path);
+		if (!ds) {
+			free(path);
+			return -1;
+		}
+		classes = ds->nclass;
+		net.channels_in = ds->C;
+		net.height = ds->H;
+		net.width = ds->W;
+		sd_dataset_free(ds);
+	}
+	free(path);
+	net.network.classes = net.supernet.classes = classes;
+	return sd_flops_print(stdout, r->engine, &net, s, (uint32_t)r->o->batch_size);
 }
 
 int sd_run_save(struct sd_run *r, const struct sd_loop *loop, bool complete, sd_run_write *write,

@@ -19,15 +19,19 @@ char *sd_run_data_path(const char *data, const char *name);
 /* Opens and reads a data set and records it as the stamp's input `role`.  NULL with a message. */
 struct sd_dataset *sd_run_data(struct sd_stamp *stamp, const char *role, const char *path);
 
+enum sd_run_schedule { SD_COSINE_POWER, SD_WARM_RESTARTS };
+
 /* Options of both tools. */
 struct sd_run_options {
 	struct sd_device_options device;
 	const char *data, *dataset, *save, *resume, *load;
-	double max_time;
-	bool trace_nan;
+	double max_time, checkpoint_seconds;
+	int report_freq;
+	bool trace_nan, flops, restart_lr;
 	/* the weights: numeric, the defaults being the tool's */
 	int epochs, start_epoch, warmup_epochs, batch_size, cutout_length, ops, recipe;
 	double learning_rate, learning_rate_min, exponent, momentum, weight_decay, grad_clip;
+	int schedule, warm_restarts; /* enum sd_run_schedule; the rest of them cosine power annealing */
 	bool cutout, autoaugment, random_eraser, unfused;
 };
 #define SD_OPTS_RUN(o) \
@@ -38,11 +42,23 @@ struct sd_run_options {
 		    "which data set of a folder"), \
 	SD_OPT_TEXT("save", NULL, SD_OUTPUT, &(o).save, "EXP", "NAME", "write the result to NAME.h5"), \
 	SD_OPT_TEXT("resume", NULL, SD_EXECUTION, &(o).resume, NULL, "FILE|auto", \
-		    "go on from a checkpoint of the same run; auto: from OUT.ckpt if there is one"), \
+		    "go on from a checkpoint of the same run, auto: from OUT.ckpt if there is one; or begin a " \
+		    "new run at the state of another one"), \
+	SD_OPT_FLAG("restart_lr", NULL, SD_NUMERIC, &(o).restart_lr, \
+		    "a new run that --resume begins starts its learning rates at epoch 1's, whatever epoch it " \
+		    "is at"), \
 	SD_OPT_TEXT("load", NULL, SD_INPUT_NAME, &(o).load, "", "FILE", \
 		    "start with the weights of this artifact (the best ones where it has them)"), \
 	SD_OPT_REAL("max_time", NULL, SD_EXECUTION, &(o).max_time, "0", "SECONDS", \
 		    "stop after so long with a checkpoint and exit status 75; 0: never", SD_AT_LEAST(0)), \
+	SD_OPT_REAL("checkpoint_seconds", NULL, SD_EXECUTION, &(o).checkpoint_seconds, "30", "SECONDS", \
+		    "at the end of an epoch write a checkpoint if the last one is older than this", \
+		    SD_AT_LEAST(0)), \
+	SD_OPT_INT("report_freq", NULL, SD_EXECUTION, &(o).report_freq, "50", "N", \
+		   "with -v or on a terminal say how it goes every N steps; 0: never", \
+		   SD_BETWEEN(0, 100000000)), \
+	SD_OPT_FLAG("flops", NULL, SD_EXECUTION, &(o).flops, \
+		    "print parameters, multiply-adds, activations and memory of the network, and end"), \
 	SD_OPT_FLAG("trace_nan", NULL, SD_EXECUTION, &(o).trace_nan, \
 		    "check the result of every op for numbers that are not finite")
 #define SD_OPTS_WEIGHTS(o, epochs_, lr_min_) \
@@ -51,7 +67,8 @@ struct sd_run_options {
 	SD_OPT_INT("epochs", NULL, SD_NUMERIC, &(o).epochs, epochs_, "N", "epochs to run", \
 		   SD_BETWEEN(1, 100000)), \
 	SD_OPT_INT("start_epoch", NULL, SD_NUMERIC, &(o).start_epoch, "1", "N", \
-		   "number of the first epoch", SD_BETWEEN(1, 100000)), \
+		   "number of the first epoch; unless given, with --resume the one behind the last", \
+		   SD_BETWEEN(1, 100000)), \
 	SD_OPT_REAL("learning_rate", "--lr", SD_NUMERIC, &(o).learning_rate, "0.025", "R", \
 		    "highest learning rate of the weights", SD_AT_LEAST(0)), \
 	SD_OPT_REAL("learning_rate_min", NULL, SD_NUMERIC, &(o).learning_rate_min, lr_min_, "R", \
@@ -85,11 +102,10 @@ struct sd_run_options {
 /* Names of the original that change nothing here. */
 #define SD_OPTS_RUN_IGNORED(t) \
 	SD_OPT_TEXT("gpu", NULL, SD_EXECUTION, &(t), "0", "N", "accepted, without effect"), \
-	SD_OPT_TEXT("report_freq", NULL, SD_EXECUTION, &(t), "50", "N", "accepted, without effect"), \
 	SD_OPT_TEXT("model_path", NULL, SD_EXECUTION, &(t), "saved_models", "DIR", "accepted, without effect")
 
 struct sd_run {
-	const char *tool;
+	const char *tool, *kind;
 	struct sd_opts *opts;
 	const struct sd_shared *shared;
 	const struct sd_run_options *o;
@@ -98,6 +114,9 @@ struct sd_run {
 	struct sd_lock *lock;
 	struct sd_engine *engine;
 	double *lr;                  /* (epochs) */
+	struct sd_artifact *resume;  /* a checkpoint of this run, to go on from, or NULL */
+	struct sd_artifact *start;   /* an artifact of another run whose state this one begins with, or NULL */
+	struct sd_artifact *load;    /* what --load names, or NULL */
 };
 
 /* Begins a run of an artifact kind: installs the signal handlers, opens the engine, makes the stamp.  The
@@ -117,17 +136,27 @@ struct sd_run_later {
 };
 int sd_run_check_later(const struct sd_run_options *o, size_t n, const struct sd_run_later *later);
 
-/* The learning rates of o->epochs epochs (cosine power annealing) into r->lr.  A warm-up that was not asked
- * for is cut to leave two epochs to anneal over (o->warmup_epochs is then the new value); a run of one
- * epoch without one has the highest rate. */
-int sd_run_schedule(struct sd_run *r, struct sd_run_options *o);
+/* Once the tool's own inputs are stamped: where the run starts and goes to.
+ *
+ * Stamps what --load and --resume name.  A checkpoint of the same run (the claim but for payload, epochs_done and
+ * complete) becomes r->resume; an artifact of another run becomes r->start, an input "resume" of a new run,
+ * whose first epoch's number is then, unless given, the one behind the last epoch of the other; if this new run
+ * was stopped before, r->resume is its own checkpoint.
+ * Sets r->lr: the rates of o->epochs epochs, as if from epoch 1 on, but for a run that r->start begins: without
+ * --restart_lr those of a run that ends with the same epoch.  A warm-up that was not asked for is cut to leave two
+ * epochs to anneal over (o->warmup_epochs is then the new value); one epoch without one has the highest rate.
+ * Checks and locks the target. */
+int sd_run_begin(struct sd_run *r, struct sd_run_options *o);
 
-/* Once all inputs are stamped: checks and locks the target.  *resume gets the checkpoint to go on from,
- * verified to be of the same run, or NULL; to be closed by the caller. */
-int sd_run_target(struct sd_run *r, struct sd_artifact **resume);
+/* Fills in what r->start or --load holds: weights, running statistics and (r->start) the optimisers' state. */
+int sd_run_start(struct sd_run *r, struct sd_vars *vars);
 
-/* Starts with the weights that --load names (nothing without it). */
-int sd_run_load(struct sd_run *r, struct sd_vars *vars);
+/* Sets what the options say of the loop: its name, how it reports and how long it runs. */
+void sd_run_loop(const struct sd_run *r, struct sd_loop *loop);
+
+/* --flops: prints how large the network is (flops.h) for the data set's images and classes, or, without a data set
+ * at that place, for CIFAR-10's, which a message says. */
+int sd_run_flops(const struct sd_run *r, struct sd_net net, const struct sd_step_options *s);
 
 /* Writes the artifact: the checkpoint, or complete the output, after which the checkpoint goes. */
 typedef int sd_run_write(const void *what, struct sd_artifact_out *out, bool partial);

@@ -218,3 +218,12 @@ void sd_schedule_release(struct sd_schedule *s)
 	free(s->lr);
 	memset(s, 0, sizeof(*s));
 }
+
+double sd_cosine_restarts(int e, int first, double max_lr, double min_lr)
+{
+	double t = e, length = first;
+
+	for (; t >= length; length *= 2)
+		t -= length;
+	return min_lr + (max_lr - min_lr) * (0.5 * (1 + cos_rounded(3.141592653589793 * t / length)));
+}

@@ -22,9 +22,8 @@ static int start_epoch(void *ctx, int epoch, uint32_t from)
 	if (sd_vars_set_f32(&s->vars, SD_VAR_LR, (float)lr) ||
 	    sd_vars_set_f32(&s->vars, SD_VAR_ARCH_LR, (float)s->o.arch_lr))
 		return -1;
-	uint32_t step = (uint32_t)s->loop.epochs_done * s->loop.steps + from;
 	return sd_loader_epoch(s->train_loader, (uint32_t)epoch, from) ||
-		sd_loader_epoch(s->valid_loader, 0, step)
+		sd_loader_epoch(s->valid_loader, 0, sd_loop_step(&s->loop))
 		? -1 : 0;
 }
 

@@ -16,7 +16,7 @@ static const char *const columns[SD_TRAIN_NCOL] = {
 
 static double drop_path_prob(const struct sd_train *t, int epoch)
 {
-	return t->o.drop_path_prob * epoch / t->loop.epochs;
+	return t->o.drop_path_prob * epoch / (t->loop.first_epoch - 1 + t->loop.epochs);
 }
 
 static int start_epoch(void *ctx, int epoch, uint32_t from)

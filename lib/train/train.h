@@ -15,7 +15,7 @@ struct sd_train_options {
 	double train_portion;        /* of the training split; 0 or 1: all; else the rest is evaluated on in the
 	                                place of the test split */
 	const double *lr;            /* one for each epoch */
-	double drop_path_prob;       /* in the last epoch; in epoch e of n it is this times e / n */
+	double drop_path_prob;       /* in the last epoch; in epoch e it is this times e / that one */
 	struct sd_augment augment;
 };
 

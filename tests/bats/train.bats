@@ -64,7 +64,7 @@ python_h5() {
 		--arch SHARPSEPCONV_DARTS --learning_rate 0.025 --learning_rate_min 1e-8 --cutout_length 4 \
 		--init_channels 4 --dataset cifar10 --layers 3 --limit-batches 1 -q
 	assert_file_exists SHARPSEPCONV_DARTS_2k_cospower_min_1e-8.h5
-	for o in --multi_channel --mixed_auxiliary --flops '--recipe imagenet'; do
+	for o in --multi_channel --mixed_auxiliary '--recipe imagenet'; do
 		run sd-train $SMALL $o -o x.h5
 		assert_failure 64
 		assert_output --partial "supported"
@@ -96,7 +96,37 @@ python_h5() {
 	cmp a.h5 b.h5
 	sd-train $SMALL --context none --cutout --cutout_length 4 -o c.h5
 	sd-train $SMALL --context none --cutout --cutout_length 2 -o d.h5
-	[ "$(for f in plain a c d; do payload $f.h5; done | sort -u | wc -l)" = 4 ]
+	[ "$(for f in plain a c d; do echo "$(payload $f.h5)"; done | sort -u | wc -l)" = 4 ]
+}
+
+@test "train: --flops says how large the network is, and makes nothing" {
+	run sd-train --flops --auxiliary --arch SHARP_DARTS
+	assert_success
+	assert_line $'parameters\t2451360'
+	assert_line $'parameters_without_auxiliary\t1974934'
+	assert_line $'multiply_adds\t356729472'
+	assert_line --regexp $'^activations\t[1-9][0-9]*$'
+	assert_line --regexp $'^arena_bytes\t[1-9][0-9]*$'
+	assert_line --partial "counting for 10 classes of images of 3x32x32"
+	run sd-train --flops --arch DARTS_V2 --data digits.h5 --init_channels 4 --layers 3
+	assert_success
+	refute_output --partial counting
+	run sd-search --flops --primitives DARTS_PRIMITIVES -q
+	assert_success
+	assert_line $'parameters\t2527354'
+	assert_equal "$(ls)" digits.h5
+}
+
+@test "train: the schedule with warm restarts; a line every N steps" {
+	sd-train $SMALL --epochs 4 --schedule warm_restarts --warm_restarts 1 --lr 0.1 --learning_rate_min 0 -o m.h5
+	python_h5 <<-'EOS'
+	import h5py, numpy as np
+	np.testing.assert_allclose(h5py.File('m.h5', 'r')['history/lr'][:], [0.1, 0.1, 0.05, 0.1], rtol=1e-14)
+	EOS
+	sd-train ${SMALL% -q} --limit-batches 6 --report_freq 2 -v -o n.h5 2> log
+	assert_equal "$(grep -c 'epoch 2, step [246]/6: train loss [0-9.]* top1 [0-9.]* top5 [0-9.]*$' log)" 3
+	sd-train ${SMALL% -q} --limit-batches 6 --report_freq 2 -o n.h5 --force 2> log
+	! grep 'step' log
 }
 
 @test "train: Padam, which goes on after a stop as well" {

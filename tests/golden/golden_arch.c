@@ -8,6 +8,7 @@
 #include "arch/derive.h"
 #include "base/err.h"
 #include "golden.h"
+#include "model/count.h"
 #include "model/model.h"
 #include "train/schedule.h"
 
@@ -316,68 +317,40 @@ int gold_schedule(struct gold *g, hid_t file)
 
 /* ---- parameter counts ---- */
 
-/* Builds the network of a row; 0, or -1 with a message. */
-static int build_row(const struct gold_table *t, int row, int imagenet, size_t *all, size_t *without,
-	double *macs)
+/* Counts the network of a row; 0, or -1 with a message. */
+static int count_row(const struct gold_table *t, int row, int imagenet, struct sd_count *c)
 {
-	const char *name = gold_field(t, row, "name"), *ops = gold_field(t, row, "ops");
 	const char *mid = gold_field(t, row, "C_mid");
-	struct sd_graph *graph = sd_graph_new();
 	struct sd_genotype genotype;
 	struct sd_network net = { .classes = imagenet ? 1000 : 10, .auxiliary = 1, .genotype = &genotype };
-	struct sd_build b;
-	sd_val x, logits, aux;
-	int ret = -1, table = sd_op_table_find(ops);
+	int ret = -1, table = sd_op_table_find(gold_field(t, row, "ops"));
 
 	sd_genotype_init(&genotype);
-	sd_build_init(&b, graph, SD_TRAIN);
-	if (!graph || table < 0 || sd_genotype_load(&genotype, name, NULL))
+	if (table < 0 || sd_genotype_load(&genotype, gold_field(t, row, "name"), NULL))
 		goto out;
 	net.ops = table;
 	net.channels = atoi(gold_field(t, row, "C"));
 	net.layers = atoi(gold_field(t, row, "layers"));
 	net.mid_channels = !strcmp(mid, "None") ? -1 : atoi(mid);
-	x = sd_input(graph, "x", SD_F32, imagenet ? sd_shape4(2, 3, 224, 224) : sd_shape4(2, 3, 32, 32));
-	if (imagenet)
-		ret = sd_build_network_imagenet(&b, &net, x, &logits, &aux);
-	else
-		ret = sd_build_network_cifar(&b, &net, x, &logits, &aux);
-	sd_build_count(&b, all, without);
-	*macs = b.macs;
+	ret = imagenet ? sd_count_network_imagenet(c, &net, 3, 224, 224) : sd_count_network_cifar(c, &net, 3, 32, 32);
 out:
-	sd_build_release(&b);
-	sd_graph_free(graph);
 	sd_genotype_release(&genotype);
 	return ret;
 }
 
-static int build_supernet_row(const struct gold_table *t, int row, size_t *all)
+static int count_supernet_row(const struct gold_table *t, int row, struct sd_count *c)
 {
-	struct sd_graph *graph = sd_graph_new();
 	struct sd_primitive_list list;
 	struct sd_supernet net = { .classes = 10, .prims = &list };
-	struct sd_build b;
-	size_t without;
-	sd_val w[2];
-	int ret = -1, table = sd_op_table_find(gold_field(t, row, "ops"));
+	int table = sd_op_table_find(gold_field(t, row, "ops"));
 
-	sd_build_init(&b, graph, SD_TRAIN);
-	if (!graph || table < 0 || sd_primitive_list_parse(&list, gold_field(t, row, "primitives")))
-		goto out;
+	if (table < 0 || sd_primitive_list_parse(&list, gold_field(t, row, "primitives")))
+		return -1;
 	net.ops = table;
 	net.channels = atoi(gold_field(t, row, "C"));
 	net.layers = atoi(gold_field(t, row, "layers"));
 	net.steps = atoi(gold_field(t, row, "steps"));
-	w[0] = sd_input(graph, "normal", SD_F32, sd_shape2(sd_search_edges(net.steps), list.n));
-	w[1] = sd_input(graph, "reduce", SD_F32, sd_shape2(sd_search_edges(net.steps), list.n));
-	sd_build_supernet(&b, &net, sd_input(graph, "x", SD_F32, sd_shape4(2, 3, 32, 32)), w[0], w[1]);
-	if (sd_graph_ok(graph))
-		ret = 0;
-	sd_build_count(&b, all, &without);
-out:
-	sd_build_release(&b);
-	sd_graph_free(graph);
-	return ret;
+	return sd_count_supernet(c, &net, 3, 32, 32);
 }
 
 int gold_param_counts(struct gold *g, const char *path)
@@ -396,8 +369,7 @@ int gold_param_counts(struct gold *g, const char *path)
 	}
 	for (int i = 1; i < t.nrow; i++) {
 		char check[200];
-		size_t all = 0, without = 0;
-		double macs = 0;
+		struct sd_count c = {0};
 		const char *want = gold_field(&t, i, search ? "params" : "params_without_aux");
 		const char *want_macs = search ? "" : gold_field(&t, i, "flops_mac");
 		int ret;
@@ -408,20 +380,20 @@ int gold_param_counts(struct gold *g, const char *path)
 			gold_skip(g, check, "multi-channel search");
 			continue;
 		}
-		ret = search ? build_supernet_row(&t, i, &all) : build_row(&t, i, imagenet, &all, &without, &macs);
+		ret = search ? count_supernet_row(&t, i, &c) : count_row(&t, i, imagenet, &c);
 		if (!strncmp(want, "n/a", 3)) {
 			gold_result(g, check, ret, "%s", ret ? sd_error_text() : "could be built");
 		} else if (ret) {
 			gold_error(g, check);
 		} else if (search) {
-			gold_result(g, check, (double)all == atof(want), "%zu, expected %s", all, want);
+			gold_result(g, check, (double)c.params == atof(want), "%zu, expected %s", c.params, want);
 		} else {
 			const char *with = gold_field(&t, i, "params_with_aux");
-			int ok = (double)without == atof(want) && (double)all == atof(with) &&
-				(!want_macs || macs == atof(want_macs));
+			int ok = (double)c.params_without_auxiliary == atof(want) &&
+				(double)c.params == atof(with) && (!want_macs || c.macs == atof(want_macs));
 
-			gold_result(g, check, ok, "%zu %zu %.0f, expected %s %s %s", without, all, macs, want, with,
-				want_macs ? want_macs : "");
+			gold_result(g, check, ok, "%zu %zu %.0f, expected %s %s %s", c.params_without_auxiliary,
+				c.params, c.macs, want, with, want_macs ? want_macs : "");
 		}
 	}
 	gold_table_release(&t);

@@ -188,10 +188,25 @@ static herr_t golden_case(hid_t file, const char *name, const H5L_info_t *info, 
 	return 0;
 }
 
+/* What PyTorch's CosineAnnealingWarmRestarts gives with T_0 = 3, T_mult = 2, eta_min = 1e-4. */
+static void warm_restarts(void)
+{
+	static const double want[] = { 0.025, 0.018775, 0.006325, 0.025, 0.023332016277116265, 0.018775, 0.01255,
+		0.006325, 0.0017679837228837382, 0.025, 0.0245757765372989, 0.023332016277116265 };
+
+	for (int e = 0; e < 12; e++) {
+		double lr = sd_cosine_restarts(e, 3, 0.025, 1e-4);
+
+		CHECK(fabs(lr - want[e]) < 1e-15, "epoch %d: %.17g, expected %.17g", e, lr, want[e]);
+	}
+	CHECK(sd_cosine_restarts(1000, 1000, 0.1, 0) == 0.1);
+}
+
 int main(int argc, char **argv)
 {
 	hid_t file;
 
+	warm_restarts();
 	small_cases();
 	invalid_cases();
 	file = golden_open(argc, argv, "schedule.h5");

@@ -66,7 +66,9 @@ static int start_training(struct sd_train *t, struct sd_engine *e, const struct 
 		.drop_path_prob = drop, .augment = sd_augment_train(ds, 3) };
 	o.net = (struct sd_network){ .channels = 6, .classes = CLASSES, .layers = 3, .mid_channels = 5,
 		.ops = SD_OPS, .genotype = g };
-	return sd_train_init(t, e, ds, &o, 5, 1, 3);
+	int ret = sd_train_init(t, e, ds, &o, 5, 1, 3);
+	t->loop.checkpoint_seconds = 30;
+	return ret;
 }
 
 /* The bits of all variables, as one number. */

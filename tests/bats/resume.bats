@@ -1,0 +1,232 @@
+load setup
+
+# Stopped runs of both tools go on to the bits of a run that never stopped, and a run may begin where
+# another one ended.
+
+TRAIN="sd-train --arch DARTS_V2 --data digits.h5 --epochs 6 --init_channels 4 --layers 3 --batch_size 32
+	--limit-batches 12 --context none --checkpoint_seconds 0 -q"
+SEARCH="sd-search --data digits.h5 --primitives DARTS_PRIMITIVES --epochs 6 --init_channels 2 --layers 2
+	--layers_in_cells 2 --batch_size 32 --limit-batches 8 --context none --checkpoint_seconds 0 -q"
+
+setup() {
+	cd "$BATS_TEST_TMPDIR"
+	digits digits.h5 -q
+}
+
+python_h5() {
+	/usr/bin/python3 -c 'import h5py, numpy' 2> /dev/null || skip "no h5py"
+	/usr/bin/python3 - "$@"
+}
+
+# killed SIGNAL SECONDS COMMAND...: runs it and kills it after so long; its status in $status.
+killed() {
+	local signal=$1 after=$2 pid
+	shift 2
+	"$@" &
+	pid=$!
+	sleep "$after"
+	kill -"$signal" $pid 2> /dev/null || true
+	status=0
+	wait $pid || status=$?
+}
+
+# kills COMMAND...: by every signal at several points, until it is done; it must be the same file as whole.h5.
+kills() {
+	local n=0 hit=0 at signal began took
+	began=$(date +%s%N)
+	"$@" -o whole.h5
+	took=$((($(date +%s%N) - began) / 1000000))
+	for signal in KILL TERM KILL USR1 INT KILL; do
+		at=$((took * (1 + n % 4) / 6))
+		killed $signal "$(printf '%d.%03d' $((at / 1000)) $((at % 1000)))" "$@" -o parts.h5 --resume auto
+		case $signal,$status in
+		KILL,137 | TERM,143 | USR1,75) ;;
+		INT,130 | INT,0) ;; # ignored in the background of a shell without job control
+		*,0) ;;             # was done before
+		*)
+			echo "SIG$signal: status $status"
+			return 1
+			;;
+		esac
+		n=$((n + 1))
+		[ $status = 0 ] || hit=$((hit + 1))
+		[ ! -e parts.h5 ] || break
+	done
+	"$@" -o parts.h5 --resume auto
+	cmp whole.h5 parts.h5
+	assert_file_not_exists parts.h5.ckpt
+	[ $hit -ge 2 ]
+}
+
+@test "resume: a training that is killed at several points ends in the same file" {
+	kills $TRAIN
+}
+
+@test "resume: a search that is killed at several points ends in the same file" {
+	kills $SEARCH
+}
+
+@test "resume: SIGKILL in mid-epoch goes on from the last epoch's checkpoint" {
+	$TRAIN --epochs 40 -o whole.h5
+	$TRAIN --epochs 40 -o parts.h5 &
+	local pid=$!
+	for i in $(seq 200); do
+		[ ! -e parts.h5.ckpt ] || break
+		sleep 0.02
+	done
+	kill -KILL $pid
+	wait $pid || true
+	assert_file_exists parts.h5.ckpt
+	assert_file_not_exists parts.h5
+	manifest parts.h5.ckpt | grep -q '"complete": *false'
+	$TRAIN --epochs 40 -o parts.h5 --resume parts.h5.ckpt
+	cmp whole.h5 parts.h5
+}
+
+@test "resume: SIGUSR1 in mid-epoch ends with status 75 and a checkpoint of that step" {
+	killed USR1 0.6 $TRAIN --epochs 400 --limit-batches 0 -o m.h5
+	assert_equal $status 75
+	python_h5 <<-'EOS'
+	import h5py
+	f = h5py.File('m.h5.ckpt', 'r')
+	n = f['progress/steps_done'][()]
+	assert f['progress/sums/train'][3] == 32 * n, (n, f['progress/sums/train'][:])
+	EOS
+}
+
+@test "resume: other parameters begin a new run, with the checkpoint as its input" {
+	run $TRAIN -o a.h5 --max_time 0.2
+	assert_failure 75
+	run sd-train ${TRAIN#sd-train} -o b.h5 --resume a.h5.ckpt --epochs 2 --learning_rate 0.001 --restart_lr
+	assert_success
+	local id=$(artifact_id a.h5.ckpt)
+	manifest b.h5 | tr -d ' \n' | grep -q "\"resume\":{\"id\":\"$id\",\"kind\":\"model\""
+	sd-verify b.h5
+	sd-verify --chain b.h5
+	# stopped and run again, it goes on by itself
+	run $TRAIN -o c.h5 --resume a.h5.ckpt --epochs 2 --learning_rate 0.001 --restart_lr --max_time 0.03
+	assert_failure 75
+	$TRAIN -o c.h5 --resume a.h5.ckpt --epochs 2 --learning_rate 0.001 --restart_lr
+	cmp b.h5 c.h5
+	# but nothing of another run is taken for a continuation
+	run $TRAIN -o a.h5 --resume auto --learning_rate 0.001
+	assert_failure 64
+	assert_output --partial "checkpoint of another run"
+	run $TRAIN -o d.h5 --restart_lr
+	assert_failure 64
+}
+
+@test "resume: epochs, their numbers and the learning rates of a new run" {
+	local small="$TRAIN --limit-batches 2"
+	$small --epochs 4 -o a.h5
+	run $small --epochs 4 -o b.h5 --resume a.h5
+	assert_failure 64
+	assert_output --partial "complete"
+	$small --epochs 4 --start_epoch 5 -o b.h5 --resume a.h5
+	$small --epochs 3 -o c.h5 --resume a.h5
+	$small --epochs 3 --restart_lr -o d.h5 --resume a.h5
+	sd-lr --epochs 8 --lr 0.025 --min_lr 1e-8 --exponent_order 2 --warmup_epochs 2 > eight
+	sd-lr --epochs 7 --lr 0.025 --min_lr 1e-8 --exponent_order 2 --warmup_epochs 1 > seven
+	sd-lr --epochs 3 --lr 0.025 --min_lr 1e-8 --exponent_order 2 --warmup_epochs 1 > three
+	python_h5 <<-'EOS'
+	import h5py, numpy as np
+	def lr(f):
+	    rows = [l.split('\t') for l in open(f)]
+	    return np.array([float(r[rows[0].index('lr')]) for r in rows[1:]])
+	def h(f, c): return h5py.File(f, 'r')['history/' + c][:]
+	np.testing.assert_allclose(h('b.h5', 'lr'), lr('eight')[4:], rtol=1e-12)
+	np.testing.assert_allclose(h('c.h5', 'lr'), lr('seven')[4:], rtol=1e-12)
+	np.testing.assert_allclose(h('d.h5', 'lr'), lr('three'), rtol=1e-12)
+	np.testing.assert_allclose(h('c.h5', 'drop_path_prob'), 0.2 * np.array([5, 6, 7]) / 7)
+	assert h5py.File('c.h5', 'r')['best_epoch'][()] in (5, 6, 7)
+	EOS
+}
+
+@test "resume: a whole run and one in two parts of the same rates are the same training" {
+	# weights, statistics and momenta go over, and epochs keep their numbers, by which images are augmented
+	local one="$TRAIN --learning_rate 0.01 --learning_rate_min 0.01 --warmup_epochs 0 --drop_path_prob 0"
+	$one --epochs 4 -o whole.h5
+	$one --epochs 2 -o first.h5
+	$one --epochs 2 --start_epoch 3 -o second.h5 --resume first.h5
+	python_h5 <<-'EOS'
+	import h5py
+	a, b = h5py.File('whole.h5', 'r'), h5py.File('second.h5', 'r')
+	for folder in 'state', 'optimizer/momentum':
+	    for k in a[folder]:
+	        assert (a[folder][k][()] == b[folder][k][()]).all(), k
+	assert (a['history/train_loss'][2:] == b['history/train_loss'][:]).all()
+	EOS
+}
+
+@test "resume: a search begins at another one's weights, alphas and optimisers" {
+	$SEARCH --epochs 2 -o a.h5
+	$SEARCH --epochs 2 --arch_learning_rate 0 --learning_rate 0 --learning_rate_min 0 --restart_lr -o b.h5 --resume a.h5
+	python_h5 <<-'EOS'
+	import h5py
+	a, b = h5py.File('a.h5', 'r'), h5py.File('b.h5', 'r')
+	assert (a['alphas/normal'][-1] == b['alphas/normal'][0]).all()
+	assert (a['state/stem.0.weight'][:] == b['state/stem.0.weight'][:]).all()
+	assert b['optimizer/adam_t'][()] == 2 * a['optimizer/adam_t'][()]
+	EOS
+	run $TRAIN -o c.h5 --resume a.h5
+	assert_failure 65
+	assert_output --partial "an artifact of kind search where a model was expected"
+}
+
+@test "resume: --load takes the best weights alone" {
+	$TRAIN --epochs 2 -o a.h5
+	$TRAIN --epochs 1 --learning_rate 0 --learning_rate_min 0 --load a.h5 -o b.h5
+	python_h5 <<-'EOS'
+	import h5py
+	a, b = h5py.File('a.h5', 'r'), h5py.File('b.h5', 'r')
+	assert (a['state_best/stem.0.weight'][:] == b['state/stem.0.weight'][:]).all()
+	EOS
+	run $TRAIN --epochs 2 --learning_rate 0.1 --load a.h5 --resume a.h5 -o c.h5
+	assert_failure 64
+	assert_output --partial "both say"
+}
+
+@test "resume: a damaged checkpoint is refused" {
+	run $TRAIN -o a.h5 --max_time 0.2
+	assert_failure 75
+	flip a.h5.ckpt 20000
+	run $TRAIN -o a.h5 --resume auto
+	assert_failure 65
+	assert_output --partial a.h5.ckpt
+	truncate -s 3000 a.h5.ckpt
+	run $TRAIN -o a.h5 --resume auto
+	assert_failure 65
+}
+
+@test "resume: a job for Slurm puts itself back into the queue until it is done" {
+	local long="${TRAIN#sd-train} --epochs 60" status
+	printf '%s\n' '#!/bin/sh' 'echo "$*" >> queue' > scontrol
+	chmod +x scontrol
+	PATH=$PWD:$PATH
+	export SLURM_JOB_ID=17
+	sd-train $long -o whole.h5
+	for n in 1 2 3; do
+		killed USR1 0.7 bash "$ROOT/pipelines/train.slurm" $long -o job.h5
+		assert_equal $status 0
+		[ ! -e job.h5 ] || break
+		assert_file_exists job.h5.ckpt
+		assert_equal "$(wc -l < queue)" $n
+	done
+	assert_equal "$(head -n 1 queue)" "requeue 17"
+	bash "$ROOT/pipelines/train.slurm" $long -o job.h5
+	cmp whole.h5 job.h5
+	run bash "$ROOT/pipelines/train.slurm" --no-such-option
+	assert_failure 64
+}
+
+@test "resume: --max_time in a loop, as the man page has it" {
+	$TRAIN -o whole.h5
+	local n=0
+	until $TRAIN --max_time 0.1 --resume auto -o m.h5; do
+		[ $? = 75 ]
+		n=$((n + 1))
+		[ $n -lt 200 ]
+	done
+	[ $n -ge 1 ]
+	cmp whole.h5 m.h5
+}
