@@ -1,5 +1,5 @@
-/* hd.h: what code needs that host and device compile alike (nvcc compiles it for both): the mark of
- * such functions, and products and sums that no compiler may join to one rounding.  nvcc contracts
+/* hd.h: what code needs that host and device compile alike (nvcc compiles it for both): the marks of
+ * such functions and tables, and products and sums that no compiler may join to one rounding.  nvcc contracts
  * a * b + c where it can; the host is built with -ffp-contract=off. */
 #ifndef SD_BASE_HD_H
 #define SD_BASE_HD_H
@@ -7,9 +7,11 @@
 #ifdef __CUDACC__
 #define SD_HD __host__ __device__
 #define SD_TABLE static __constant__ const
+#define SD_TABLE_FN __device__  /* a function that reads tables: nvcc's host side cannot */
 #else
 #define SD_HD
 #define SD_TABLE static const
+#define SD_TABLE_FN
 #endif
 
 #ifdef __CUDA_ARCH__
