@@ -27,6 +27,8 @@
 extern "C" {
 #endif
 
+#include "data/augment.h"
+
 enum sd_cu_type { SD_CU_F32, SD_CU_BF16, SD_CU_F16 };
 
 struct sd_cu_img {
@@ -249,6 +251,32 @@ void sd_cu_adam(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_tens
 /* As sd_padam (graph.h) has it; coef may be NULL. */
 void sd_cu_padam(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_tensors *t, const float *lr,
 	int32_t *step, const float *coef, float beta1, float beta2, float eps, float wd, float partial);
+
+/* ---- augment.cu: batches from a data set in device memory ---- */
+/* One batch as lib/data/loader.c makes it, bit for bit: which images, their labels and ids, and their pixels
+ * augmented and normalised (augment.h).  All pointers are to device memory. */
+struct sd_cu_batch {
+	/* the data set */
+	const uint8_t *images;   /* (M, c, h, w) */
+	const int32_t *labels;   /* (M) */
+	const float *table;      /* (c, 256): struct sd_augment_table */
+	int c, h, w;
+	/* which images: the n of `indices` (NULL: 0 .. n - 1), places in them given by `order` */
+	const uint32_t *indices; /* (n) */
+	const uint32_t *order;   /* (n), a permutation; NULL: as they are.  Unused in a draw */
+	uint32_t n;
+	int draw;                /* 1: the first `batch` of a new shuffle for each step (SD_ORDER_DRAW), batch <= n */
+	uint32_t batch, rows;    /* images from one batch to the next, and in this one: fewer in a short last one */
+	struct sd_rng_key shuffle_key, augment_key; /* loader.h; shuffle_key for a draw only */
+	struct sd_augment policy;
+	int32_t *next;           /* which batch of the epoch, or which global step of draws; counted up.  Behind the
+	                          * last image a batch goes on with the first */
+	const int32_t *epoch;    /* what augmentation counts by; unused in a draw, which counts by step */
+	/* the batch */
+	float *out;              /* (rows, c, h, w) row-major */
+	int32_t *label, *id;     /* (rows) */
+};
+void sd_cu_batch(struct sd_cu_run *r, const struct sd_cu_batch *b);
 
 #ifdef __cplusplus
 }

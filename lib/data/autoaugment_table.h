@@ -217,7 +217,7 @@ SD_TABLE_FN static inline struct sd_aa_amount sd_aa_amount(enum sd_aa_op op, int
 	case SD_AA_CONTRAST:
 	case SD_AA_SHARPNESS:
 	case SD_AA_BRIGHTNESS:
-		a.factor = (float)(1 + sign * sd_aa_enhance[level]);
+		a.factor = (float)sd_rn_add(1, sign * sd_aa_enhance[level]);
 		break;
 	case SD_AA_POSTERIZE:
 		a.n = sd_aa_bits[level];
