@@ -206,6 +206,9 @@ void sd_cu_add_rows(struct sd_cu_run *r, int n, const float *const *x, size_t co
 /* y[n] = kept ? 1 / (1 - p) : 0, as sd_drop_mask (graph.h) says; p, step on the device */
 void sd_cu_drop_mask(struct sd_cu_run *r, const uint32_t key[2], const float *p, const int32_t *step,
 	const int32_t *ids, int n, float *y);
+void sd_cu_finite(struct sd_cu_run *r, const float *a, int32_t *out); /* out = a is finite */
+void sd_cu_loss_scale(struct sd_cu_run *r, struct sd_cu_on on, float *scale, int32_t *good, const int32_t *ok,
+	int window); /* as sd_loss_scale (graph.h) has it */
 void sd_cu_ratio(struct sd_cu_run *r, const float *a, const float *b, float *out); /* out = a / b */
 /* out = y + (f s) x, one fused multiply-add; s on the device; y NULL: 0 */
 void sd_cu_axpy(struct sd_cu_run *r, const float *y, float f, const float *s, const float *x, size_t count,

@@ -30,9 +30,9 @@ static const char *const op_names[SD_OP_N] = {
 	[SD_OP_XENT_BWD] = "xent_bwd", [SD_OP_RANK] = "rank", [SD_OP_ARGMAX] = "argmax",
 	[SD_OP_MEAN] = "mean", [SD_OP_MEAN_BWD] = "mean_bwd", [SD_OP_WSUM] = "wsum",
 	[SD_OP_DROP_MASK] = "drop_mask", [SD_OP_GRAD_NORM] = "grad_norm",
-	[SD_OP_CLIP_COEF] = "clip_coef", [SD_OP_RATIO] = "ratio", [SD_OP_AXPY] = "axpy",
+	[SD_OP_CLIP_COEF] = "clip_coef", [SD_OP_RATIO] = "ratio", [SD_OP_FINITE] = "finite", [SD_OP_AXPY] = "axpy",
 	[SD_OP_BN_UPDATE] = "bn_update", [SD_OP_SGD] = "sgd", [SD_OP_SGD_AHEAD] = "sgd_ahead",
-	[SD_OP_ADAM] = "adam", [SD_OP_PADAM] = "padam", [SD_OP_STORE] = "store", [SD_OP_METRICS] = "metrics",
+	[SD_OP_ADAM] = "adam", [SD_OP_PADAM] = "padam", [SD_OP_STORE] = "store", [SD_OP_LOSS_SCALE] = "loss_scale", [SD_OP_METRICS] = "metrics",
 };
 
 const char *sd_op_name(enum sd_op op)
@@ -43,7 +43,7 @@ const char *sd_op_name(enum sd_op op)
 int sd_op_is_write(enum sd_op op)
 {
 	return op == SD_OP_BN_UPDATE || op == SD_OP_SGD || op == SD_OP_SGD_AHEAD || op == SD_OP_ADAM ||
-		op == SD_OP_PADAM || op == SD_OP_STORE || op == SD_OP_METRICS;
+		op == SD_OP_PADAM || op == SD_OP_STORE || op == SD_OP_LOSS_SCALE || op == SD_OP_METRICS;
 }
 
 struct sd_graph *sd_graph_new(void)

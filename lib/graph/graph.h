@@ -69,9 +69,11 @@ enum sd_op {
 	/* scalars of a step */
 	SD_OP_GRAD_NORM, SD_OP_CLIP_COEF,
 	SD_OP_RATIO,       /* a / b */
+	SD_OP_FINITE,      /* whether a scalar is */
 	SD_OP_AXPY,        /* y + f s x: rows and a scalar s */
 	/* writes */
-	SD_OP_BN_UPDATE, SD_OP_SGD, SD_OP_SGD_AHEAD, SD_OP_ADAM, SD_OP_PADAM, SD_OP_STORE, SD_OP_METRICS,
+	SD_OP_BN_UPDATE, SD_OP_SGD, SD_OP_SGD_AHEAD, SD_OP_ADAM, SD_OP_PADAM, SD_OP_STORE,
+	SD_OP_LOSS_SCALE, SD_OP_METRICS,
 	SD_OP_N
 };
 
@@ -227,6 +229,7 @@ sd_val sd_drop_mask(struct sd_graph *g, sd_val p, sd_val step, sd_val ids, const
 sd_val sd_grad_norm(struct sd_graph *g, int n, const sd_val *grads); /* sqrt of all squares' sum */
 sd_val sd_clip_coef(struct sd_graph *g, sd_val norm, float max_norm); /* min(1, max / (norm + 1e-6)) */
 sd_val sd_ratio(struct sd_graph *g, sd_val a, sd_val b); /* scalars: a / b, as IEEE 754 has it */
+sd_val sd_finite(struct sd_graph *g, sd_val a); /* scalar i32: 1 where a is finite, else 0 */
 /* y + k x, one fused multiply-add an element, k being the float32 product of f and the scalar s.  Not for
  * images.  y may be SD_NIL: then k x. */
 sd_val sd_axpy(struct sd_graph *g, sd_val y, float f, sd_val s, sd_val x);
@@ -261,6 +264,10 @@ sd_val sd_adam(struct sd_graph *g, int n, const sd_val *p, const sd_val *m, cons
 sd_val sd_padam(struct sd_graph *g, int n, const sd_val *p, const sd_val *m, const sd_val *v,
 	const sd_val *u, const sd_val *grad, sd_val lr, sd_val t, sd_val coef, float beta1, float beta2,
 	float eps, float wd, float partial);
+/* Dynamic loss scaling (Micikevicius and others, "Mixed precision training", ICLR 2018, section 3.2): where ok
+ * (scalar i32) is 0 the scale (scalar f32 state) is halved and good (scalar i32 state) begins at 0 again; else
+ * good is counted up, and after `window` good steps the scale is doubled.  It stays within 1 and 2^24. */
+sd_val sd_loss_scale(struct sd_graph *g, sd_val scale, sd_val good, sd_val ok, int window);
 /* sums (5) float64 state: += {sum of loss, rank < 1, rank < 5, N, losses not finite}, row by row. */
 sd_val sd_metrics(struct sd_graph *g, sd_val sums, sd_val loss, sd_val rank);
 

@@ -131,6 +131,15 @@ sd_val sd_ratio(struct sd_graph *g, sd_val a, sd_val b)
 	return op1(g, SD_OP_RATIO, 2, in, sd_shape0(), SD_F32, NULL);
 }
 
+sd_val sd_finite(struct sd_graph *g, sd_val a)
+{
+	if (g->failed || a == SD_NIL)
+		return SD_NIL;
+	if (!is(g, a, SD_F32, 0, 0, 0))
+		return sd_graph_fail(g, "finite: the operand is no scalar");
+	return op1(g, SD_OP_FINITE, 1, &a, sd_shape0(), SD_I32, NULL);
+}
+
 sd_val sd_axpy(struct sd_graph *g, sd_val y, float f, sd_val s, sd_val x)
 {
 	struct sd_attr a = { .f = { f } };
@@ -245,6 +254,18 @@ sd_val sd_padam(struct sd_graph *g, int n, const sd_val *p, const sd_val *m, con
 	const sd_val *group[5] = { p, m, v, u, grad };
 
 	return optimiser(g, SD_OP_PADAM, 3, first, n, 5, group, &a);
+}
+
+sd_val sd_loss_scale(struct sd_graph *g, sd_val scale, sd_val good, sd_val ok, int window)
+{
+	struct sd_attr a = { .i = { window } };
+	sd_val in[3] = { scale, good, ok };
+
+	if (g->failed || scale == SD_NIL || good == SD_NIL || ok == SD_NIL)
+		return SD_NIL;
+	if (!is(g, scale, SD_F32, 0, 0, 0) || !is(g, good, SD_I32, 0, 0, 0) || !is(g, ok, SD_I32, 0, 0, 0))
+		return sd_graph_fail(g, "loss_scale: operands don't fit");
+	return op1(g, SD_OP_LOSS_SCALE, 3, in, sd_shape0(), SD_I32, &a);
 }
 
 sd_val sd_metrics(struct sd_graph *g, sd_val sums, sd_val loss, sd_val rank)

@@ -1,6 +1,8 @@
 /* exec_rows.c: rows, draws and the scalars of a step. */
 #include "engine/cpu/exec.h"
 
+#include <math.h>
+
 #include "base/rng.h"
 
 static void run_drop_mask(struct run *r)
@@ -144,6 +146,9 @@ int sd_cpu_step_rows(struct run *r)
 		return 0;
 	case SD_OP_RATIO:
 		*(float *)out(r, 0) = scalar(r, r->s->in[0].x) / scalar(r, r->s->in[1].x);
+		return 0;
+	case SD_OP_FINITE:
+		*(int32_t *)out(r, 0) = isfinite(scalar(r, r->s->in[0].x)) != 0;
 		return 0;
 	case SD_OP_AXPY:
 		run_axpy(r);

@@ -123,6 +123,21 @@ static int run_store(struct run *r)
 	return 0;
 }
 
+static void run_loss_scale(struct run *r)
+{
+	const float most = 16777216;
+	float *scale = in(r, 0);
+	int32_t *good = in(r, 1);
+
+	if (!*(const int32_t *)in(r, 2)) {
+		*scale = *scale > 1 ? *scale / 2 : 1;
+		*good = 0;
+	} else if (++*good >= r->n->a.i[0]) {
+		*scale = *scale < most ? *scale * 2 : most;
+		*good = 0;
+	}
+}
+
 static void run_metrics(struct run *r)
 {
 	double *sums = in(r, 0);
@@ -156,6 +171,9 @@ int sd_cpu_step_write(struct run *r)
 		return run_padam(r);
 	case SD_OP_STORE:
 		return run_store(r);
+	case SD_OP_LOSS_SCALE:
+		run_loss_scale(r);
+		return 0;
 	case SD_OP_METRICS:
 		run_metrics(r);
 		return 0;

@@ -169,6 +169,9 @@ int sd_cuda_exec_rows(struct sd_cuda_step *st)
 	case SD_OP_RATIO:
 		sd_cu_ratio(r, in(st, 0), in(st, 1), out(st));
 		return 0;
+	case SD_OP_FINITE:
+		sd_cu_finite(r, in(st, 0), out(st));
+		return 0;
 	case SD_OP_AXPY: /* y, s, x */
 		sd_cu_axpy(r, optional(st, 0), a->f[0], in(st, 1), in(st, 2), sd_shape_count(so), out(st));
 		return 0;
@@ -178,6 +181,9 @@ int sd_cuda_exec_rows(struct sd_cuda_step *st)
 	case SD_OP_GRAD_NORM: case SD_OP_SGD: case SD_OP_SGD_AHEAD: case SD_OP_ADAM: case SD_OP_PADAM:
 	case SD_OP_STORE:
 		exec_optimiser(st);
+		return 0;
+	case SD_OP_LOSS_SCALE:
+		sd_cu_loss_scale(r, on(st), in(st, 0), in(st, 1), in(st, 2), a->i[0]);
 		return 0;
 	case SD_OP_METRICS:
 		sd_cu_metrics(r, on(st), in(st, 0), in(st, 1), in(st, 2), s1->d[0]);
