@@ -353,6 +353,26 @@ __global__ void ratio_kernel(const float *a, const float *b, float *out)
 	out[0] = a[0] / b[0];
 }
 
+__global__ void finite_kernel(const float *a, int32_t *out)
+{
+	out[0] = isfinite(a[0]) ? 1 : 0;
+}
+
+__global__ void loss_scale_kernel(const sd_cu_on on, float *scale, int32_t *good, const int32_t *ok, int window)
+{
+	const float most = 16777216;
+
+	if (!sd::is_on(on))
+		return;
+	if (!ok[0]) {
+		scale[0] = scale[0] > 1 ? scale[0] / 2 : 1;
+		good[0] = 0;
+	} else if (++good[0] >= window) {
+		scale[0] = scale[0] < most ? scale[0] * 2 : most;
+		good[0] = 0;
+	}
+}
+
 /* One warp: it reads 32 rows at once, and each lane adds all of them in order. */
 __global__ void metrics_kernel(const sd_cu_on on, double *sums, const float *loss, const int32_t *rank, int n)
 {
@@ -502,6 +522,17 @@ void sd_cu_clip_coef(struct sd_cu_run *r, const float *norm, float max_norm, flo
 void sd_cu_ratio(struct sd_cu_run *r, const float *a, const float *b, float *out)
 {
 	SD_LAUNCH(r, ratio_kernel, 1, 1, 0, a, b, out);
+}
+
+void sd_cu_finite(struct sd_cu_run *r, const float *a, int32_t *out)
+{
+	SD_LAUNCH(r, finite_kernel, 1, 1, 0, a, out);
+}
+
+void sd_cu_loss_scale(struct sd_cu_run *r, struct sd_cu_on on, float *scale, int32_t *good, const int32_t *ok,
+	int window)
+{
+	SD_LAUNCH(r, loss_scale_kernel, 1, 1, 0, on, scale, good, ok, window);
 }
 
 void sd_cu_metrics(struct sd_cu_run *r, struct sd_cu_on on, double *sums, const float *loss,
