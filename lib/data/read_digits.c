@@ -96,7 +96,8 @@ fail:
 	return NULL;
 }
 
-struct sd_dataset *sd_read_digits(struct sd_archive *a)
+struct sd_dataset *sd_read_digits(struct sd_archive *a, const struct sd_reader *r, const struct sd_read_options *o,
+				  struct sd_read_notes *notes)
 {
 	struct sd_dataset *ds = NULL;
 	char *file = NULL;
@@ -105,6 +106,9 @@ struct sd_dataset *sd_read_digits(struct sd_archive *a)
 	char *text = read_text(a, &file, &size);
 	int ok = 0;
 
+	(void)r;
+	(void)o;
+	(void)notes;
 	if (!text)
 		goto out;
 	for (size_t i = 0; i < size; i++)

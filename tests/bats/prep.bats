@@ -213,7 +213,7 @@ refused() {
 }
 
 @test "wrong usage is exit 64" {
-	refused 64 "no data set 'cifar11' (known: cifar10, digits)" cifar11 x
+	refused 64 "no data set 'cifar11' (known: cifar10, cifar10.1, " cifar11 x
 	refused 64 'two operands' cifar10
 	refused 64 '--list takes no operands' --list x
 }

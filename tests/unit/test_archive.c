@@ -150,6 +150,8 @@ static void members_free(struct member *m)
 }
 
 static const uint32_t no_limit[SD_NSPLIT] = { UINT32_MAX, UINT32_MAX };
+static const struct sd_read_options as_is;
+static struct sd_read_notes notes;
 
 /* Reads `path`; 0 when that works, else the kind of error, which must have `text` in its message. */
 static int outcome(const char *reader, const char *path, const char *text)
@@ -158,7 +160,7 @@ static int outcome(const char *reader, const char *path, const char *text)
 	struct sd_dataset *ds;
 
 	sd_error_clear();
-	ds = sd_reader_run(sd_reader_find(reader), path, no_limit, 0, &a);
+	ds = sd_reader_run(sd_reader_find(reader), path, &as_is, no_limit, 0, &a, &notes);
 	if (ds) {
 		sd_dataset_free(ds);
 		sd_archive_close(a);
@@ -172,7 +174,7 @@ static int outcome(const char *reader, const char *path, const char *text)
 static void check_cifar(const char *path)
 {
 	struct sd_archive *a;
-	struct sd_dataset *ds = sd_reader_run(sd_reader_find("cifar10"), path, no_limit, 0, &a);
+	struct sd_dataset *ds = sd_reader_run(sd_reader_find("cifar10"), path, &as_is, no_limit, 0, &a, &notes);
 
 	CHECK(ds, "%s: %s", path, sd_error_text());
 	if (!ds)
@@ -384,7 +386,7 @@ static void test_malice(void)
 static uint64_t content(const char *path)
 {
 	struct sd_archive *a;
-	struct sd_dataset *ds = sd_reader_run(sd_reader_find("cifar10"), path, no_limit, 0, &a);
+	struct sd_dataset *ds = sd_reader_run(sd_reader_find("cifar10"), path, &as_is, no_limit, 0, &a, &notes);
 	uint64_t h = 1;
 
 	if (!ds)
@@ -480,7 +482,7 @@ static void test_digits(void)
 	/* with and without line ends of either kind */
 	snprintf(text, sizeof(text), "%s0\r\n%s1\n%s2\n%s3\n%s4", line, line, line, line, line);
 	write_file(in_dir("d.csv"), text, strlen(text));
-	ds = sd_reader_run(sd_reader_find("digits"), in_dir("d.csv"), no_limit, 0, &a);
+	ds = sd_reader_run(sd_reader_find("digits"), in_dir("d.csv"), &as_is, no_limit, 0, &a, &notes);
 	CHECK(ds && ds->split[0].n == 4 && ds->split[1].n == 1, "%s", sd_error_text());
 	for (int s = 0; ds && s < 2; s++)
 		for (uint32_t i = 0; i < ds->split[s].n; i++) {
@@ -492,7 +494,7 @@ static void test_digits(void)
 	sd_archive_close(a);
 
 	/* the real one */
-	ds = sd_reader_run(sd_reader_find("digits"), "share/data/digits.csv.gz", no_limit, 0, &a);
+	ds = sd_reader_run(sd_reader_find("digits"), "share/data/digits.csv.gz", &as_is, no_limit, 0, &a, &notes);
 	CHECK(ds && ds->split[0].n == 1437 && ds->split[1].n == 360, "%s", sd_error_text());
 	if (ds) {
 		for (uint32_t i = 0; i < 360; i++)
@@ -503,7 +505,7 @@ static void test_digits(void)
 	}
 	sd_dataset_free(ds);
 	sd_archive_close(a);
-	CHECK(!sd_reader_find("nothing") && strstr(sd_error_text(), "cifar10, digits"));
+	CHECK(!sd_reader_find("nothing") && strstr(sd_error_text(), "cifar10, cifar10.1, "));
 }
 
 int main(void)
