@@ -6,14 +6,21 @@
 
 #include "base/err.h"
 #include "graph/grad.h"
+#include "train/step_build.h"
+
+const char *const sd_alpha_names[2] = { SD_VAR_ALPHAS_NORMAL, SD_VAR_ALPHAS_REDUCE };
 
 const char *sd_step_sums(enum sd_step_kind kind)
 {
-	static const char *const name[] = { "sums/train", "sums/arch", "sums/eval" };
-	return name[kind];
+	switch (kind) {
+	case SD_STEP_WEIGHTS: return "sums/train";
+	case SD_STEP_ALPHAS: case SD_STEP_UNROLLED: return "sums/arch";
+	case SD_STEP_EVAL: return "sums/eval";
+	default: return NULL;
+	}
 }
 
-static sd_val state_for(struct sd_graph *g, const char *folder, sd_val param)
+sd_val sd_step_state(struct sd_graph *g, const char *folder, sd_val param)
 {
 	char name[512];
 	if (snprintf(name, sizeof name, "%s%s", folder, g->val[param].name) >= (int)sizeof name)
@@ -47,7 +54,7 @@ static sd_val build_padam(struct sd_graph *g, const struct sd_step_options *o, i
 		return sd_graph_fail(g, "out of memory");
 	for (int k = 0; k < 3; k++)
 		for (int i = 0; i < n; i++)
-			state[k * n + i] = state_for(g, folder[k], param[i]);
+			state[k * n + i] = sd_step_state(g, folder[k], param[i]);
 	sd_val t = sd_state(g, SD_VAR_PADAM_T, SD_I32, sd_shape0());
 	sd_val token = sd_padam(g, n, param, state, state + n, state + 2 * n, grad, lr, t, coef, 0.9f, 0.999f,
 		1e-8f, o->weight_decay, o->partial);
@@ -55,64 +62,118 @@ static sd_val build_padam(struct sd_graph *g, const struct sd_step_options *o, i
 	return token;
 }
 
+/* What the loss does not depend on has no gradient, and no part in any update, decay included. */
+int sd_step_gradients(struct sd_step_program *p, int alphas, struct sd_step_moved *moved)
+{
+	struct sd_graph *g = p->graph;
+	const struct sd_build *b = &p->build;
+	int n = b->nparam + (alphas ? 2 : 0), ret = -1;
+	*moved = (struct sd_step_moved){ .n = 0 };
+	sd_val *want = calloc((size_t)n + 1, sizeof *want);
+	moved->param = calloc((size_t)n * 3 + 1, sizeof *moved->param);
+	p->grad = calloc((size_t)n + 1, sizeof *p->grad);
+	if (!want || !moved->param || !p->grad) {
+		sd_graph_fail(g, "out of memory");
+		goto out;
+	}
+	moved->grad = moved->param + n;
+	moved->state = moved->grad + n;
+	for (int i = 0; i < n; i++)
+		want[i] = i < b->nparam ? b->param[i] : sd_find(g, sd_alpha_names[i - b->nparam]);
+	if (sd_graph_grad(g, p->loss, n, want, p->grad)) {
+		sd_graph_fail(g, "%s", sd_error_text());
+		goto out;
+	}
+	for (int i = 0; i < n; i++) {
+		if (i >= b->nparam)
+			p->grad_alphas[i - b->nparam] = p->grad[i];
+		if (p->grad[i] == SD_NIL)
+			continue;
+		moved->param[moved->n] = want[i];
+		moved->grad[moved->n++] = p->grad[i];
+		moved->nweights += i < b->nparam;
+	}
+	ret = 0;
+out:
+	free(want);
+	return ret;
+}
+
+void sd_step_moved_release(struct sd_step_moved *moved)
+{
+	free(moved->param);
+}
+
 /* SGD with momentum (or Padam) on all parameters, gradients clipped by their common norm: the token. */
 static sd_val build_sgd(struct sd_step_program *p, const struct sd_step_options *o)
 {
 	struct sd_graph *g = p->graph;
-	const struct sd_build *b = &p->build;
-	int n = 0;
+	struct sd_step_moved w;
 	sd_val token = SD_NIL;
-	sd_val *param = calloc((size_t)b->nparam * 3 + 1, sizeof *param), *grad = param + b->nparam;
-	sd_val *momentum = grad + b->nparam;
-	p->grad = calloc((size_t)b->nparam + 1, sizeof *p->grad);
-	if (!param || !p->grad) {
-		sd_graph_fail(g, "out of memory");
+	if (sd_step_gradients(p, o->alphas_as_weights, &w))
 		goto out;
-	}
-	if (sd_graph_grad(g, p->loss, b->nparam, b->param, p->grad)) {
-		sd_graph_fail(g, "%s", sd_error_text());
-		goto out;
-	}
-	/* What the loss does not depend on has no gradient and stays as it is, decay included. */
-	for (int i = 0; i < b->nparam; i++) {
-		if (p->grad[i] == SD_NIL)
-			continue;
-		param[n] = b->param[i];
-		grad[n] = p->grad[i];
-		momentum[n++] = o->padam ? SD_NIL : state_for(g, SD_VAR_MOMENTUM, b->param[i]);
-	}
+	for (int i = 0; i < w.n; i++)
+		w.state[i] = o->padam ? SD_NIL : sd_step_state(g, SD_VAR_MOMENTUM, w.param[i]);
 	sd_val coef = SD_NIL;
 	if (o->grad_clip > 0) {
-		p->grad_norm = sd_grad_norm(g, n, grad);
+		p->grad_norm = sd_grad_norm(g, w.n, w.grad);
 		coef = sd_clip_coef(g, p->grad_norm, o->grad_clip);
 	}
 	sd_val lr = sd_scalar(g, SD_VAR_LR, SD_F32);
-	token = o->padam ? build_padam(g, o, n, param, grad, lr, coef) :
-		sd_sgd(g, n, param, momentum, grad, lr, coef, o->momentum, o->weight_decay);
+	token = o->padam ? build_padam(g, o, w.n, w.param, w.grad, lr, coef) :
+		sd_sgd(g, w.n, w.param, w.state, w.grad, lr, coef, o->momentum, o->weight_decay);
 out:
-	free(param);
+	sd_step_moved_release(&w);
 	return token;
 }
 
-static sd_val build_adam(struct sd_step_program *p, const struct sd_step_options *o)
+sd_val sd_step_adam(struct sd_graph *g, const struct sd_step_options *o, const sd_val *alphas,
+	const sd_val *gradient)
 {
-	struct sd_graph *g = p->graph;
-	sd_val alphas[2] = { sd_find(g, SD_VAR_ALPHAS_NORMAL), sd_find(g, SD_VAR_ALPHAS_REDUCE) };
 	sd_val param[2], grad[2], m[2], v[2];
 	int n = 0;
-	if (sd_graph_grad(g, p->loss, 2, alphas, p->grad_alphas))
-		return sd_graph_fail(g, "%s", sd_error_text());
 	for (int i = 0; i < 2; i++) {
-		if (p->grad_alphas[i] == SD_NIL)
+		if (gradient[i] == SD_NIL)
 			continue;
 		param[n] = alphas[i];
-		grad[n] = p->grad_alphas[i];
-		m[n] = state_for(g, SD_VAR_ADAM_M, alphas[i]);
-		v[n++] = state_for(g, SD_VAR_ADAM_V, alphas[i]);
+		grad[n] = gradient[i];
+		m[n] = sd_step_state(g, SD_VAR_ADAM_M, alphas[i]);
+		v[n++] = sd_step_state(g, SD_VAR_ADAM_V, alphas[i]);
 	}
 	sd_val lr = sd_scalar(g, SD_VAR_ARCH_LR, SD_F32), t = sd_state(g, SD_VAR_ADAM_T, SD_I32, sd_shape0());
 	return sd_adam(g, n, param, m, v, grad, lr, t, o->arch_beta1, o->arch_beta2, o->arch_eps,
 		o->arch_weight_decay);
+}
+
+int sd_step_alpha_gradients(struct sd_step_program *p, sd_val *alphas)
+{
+	for (int i = 0; i < 2; i++)
+		alphas[i] = sd_find(p->graph, sd_alpha_names[i]);
+	if (!sd_graph_grad(p->graph, p->loss, 2, alphas, p->grad_alphas))
+		return 0;
+	sd_graph_fail(p->graph, "%s", sd_error_text());
+	return -1;
+}
+
+/* What a kind does with the loss: its writes, but for sums and running statistics, into token. */
+static int build_writes(struct sd_step_program *p, const struct sd_step_options *o, sd_val *token)
+{
+	sd_val alphas[2];
+	switch (p->kind) {
+	case SD_STEP_WEIGHTS:
+		token[0] = build_sgd(p, o);
+		return 1;
+	case SD_STEP_ALPHAS:
+		if (sd_step_alpha_gradients(p, alphas))
+			return 0;
+		token[0] = sd_step_adam(p->graph, o, alphas, p->grad_alphas);
+		return 1;
+	case SD_STEP_EVAL:
+		p->argmax = token[0] = sd_argmax(p->graph, p->logits);
+		return 1;
+	default:
+		return sd_unrolled_writes(p, o, token);
+	}
 }
 
 /* Builds the graph; *root gets what the plan must do or keep (allocated), and their number is returned. */
@@ -138,29 +199,25 @@ static int build(struct sd_step_program *p, const struct sd_net *net, const stru
 		p->rows = sd_wsum(g, p->rows, 1, sd_xent(g, p->logits_aux, labels, 0), o->auxiliary_weight);
 	p->loss = sd_mean(g, p->rows);
 
-	sd_val sums = sd_state(g, sd_step_sums(p->kind), SD_F64, sd_shape1(5));
-	sd_val metrics = sd_metrics(g, sums, p->rows, sd_rank(g, p->logits, labels));
-	sd_val update = SD_NIL;
-	if (p->kind == SD_STEP_WEIGHTS)
-		update = build_sgd(p, o);
-	else if (p->kind == SD_STEP_ALPHAS)
-		update = build_adam(p, o);
-	else
-		p->argmax = sd_argmax(g, p->logits);
+	sd_val token[SD_STEP_WRITES];
+	int ntoken = 0;
+	if (sd_step_sums(p->kind)) {
+		sd_val sums = sd_state(g, sd_step_sums(p->kind), SD_F64, sd_shape1(5));
+		token[ntoken++] = sd_metrics(g, sums, p->rows, sd_rank(g, p->logits, labels));
+	}
+	ntoken += build_writes(p, o, token + ntoken);
 	if (!sd_graph_ok(g))
 		return -1;
 
-	*root = calloc((size_t)p->build.nupdate + (size_t)p->build.nparam + 16, sizeof **root);
+	*root = calloc((size_t)p->build.nupdate + (size_t)p->build.nparam + SD_STEP_WRITES + 16, sizeof **root);
 	if (!*root)
 		return sd_error(SD_ERR_IO, "out of memory");
 	sd_val *r = *root;
-	r[n++] = metrics;
-	if (update != SD_NIL)
-		r[n++] = update;
-	for (int i = 0; i < p->build.nupdate; i++)
+	for (int i = 0; i < ntoken; i++)
+		r[n++] = token[i];
+	/* the unrolled model's own running statistics are never used */
+	for (int i = 0; p->kind != SD_STEP_UNROLLED && i < p->build.nupdate; i++)
 		r[n++] = p->build.update[i];
-	if (p->kind == SD_STEP_EVAL)
-		r[n++] = p->argmax;
 	if (keep) {
 		sd_val also[] = { p->logits, p->logits_aux, p->rows, p->loss, p->grad_norm,
 			p->grad_alphas[0], p->grad_alphas[1], p->weights_normal, p->weights_reduce };
@@ -220,7 +277,7 @@ struct sd_step_program *sd_step_program_new(struct sd_vars *vars, const struct s
 		goto fail;
 	}
 	if (bind_input(p, vars, "input/x", &p->x) || bind_input(p, vars, "input/labels", &p->labels) ||
-	    bind_input(p, vars, "input/ids", &p->ids) || sd_vars_bind(vars, p->graph, &p->bind))
+	    bind_input(p, vars, "input/ids", &p->ids) || sd_unrolled_bind(p, vars, 0, &p->bind))
 		goto fail;
 	free(root);
 	return p;
@@ -245,13 +302,16 @@ void sd_step_program_free(struct sd_step_program *p)
 	free(p);
 }
 
-int sd_step_run(struct sd_step_program *p, const float *images, const int32_t *labels, const int32_t *ids)
+int sd_step_feed(struct sd_step_program *p, const float *images, const int32_t *labels, const int32_t *ids)
 {
 	if (sd_buffer_write(p->x, images) || sd_buffer_write(p->labels, labels))
 		return -1;
-	if (p->ids && sd_buffer_write(p->ids, ids))
-		return -1;
-	return sd_program_run(p->program, &p->bind);
+	return p->ids ? sd_buffer_write(p->ids, ids) : 0;
+}
+
+int sd_step_run(struct sd_step_program *p, const float *images, const int32_t *labels, const int32_t *ids)
+{
+	return sd_step_feed(p, images, labels, ids) ? -1 : sd_program_run(p->program, &p->bind);
 }
 
 int sd_step_read(struct sd_step_program *p, sd_val v, void *host)

@@ -26,6 +26,7 @@ struct sd_step_options {
 	float auxiliary_weight;                  /* of the auxiliary head's loss */
 	int drop_path;                           /* the network drops paths, with probability "drop_prob" */
 	float arch_beta1, arch_beta2, arch_eps, arch_weight_decay; /* Adam of the alphas */
+	int alphas_as_weights;                   /* the step of the weights moves the alphas as well */
 	int plan_flags;                          /* SD_PLAN_UNFUSED */
 };
 #define SD_STEP_DEFAULTS { \
@@ -47,14 +48,18 @@ struct sd_step_options {
 #define SD_VAR_PADAM_T "optimizer/padam_t"      /* i32 scalar */
 #define SD_VAR_ALPHAS_NORMAL "alphas_normal"
 #define SD_VAR_ALPHAS_REDUCE "alphas_reduce"
+extern const char *const sd_alpha_names[2]; /* both */
 
 enum sd_step_kind {
-	SD_STEP_WEIGHTS, /* training forward, SGD, running statistics; adds to "sums/train" */
+	SD_STEP_WEIGHTS, /* training forward, SGD or Padam, running statistics; adds to "sums/train" */
 	SD_STEP_ALPHAS,  /* first order: the gradient of the loss in the alphas alone, from one training-mode
 	                    forward that moves the running statistics once; Adam; adds to "sums/arch" */
 	SD_STEP_EVAL,    /* evaluation mode; adds to "sums/eval" */
+	/* The parts of a second-order step of the alphas: see unrolled.h. */
+	SD_STEP_AHEAD, SD_STEP_UNROLLED, SD_STEP_BESIDE,
 };
-const char *sd_step_sums(enum sd_step_kind kind); /* the name of the sums a kind adds to */
+/* The name of the sums a kind adds to; NULL: to none. */
+const char *sd_step_sums(enum sd_step_kind kind);
 
 struct sd_step_program {
 	enum sd_step_kind kind;
@@ -69,9 +74,9 @@ struct sd_step_program {
 	sd_val logits, rows, loss;             /* rows: the loss of each sample */
 	sd_val logits_aux;                     /* of the auxiliary head, in training, else SD_NIL */
 	sd_val argmax;                         /* SD_STEP_EVAL */
-	sd_val grad_norm;                      /* SD_STEP_WEIGHTS: before clipping */
-	sd_val grad_alphas[2];                 /* SD_STEP_ALPHAS */
-	sd_val *grad;                          /* SD_STEP_WEIGHTS: as build.param */
+	sd_val grad_norm;                      /* of the weights' gradient, before clipping */
+	sd_val grad_alphas[2];
+	sd_val *grad;                          /* of the weights: as build.param */
 };
 
 /* Builds, plans and binds one.  `keep` asks for logits, loss, gradients and norm to be readable after a
@@ -84,6 +89,8 @@ void sd_step_program_free(struct sd_step_program *p);
 /* Feeds one batch (p->batch images (N, C, H, W), labels (N), ids (N) or needed only with drop path) and runs.
  * Scalars are set by the caller. */
 int sd_step_run(struct sd_step_program *p, const float *images, const int32_t *labels, const int32_t *ids);
+/* Its first half: feeds the batch and does not run. */
+int sd_step_feed(struct sd_step_program *p, const float *images, const int32_t *labels, const int32_t *ids);
 /* Copies out one of the values kept. */
 int sd_step_read(struct sd_step_program *p, sd_val v, void *host);
 

@@ -13,7 +13,7 @@ enum place { PLACE_NONE, PLACE_STATE, PLACE_ALPHAS, PLACE_OPTIMIZER, PLACE_PROGR
 
 static enum place place_of(const struct sd_var *var)
 {
-	if (var->cls == SD_SCALAR)
+	if (var->cls == SD_SCALAR || sd_var_is_scratch(var))
 		return PLACE_NONE;
 	if (!strncmp(var->name, "alphas_", 7))
 		return PLACE_ALPHAS;

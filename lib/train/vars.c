@@ -1,6 +1,7 @@
 /* vars.c: the variables of a run. */
 #include "train/vars.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,31 +124,62 @@ fail:
 	return -1;
 }
 
-int sd_vars_bind(struct sd_vars *v, const struct sd_graph *g, struct sd_bind *bind)
-{
-	for (int s = 0; s < g->nslot; s++) {
-		const struct sd_value *val = &g->val[g->slot[s]];
-		if (val->cls == SD_INPUT)
-			continue;
-		struct sd_var *var = sd_vars_find(v, val->name);
-		if (!var) {
-			if (var_add(v, g, g->slot[s]))
-				return -1;
-			var = &v->var[v->n - 1];
-		} else if (var->dtype != val->dtype || !sd_shape_equal(&var->shape, &val->shape)) {
-			return sd_error(SD_ERR_BUG, "variable '%s' has another shape already", val->name);
-		}
-		bind->slot[s] = var->buffer;
-	}
-	return 0;
-}
-
 static struct sd_var *var_need(const struct sd_vars *v, const char *name)
 {
 	struct sd_var *var = sd_vars_find(v, name);
 	if (!var)
 		sd_error(SD_ERR_BUG, "there is no variable '%s'", name);
 	return var;
+}
+
+int sd_var_is_scratch(const struct sd_var *var)
+{
+	return !strncmp(var->name, "scratch/", 8);
+}
+
+/* The variable that a rule leads val to; *ruled tells whether one does. */
+static struct sd_var *var_by(const struct sd_vars *v, const struct sd_value *val, int nrule,
+	const struct sd_var_rule *rule, int *ruled)
+{
+	char name[512];
+	*ruled = 0;
+	for (int i = 0; i < nrule; i++) {
+		size_t n = strlen(rule[i].from);
+		if (val->cls != rule[i].cls || strncmp(val->name, rule[i].from, n))
+			continue;
+		*ruled = 1;
+		if (snprintf(name, sizeof name, "%s%s", rule[i].to, val->name + n) < (int)sizeof name)
+			return var_need(v, name);
+		sd_error(SD_ERR_BUG, "the name '%s' is too long", val->name);
+		return NULL;
+	}
+	return sd_vars_find(v, val->name);
+}
+
+int sd_vars_bind_by(struct sd_vars *v, const struct sd_graph *g, struct sd_bind *bind, int nrule,
+	const struct sd_var_rule *rule)
+{
+	for (int s = 0; s < g->nslot; s++) {
+		const struct sd_value *val = &g->val[g->slot[s]];
+		int ruled;
+		if (val->cls == SD_INPUT)
+			continue;
+		struct sd_var *var = var_by(v, val, nrule, rule, &ruled);
+		if (!var) {
+			if (ruled || var_add(v, g, g->slot[s]))
+				return -1;
+			var = &v->var[v->n - 1];
+		} else if (var->dtype != val->dtype || !sd_shape_equal(&var->shape, &val->shape)) {
+			return sd_error(SD_ERR_BUG, "variable '%s' has another shape already", var->name);
+		}
+		bind->slot[s] = var->buffer;
+	}
+	return 0;
+}
+
+int sd_vars_bind(struct sd_vars *v, const struct sd_graph *g, struct sd_bind *bind)
+{
+	return sd_vars_bind_by(v, g, bind, 0, NULL);
 }
 
 int sd_vars_set(struct sd_vars *v, const char *name, const void *host)
@@ -211,7 +243,8 @@ struct sd_vars_copy *sd_vars_save(const struct sd_vars *v)
 	c->n = v->n;
 	for (int i = 0; i < v->n; i++) {
 		c->offset[i] = total;
-		total += (sd_var_bytes(&v->var[i]) + 63) & ~(size_t)63;
+		if (!sd_var_is_scratch(&v->var[i]))
+			total += (sd_var_bytes(&v->var[i]) + 63) & ~(size_t)63;
 	}
 	c->data = malloc(total + 1);
 	if (!c->data)
@@ -230,7 +263,7 @@ memory:
 int sd_vars_resave(const struct sd_vars *v, struct sd_vars_copy *c)
 {
 	for (int i = 0; i < c->n; i++)
-		if (sd_buffer_read(v->var[i].buffer, c->data + c->offset[i]))
+		if (!sd_var_is_scratch(&v->var[i]) && sd_buffer_read(v->var[i].buffer, c->data + c->offset[i]))
 			return -1;
 	return 0;
 }
@@ -238,7 +271,7 @@ int sd_vars_resave(const struct sd_vars *v, struct sd_vars_copy *c)
 int sd_vars_restore(struct sd_vars *v, const struct sd_vars_copy *c)
 {
 	for (int i = 0; i < c->n; i++)
-		if (sd_buffer_write(v->var[i].buffer, c->data + c->offset[i]))
+		if (!sd_var_is_scratch(&v->var[i]) && sd_buffer_write(v->var[i].buffer, c->data + c->offset[i]))
 			return -1;
 	return 0;
 }
@@ -246,5 +279,5 @@ int sd_vars_restore(struct sd_vars *v, const struct sd_vars_copy *c)
 const void *sd_vars_copy_data(const struct sd_vars_copy *c, const struct sd_vars *v, const char *name)
 {
 	const struct sd_var *var = sd_vars_find(v, name);
-	return var && var - v->var < c->n ? c->data + c->offset[var - v->var] : NULL;
+	return var && var - v->var < c->n && !sd_var_is_scratch(var) ? c->data + c->offset[var - v->var] : NULL;
 }

@@ -3,7 +3,8 @@
  *
  * A variable's name is its name in the graph; its place in an artifact is "/state/<name>" for what the
  * reference's state_dict holds, and the name itself for what begins with one of the folders
- * "optimizer/", "arch/" or "sums/". */
+ * "optimizer/", "arch/" or "sums/".  What begins with "scratch/" passes from one program of a step to the
+ * next and is neither kept in artifacts nor in copies. */
 #ifndef SD_TRAIN_VARS_H
 #define SD_TRAIN_VARS_H
 
@@ -36,6 +37,17 @@ struct sd_var *sd_vars_find(const struct sd_vars *v, const char *name);
  * statistics with their initial value (sd_init_value), everything else 0.  bind->slot must have
  * g->nslot entries; those of inputs are left alone.  A name that has another shape already is an error. */
 int sd_vars_bind(struct sd_vars *v, const struct sd_graph *g, struct sd_bind *bind);
+
+/* A graph on other variables: what is of the class and begins with `from` is bound to the variable whose name
+ * begins with `to` instead.  The first rule that fits counts. */
+struct sd_var_rule {
+	enum sd_class cls;
+	const char *from, *to;
+};
+/* Binds by rules; a variable that a rule leads to must be there already. */
+int sd_vars_bind_by(struct sd_vars *v, const struct sd_graph *g, struct sd_bind *bind, int nrule,
+	const struct sd_var_rule *rule);
+int sd_var_is_scratch(const struct sd_var *var);
 
 /* Writes or reads a whole variable, row-major; the name must exist. */
 int sd_vars_set(struct sd_vars *v, const char *name, const void *host);

@@ -10,6 +10,7 @@
 #include "graph/grad.h"
 #include "model/model.h"
 #include "train/step.h"
+#include "train/unrolled.h"
 #include "train/vars.h"
 
 /* ---- golden_io.c: HDF5 and TSV files ---- */
@@ -164,6 +165,7 @@ struct gold_net {
 	struct sd_genotype genotype;
 	struct sd_vars vars;
 	struct sd_step_program *eval, *weights, *alphas; /* alphas: of a supernet */
+	struct sd_unrolled *unrolled;                    /* where the file says so, instead of alphas */
 	int batch;
 	size_t image;  /* elements of a batch of images */
 };
@@ -172,12 +174,23 @@ struct gold_net {
  * kind that is known here. */
 int gold_net_init(struct gold_net *n, struct gold *g, hid_t file, const char *x);
 void gold_net_release(struct gold_net *n);
+/* Batch i of the data sets x (..., N, C, H, W) and target (..., N); to be released in any case. */
+struct gold_batch {
+	float *images;
+	int32_t *labels, *ids;
+};
+int gold_batch(struct gold_batch *b, const struct gold_net *n, const struct gold_array *x,
+	const struct gold_array *target, int i);
+void gold_batch_release(struct gold_batch *b);
 /* Runs a program on batch i of the data sets x (..., N, C, H, W) and target (..., N). */
 int gold_net_run(struct gold_net *n, struct sd_step_program *p, const struct gold_array *x,
 	const struct gold_array *target, int i);
 /* One of a program's values against a data set, as a check of its own. */
 void gold_net_check(struct gold *g, hid_t file, const char *set, enum gold_rule rule,
 	const struct sd_step_program *p, sd_val v);
+void gold_check_value(struct gold *g, hid_t file, const char *set, enum gold_rule rule,
+	struct sd_program *program, const struct sd_graph *graph, sd_val v);
+float *gold_get_grad(void *step_program, const char *name, size_t *n); /* a gradient of the weights */
 /* The gradients of the last run of n->weights against group `path`. */
 void gold_net_check_grads(struct gold *g, hid_t file, const char *path, struct gold_net *n);
 /* Running statistics, and how far their counters went from the file's. */
@@ -209,6 +222,19 @@ int gold_supernet(struct gold *g, hid_t file);    /* golden_net.c */
 int gold_architect(struct gold *g, hid_t file);
 int gold_search_steps(struct gold *g, hid_t file);
 int gold_train_net(struct gold *g, hid_t file);
+
+/* golden_unrolled.c: one second-order step of the alphas on batches i; compares what lies between its parts
+ * with what group `path` has of it. */
+int gold_unrolled_step(struct gold *g, hid_t file, const char *path, struct gold_net *n,
+	const struct gold_array *x_train, const struct gold_array *target_train,
+	const struct gold_array *x_valid, const struct gold_array *target_valid, int i);
+/* A file of one such step, with and without momenta. */
+int gold_architect_unrolled(struct gold *g, hid_t file);
+/* An architecture step's gradients and new alphas, in group `path`; the reference's before are in `ref_before`. */
+void gold_check_alphas(struct gold *g, hid_t file, const char *path, const char *ref_before,
+	const struct gold_net *n, const struct gold_before *before);
+/* Reads the data sets "x<suffix>" and "target<suffix>". */
+int gold_pair(struct gold_array *x, struct gold_array *target, hid_t file, const char *suffix);
 
 /* A JSON list of primitives' names, or a published list's name, from an attribute of loc/path. */
 int gold_primitive_list(struct sd_primitive_list *list, hid_t loc, const char *path, const char *name);

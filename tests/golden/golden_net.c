@@ -45,7 +45,7 @@ out:
 	gold_array_release(&w[1]);
 }
 
-static int read_pair(struct gold_array *x, struct gold_array *target, hid_t file, const char *suffix)
+int gold_pair(struct gold_array *x, struct gold_array *target, hid_t file, const char *suffix)
 {
 	char name[40];
 
@@ -63,7 +63,7 @@ int gold_supernet(struct gold *g, hid_t file)
 	size_t all, without;
 	int ret = gold_net_init(&n, g, file, "x");
 
-	if (ret || (ret = read_pair(&x, &target, file, "")))
+	if (ret || (ret = gold_pair(&x, &target, file, "")))
 		goto out;
 	ret = -1;
 	sd_build_count(&n.weights->build, &all, &without);
@@ -92,13 +92,12 @@ out:
 	return ret;
 }
 
-/* One architecture step's results in group `path` ("." for the root). */
-static void check_architect(struct gold *g, hid_t file, const char *path, const char *ref_before,
+void gold_check_alphas(struct gold *g, hid_t file, const char *path, const char *ref_before,
 	const struct gold_net *n, const struct gold_before *before)
 {
 	static const char *const cell[2] = { "normal", "reduce" };
+	const struct sd_unrolled *u = n->unrolled;
 
-	gold_net_check(g, file, gold_path(path, "valid_loss").s, GOLD_FORWARD, n->alphas, n->alphas->loss);
 	for (int i = 0; i < 2; i++) {
 		char name[80], variable[80], after[80], was[80];
 
@@ -106,7 +105,9 @@ static void check_architect(struct gold *g, hid_t file, const char *path, const 
 		snprintf(variable, sizeof(variable), "alphas_%s", cell[i]);
 		snprintf(after, sizeof(after), "alphas_%s_after", cell[i]);
 		snprintf(was, sizeof(was), "alphas_%s%s", cell[i], strcmp(ref_before, ".") ? "_after" : "");
-		gold_net_check(g, file, gold_path(path, name).s, GOLD_GRAD, n->alphas, n->alphas->grad_alphas[i]);
+		gold_check_value(g, file, gold_path(path, name).s, GOLD_GRAD,
+			u ? u->update : n->alphas->program, u ? u->graph : n->alphas->graph,
+			u ? u->grad_alphas[i] : n->alphas->grad_alphas[i]);
 		gold_net_check_update(g, file, gold_path(path, after).s, gold_path(ref_before, was).s, variable, before);
 	}
 }
@@ -117,9 +118,12 @@ int gold_architect(struct gold *g, hid_t file)
 	struct gold_array x = {0}, target = {0};
 	struct gold_before before = {0};
 	struct sd_vars_copy *copy = NULL;
-	int ret = gold_net_init(&n, g, file, "x_valid");
+	int ret;
 
-	if (ret || (ret = read_pair(&x, &target, file, "_valid")))
+	if (gold_num(file, ".", "unrolled", 0) != 0)
+		return gold_architect_unrolled(g, file);
+	ret = gold_net_init(&n, g, file, "x_valid");
+	if (ret || (ret = gold_pair(&x, &target, file, "_valid")))
 		goto out;
 	ret = -1;
 	copy = sd_vars_save(&n.vars);
@@ -135,7 +139,8 @@ int gold_architect(struct gold *g, hid_t file)
 		goto out;
 	if (gold_net_run(&n, n.alphas, &x, &target, 0))
 		goto out;
-	check_architect(g, file, ".", ".", &n, &before);
+	gold_net_check(g, file, "valid_loss", GOLD_FORWARD, n.alphas, n.alphas->loss);
+	gold_check_alphas(g, file, ".", ".", &n, &before);
 	gold_net_check_buffers(g, file, "buffers_after", "buffers", &n.vars);
 	ret = 0;
 out:
@@ -170,7 +175,7 @@ int gold_search_steps(struct gold *g, hid_t file)
 	if (ret)
 		goto out;
 	ret = -1;
-	if (read_pair(&x[0], &target[0], file, "_valid") || read_pair(&x[1], &target[1], file, "_train"))
+	if (gold_pair(&x[0], &target[0], file, "_valid") || gold_pair(&x[1], &target[1], file, "_train"))
 		goto out;
 	nsteps = gold_int(file, "nsteps", &bad);
 	lrs = gold_text(file, ".", "lrs");
@@ -187,9 +192,14 @@ int gold_search_steps(struct gold *g, hid_t file)
 		if (sd_vars_set_f32(&n.vars, SD_VAR_ARCH_LR,
 				(float)gold_num(file, ".", "arch_learning_rate", 3e-4)) ||
 			sd_vars_set_f32(&n.vars, SD_VAR_LR, (float)list_item(lrs, i)) ||
-			sd_vars_resave(&n.vars, copy) || gold_net_run(&n, n.alphas, &x[0], &target[0], i))
+			sd_vars_resave(&n.vars, copy))
 			goto out;
-		check_architect(g, file, path, last, &n, &before);
+		if (n.unrolled ? gold_unrolled_step(g, file, path, &n, &x[1], &target[1], &x[0], &target[0], i) :
+				gold_net_run(&n, n.alphas, &x[0], &target[0], i))
+			goto out;
+		if (n.alphas)
+			gold_net_check(g, file, gold_path(path, "valid_loss").s, GOLD_FORWARD, n.alphas, n.alphas->loss);
+		gold_check_alphas(g, file, path, last, &n, &before);
 		if (gold_net_run(&n, n.weights, &x[1], &target[1], i))
 			goto out;
 		gold_net_check(g, file, gold_path(path, "logits").s, GOLD_FORWARD, n.weights, n.weights->logits);
@@ -252,7 +262,7 @@ int gold_train_net(struct gold *g, hid_t file)
 	size_t all, without;
 	int ret = gold_net_init(&n, g, file, "x"), nsteps;
 
-	if (ret || (ret = read_pair(&x, &target, file, "")))
+	if (ret || (ret = gold_pair(&x, &target, file, "")))
 		goto out;
 	ret = -1;
 	nsteps = (int)gold_num(file, ".", "nsteps", 0);

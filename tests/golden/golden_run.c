@@ -163,7 +163,7 @@ float *gold_get_var(void *vars, const char *name, size_t *n)
 static int is_own(const struct sd_var *var)
 {
 	return var->cls == SD_SCALAR || !strncmp(var->name, "optimizer/", 10) ||
-		!strncmp(var->name, "sums/", 5) || !strncmp(var->name, "arch/", 5);
+		!strncmp(var->name, "sums/", 5) || !strncmp(var->name, "arch/", 5) || sd_var_is_scratch(var);
 }
 
 static int fill_one(struct sd_vars *v, const struct sd_var *var, hid_t file, const char *set)

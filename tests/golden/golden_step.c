@@ -129,7 +129,11 @@ int gold_net_init(struct gold_net *n, struct gold *g, hid_t file, const char *x)
 	n->weights = sd_step_program_new(&n->vars, &n->net, &n->options, SD_STEP_WEIGHTS, n->batch, 1);
 	if (!n->eval || !n->weights)
 		return -1;
-	if (!train) {
+	if (!train && gold_num(file, ".", "unrolled", 0) != 0) {
+		n->unrolled = sd_unrolled_new(&n->vars, &n->net, &n->options, n->batch, 1, &n->batch, 1);
+		if (!n->unrolled)
+			return -1;
+	} else if (!train) {
 		n->alphas = sd_step_program_new(&n->vars, &n->net, &n->options, SD_STEP_ALPHAS, n->batch, 1);
 		if (!n->alphas)
 			return -1;
@@ -142,46 +146,60 @@ void gold_net_release(struct gold_net *n)
 	sd_step_program_free(n->eval);
 	sd_step_program_free(n->weights);
 	sd_step_program_free(n->alphas);
+	sd_unrolled_free(n->unrolled);
 	sd_vars_release(&n->vars);
 	sd_genotype_release(&n->genotype);
+}
+
+int gold_batch(struct gold_batch *b, const struct gold_net *n, const struct gold_array *x,
+	const struct gold_array *target, int i)
+{
+	b->images = malloc(n->image * sizeof(*b->images));
+	b->labels = malloc(n->batch * sizeof(*b->labels));
+	b->ids = calloc(n->batch, sizeof(*b->ids));
+	if (!b->images || !b->labels || !b->ids)
+		return sd_error(SD_ERR_IO, "out of memory");
+	if (x->n < (i + 1) * n->image || target->n < (size_t)(i + 1) * n->batch)
+		return sd_error(SD_ERR_DATA, "no batch %d", i);
+	for (size_t k = 0; k < n->image; k++)
+		b->images[k] = (float)x->v[i * n->image + k];
+	for (int k = 0; k < n->batch; k++)
+		b->labels[k] = (int32_t)target->v[i * n->batch + k];
+	return 0;
+}
+
+void gold_batch_release(struct gold_batch *b)
+{
+	free(b->images);
+	free(b->labels);
+	free(b->ids);
 }
 
 int gold_net_run(struct gold_net *n, struct sd_step_program *p, const struct gold_array *x,
 	const struct gold_array *target, int i)
 {
-	float *images = malloc(n->image * sizeof(*images));
-	int32_t *labels = malloc(n->batch * sizeof(*labels)), *ids = calloc(n->batch, sizeof(*ids));
-	int ret = -1;
+	struct gold_batch b = {0};
+	int ret = gold_batch(&b, n, x, target, i) || sd_step_run(p, b.images, b.labels, b.ids) ? -1 : 0;
 
-	if (!images || !labels || !ids) {
-		sd_error(SD_ERR_IO, "out of memory");
-		goto out;
-	}
-	if (x->n < (i + 1) * n->image || target->n < (size_t)(i + 1) * n->batch) {
-		sd_error(SD_ERR_DATA, "no batch %d", i);
-		goto out;
-	}
-	for (size_t k = 0; k < n->image; k++)
-		images[k] = (float)x->v[i * n->image + k];
-	for (int k = 0; k < n->batch; k++)
-		labels[k] = (int32_t)target->v[i * n->batch + k];
-	ret = sd_step_run(p, images, labels, ids);
-out:
-	free(images);
-	free(labels);
-	free(ids);
+	gold_batch_release(&b);
 	return ret;
 }
 
 void gold_net_check(struct gold *g, hid_t file, const char *set, enum gold_rule rule,
 	const struct sd_step_program *p, sd_val v)
 {
+	gold_check_value(g, file, set, rule, p->program, p->graph, v);
+}
+
+void gold_check_value(struct gold *g, hid_t file, const char *set, enum gold_rule rule,
+	struct sd_program *program, const struct sd_graph *graph, sd_val v)
+{
 	struct gold_worst w;
-	size_t n = v == SD_NIL ? 0 : sd_shape_count(sd_shape_of(p->graph, v));
+	size_t n = v == SD_NIL ? 0 : sd_shape_count(sd_shape_of(graph, v));
 	float *got = malloc((n + 1) * sizeof(*got));
 
 	gold_worst_init(&w, rule);
-	if (v == SD_NIL || !got || sd_program_read(p->program, v, got))
+	if (v == SD_NIL || !got || sd_program_read(program, v, got))
 		gold_worst_broken(&w, "%s", v == SD_NIL ? "not computed" : sd_error_text());
 	else
 		gold_compare_set(&w, file, set, got, n);
@@ -189,7 +207,7 @@ void gold_net_check(struct gold *g, hid_t file, const char *set, enum gold_rule 
 	free(got);
 }
 
-static float *get_grad(void *ctx, const char *name, size_t *n)
+float *gold_get_grad(void *ctx, const char *name, size_t *n)
 {
 	const struct sd_step_program *p = ctx;
 	float *out;
@@ -216,7 +234,7 @@ void gold_net_check_grads(struct gold *g, hid_t file, const char *path, struct g
 	struct gold_worst w;
 
 	gold_worst_init(&w, GOLD_GRAD);
-	gold_compare_group(&w, file, path, get_grad, n->weights, NULL, NULL, NULL);
+	gold_compare_group(&w, file, path, gold_get_grad, n->weights, NULL, NULL, NULL);
 	gold_report(g, path, &w);
 }
 
