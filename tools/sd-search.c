@@ -2,19 +2,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "base/tool.h"
+#include "train/load_args.h"
 #include "train/run.h"
 #include "train/search.h"
 
 static struct {
-	int init_channels, layers_of_cells, layers_in_cells, weighting, limit_batches;
+	int init_channels, layers_of_cells, layers_in_cells, weighting, limit_batches, stop_on_skips;
 	double train_portion, arch_learning_rate, arch_weight_decay;
-	const char *primitives;
+	bool unrolled, no_architect;
+	const char *primitives, *evaluate, *load_args;
 	uint64_t seed;
 	/* of later work, or without effect on a cell search */
-	bool no_architect, unrolled, multi_channel;
-	const char *evaluate, *load_args, *final_path, *load_genotype, *mid_channels, *drop_path_prob,
-		*ignored;
+	bool multi_channel;
+	const char *final_path, *load_genotype, *mid_channels, *drop_path_prob, *ignored;
 } o;
 static struct sd_shared shared;
 static struct sd_run_options run_options;
@@ -26,6 +28,10 @@ static struct sd_opt rows[] = {
 		    "learning rate of the architecture", SD_AT_LEAST(0)),
 	SD_OPT_REAL("arch_weight_decay", NULL, SD_NUMERIC, &o.arch_weight_decay, "0.001", "R",
 		    "weight decay of the architecture", SD_AT_LEAST(0)),
+	SD_OPT_FLAG("unrolled", NULL, SD_NUMERIC, &o.unrolled,
+		    "second order: the loss of the architecture is that of the weights one step ahead"),
+	SD_OPT_FLAG("no_architect", NULL, SD_NUMERIC, &o.no_architect,
+		    "train the architecture as if it were weights, with them and on their images"),
 	SD_OPT_REAL("train_portion", NULL, SD_NUMERIC, &o.train_portion, "0.5", "R",
 		    "part of the training images that the weights see, the rest is for the architecture",
 		    SD_BETWEEN(0, 1)),
@@ -43,13 +49,16 @@ static struct sd_opt rows[] = {
 	SD_OPT_INT("limit_batches", NULL, SD_NUMERIC, &o.limit_batches, "0", "N",
 		   "end each epoch after N steps, and its evaluation after N batches; 0: all",
 		   SD_BETWEEN(0, 100000000)),
+	SD_OPT_INT("stop_on_skips", NULL, SD_NUMERIC, &o.stop_on_skips, "0", "N",
+		   "end the search after the epoch in which the normal cell has N skip connections; 0: never",
+		   SD_BETWEEN(0, 200)),
+	SD_OPT_TEXT("load_args", NULL, SD_EXECUTION, &o.load_args, "", "FILE",
+		    "take the parameters and the seed of this search, but for those given here"),
+	SD_OPT_TEXT("evaluate", "-e", SD_EXECUTION, &o.evaluate, "", "FILE",
+		    "search for nothing: evaluate the network of this search on all images, to standard output"),
 	SD_OPT_SEED("seed", NULL, &o.seed, "2", "the run's seed"),
 	SD_OPTS_COMMON(shared), SD_OPTS_THREADS(shared), SD_OPTS_OUTPUT(shared),
-	SD_OPT_FLAG("no_architect", NULL, SD_EXECUTION, &o.no_architect, "not yet supported"),
-	SD_OPT_FLAG("unrolled", NULL, SD_EXECUTION, &o.unrolled, "not yet supported"),
 	SD_OPT_FLAG("multi_channel", NULL, SD_EXECUTION, &o.multi_channel, "not yet supported"),
-	SD_OPT_TEXT("evaluate", "-e", SD_EXECUTION, &o.evaluate, "", "FILE", "not yet supported"),
-	SD_OPT_TEXT("load_args", NULL, SD_EXECUTION, &o.load_args, "", "FILE", "not yet supported"),
 	SD_OPT_TEXT("final_path", NULL, SD_EXECUTION, &o.final_path, "", "PATH", "not yet supported"),
 	SD_OPT_TEXT("load_genotype", NULL, SD_EXECUTION, &o.load_genotype, "", "NAME", "not yet supported"),
 	SD_OPT_TEXT("mid_channels", NULL, SD_EXECUTION, &o.mid_channels, "32", "N",
@@ -68,11 +77,12 @@ static struct sd_opts opts = {
 static int check_supported(void)
 {
 	const struct sd_run_later later[] = {
-		{ "no_architect", o.no_architect }, { "unrolled", o.unrolled },
-		{ "multi_channel", o.multi_channel }, { "evaluate", *o.evaluate },
-		{ "load_args", *o.load_args }, { "final_path", *o.final_path },
+		{ "multi_channel", o.multi_channel }, { "final_path", *o.final_path },
 		{ "load_genotype", *o.load_genotype },
 	};
+	if (o.unrolled && o.no_architect)
+		return sd_error(SD_ERR_USAGE, "--unrolled is a step of the architecture's own, and with --no_architect "
+			"there is none");
 	return sd_run_check_later(&run_options, sizeof later / sizeof *later, later);
 }
 
@@ -97,9 +107,10 @@ static void report(void *ctx, int epoch, const double *row, double seconds)
 	struct search_run *r = ctx;
 	sd_tool_say(opts.tool, shared.quiet,
 		"epoch %d/%d: lr %.6f, train loss %.4f top1 %.2f, valid loss %.4f top1 %.2f, "
-		"%.1f s", epoch, run_options.start_epoch + r->search.loop.epochs - 1, row[SD_SEARCH_LR],
+		"%d and %d skips, entropy %.3f and %.3f, %.1f s", epoch, run_options.start_epoch + r->search.loop.epochs - 1, row[SD_SEARCH_LR],
 		row[SD_SEARCH_TRAIN_LOSS], row[SD_SEARCH_TRAIN_TOP1], row[SD_SEARCH_VALID_LOSS],
-		row[SD_SEARCH_VALID_TOP1], seconds);
+		row[SD_SEARCH_VALID_TOP1], (int)row[SD_SEARCH_SKIPS_NORMAL], (int)row[SD_SEARCH_SKIPS_REDUCE],
+		row[SD_SEARCH_ENTROPY_NORMAL], row[SD_SEARCH_ENTROPY_REDUCE], seconds);
 }
 
 static struct sd_search_options search_options(const struct sd_run *run, const struct sd_dataset *ds,
@@ -111,6 +122,9 @@ static struct sd_search_options search_options(const struct sd_run *run, const s
 		.ops = run_options.ops ? SD_DARTS_OPS : SD_OPS, .weighting = o.weighting ? SD_MAX_W : SD_SCALAR_W };
 	sd_run_step_options(&run_options, &s.step);
 	s.step.arch_weight_decay = (float)o.arch_weight_decay;
+	s.step.alphas_as_weights = o.no_architect;
+	s.unrolled = o.unrolled;
+	s.stop_on_skips = o.stop_on_skips;
 	s.batch = (uint32_t)run_options.batch_size;
 	s.train_portion = o.train_portion;
 	s.limit = (uint32_t)o.limit_batches;
@@ -127,43 +141,68 @@ static int flops(const struct search_run *r, const struct sd_primitive_list *pri
 	return sd_run_flops(&r->run, (struct sd_net){ .kind = SD_NET_SUPERNET, .supernet = s.net }, &s.step);
 }
 
-static int search(struct search_run *r)
+/* The state that the run begins with; alphas trained as weights are among those that --load names. */
+static int start(struct search_run *r)
+{
+	struct sd_shape shape = sd_shape2(sd_search_edges(o.layers_in_cells), r->search.o.net.prims->n);
+	struct sd_artifact *load = r->run.load;
+	if (r->run.resume)
+		return sd_search_read(&r->search, r->run.resume);
+	if (sd_run_start(&r->run, &r->search.vars))
+		return -1;
+	return load && o.no_architect && sd_artifact_find(load, "/alphas_last/normal") ?
+		sd_search_load_alphas(&r->search.vars, &shape, load) : 0;
+}
+
+static int search(struct search_run *r, struct sd_dataset *ds, const struct sd_primitive_list *prims)
+{
+	int ret = -1;
+	if (sd_run_begin(&r->run, &run_options))
+		return -1;
+	struct sd_search_options options = search_options(&r->run, ds, prims);
+	if (sd_search_init(&r->search, r->run.engine, ds, &options, o.seed, run_options.start_epoch,
+			 run_options.epochs))
+		return -1;
+	r->search.loop.watch = (struct sd_loop_watch){ save_checkpoint, report, r };
+	sd_run_loop(&r->run, &r->search.loop);
+	if (start(r) || sd_loop_run(&r->search.loop))
+		goto out;
+	if (sd_search_stopped(&r->search))
+		sd_tool_say(opts.tool, shared.quiet, "%d skip connections or more in the normal cell: the search ends "
+			"here", o.stop_on_skips);
+	ret = sd_run_save(&r->run, &r->search.loop, true, write_payload, &r->search);
+out:
+	sd_search_release(&r->search);
+	return ret;
+}
+
+static int evaluate(struct search_run *r, const struct sd_dataset *ds, const struct sd_primitive_list *prims)
+{
+	struct sd_search_options options = search_options(&r->run, ds, prims);
+	struct sd_artifact *art = sd_artifact_open(o.evaluate, SD_ARTIFACT_PARTIAL);
+	int ret = !art || sd_artifact_expect(art, "search") ? -1 :
+		sd_search_evaluate(r->run.engine, ds, &options, art, stdout);
+	sd_artifact_close(art);
+	return ret;
+}
+
+static int run(struct search_run *r)
 {
 	struct sd_primitive_list prims;
-	const char *inputs[] = { run_options.data, run_options.load, run_options.resume };
-	char *path = sd_run_data_path(run_options.data, run_options.dataset);
-	int ret = -1;
-
-	if (sd_check_one_stdin(inputs, 3) || sd_primitive_list_parse(&prims, o.primitives) ||
+	const char *inputs[] = { run_options.data, run_options.load, run_options.resume, o.evaluate, o.load_args };
+	if (sd_check_one_stdin(inputs, 5) || (*o.load_args && sd_load_args(&opts, o.load_args)) ||
+	    check_supported() || sd_primitive_list_parse(&prims, o.primitives) ||
 	    sd_primitive_list_check(&prims, run_options.ops ? SD_DARTS_OPS : SD_OPS) ||
-	    sd_run_init(&r->run, "search", &opts, &shared, &run_options)) {
-		free(path);
+	    sd_run_init(&r->run, "search", &opts, &shared, &run_options))
 		return -1;
-	}
-	if (run_options.flops) {
-		free(path);
+	if (run_options.flops)
 		return flops(r, &prims);
-	}
+	char *path = sd_run_data_path(run_options.data, run_options.dataset);
 	struct sd_dataset *ds = sd_run_data(r->run.stamp, "data", path);
 	free(path);
 	if (!ds)
 		return -1;
-	if (sd_run_begin(&r->run, &run_options))
-		goto out_data;
-	struct sd_search_options options = search_options(&r->run, ds, &prims);
-	if (sd_search_init(&r->search, r->run.engine, ds, &options, o.seed, run_options.start_epoch,
-			 run_options.epochs))
-		goto out_data;
-	r->search.loop.watch = (struct sd_loop_watch){ save_checkpoint, report, r };
-	sd_run_loop(&r->run, &r->search.loop);
-	if (r->run.resume ? sd_search_read(&r->search, r->run.resume) : sd_run_start(&r->run, &r->search.vars))
-		goto out;
-	if (sd_loop_run(&r->search.loop))
-		goto out;
-	ret = sd_run_save(&r->run, &r->search.loop, true, write_payload, &r->search);
-out:
-	sd_search_release(&r->search);
-out_data:
+	int ret = *o.evaluate ? evaluate(r, ds, &prims) : search(r, ds, &prims);
 	sd_dataset_free(ds);
 	return ret;
 }
@@ -175,7 +214,7 @@ int main(int argc, char **argv)
 	if (done)
 		return done < 0 ? sd_tool_fail(opts.tool) : sd_tool_close(opts.tool);
 	r.run.tool = opts.tool;
-	if (check_supported() || search(&r))
+	if (run(&r))
 		return sd_run_fail(&r.run);
 	sd_run_release(&r.run);
 	sd_opts_release(&opts);

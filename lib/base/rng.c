@@ -31,8 +31,8 @@ struct sd_rng_key sd_rng_key(uint64_t seed, const char *purpose, const char *sit
 	return key;
 }
 
-/* ln(x), 0 < x <= 1: x = m * 2^e with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh((m - 1) / (m + 1)). */
-static double log_unit(double x)
+/* x = m * 2^e with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh((m - 1) / (m + 1)). */
+double sd_log_unit(double x)
 {
 	static const double ln2 = 0x1.62e42fefa39efp-1;
 	double m, s, z, sum = 0;
@@ -79,7 +79,7 @@ float sd_rng_normal(uint32_t word0, uint32_t word1)
 {
 	double u = (word0 + 0.5) * 0x1p-32; /* in (0, 1), exact */
 
-	return (float)(sqrt(-2 * log_unit(u)) * cos_turn(word1));
+	return (float)(sqrt(-2 * sd_log_unit(u)) * cos_turn(word1));
 }
 
 /* Radix sort of (word, sample), eight bits of the word at a time; each pass keeps the order of equals,

@@ -32,6 +32,9 @@ struct sd_rng_key sd_rng_key(uint64_t seed, const char *purpose, const char *sit
  * so that every libm gives the same bits. */
 float sd_rng_normal(uint32_t word0, uint32_t word1);
 
+/* ln(x) for 0 < x <= 1, the same bits with every libm. */
+double sd_log_unit(double x);
+
 /* Fills order[0..n) with a permutation of 0..n-1: the samples sorted by (word(key, sample, c1), sample). */
 void sd_rng_permutation(struct sd_rng_key key, uint32_t c1, uint32_t n, uint32_t *order);
 

@@ -189,7 +189,8 @@ int sd_loop_run(struct sd_loop *l)
 			stop(l);
 			goto out;
 		}
-		if (l->ops->end(l->ctx, epoch, row)) {
+		int last = l->ops->end(l->ctx, epoch, row);
+		if (last < 0) {
 			if (sd_error_kind() == SD_ERR_STOPPED)
 				stop(l);
 			goto out;
@@ -201,6 +202,8 @@ int sd_loop_run(struct sd_loop *l)
 		l->epochs_done++;
 		l->steps_done = 0;
 		l->watch.report(l->watch.ctx, epoch, row, seconds);
+		if (last)
+			break;
 		if (l->epochs_done < l->epochs && now() - saved >= l->checkpoint_seconds) {
 			if (l->watch.checkpoint(l->watch.ctx))
 				goto out;

@@ -27,8 +27,9 @@ struct sd_loop_ops {
 	int (*start)(void *ctx, int epoch, uint32_t from);
 	/* The next step. */
 	int (*step)(void *ctx);
-	/* Evaluates after an epoch's steps and fills in its row of history.  A stop in the middle is an error
-	 * of kind SD_ERR_STOPPED; it will be called again then. */
+	/* Evaluates after an epoch's steps and fills in its row of history.  1: it was the last epoch, however
+	 * many were to come.  A stop in the middle is an error of kind SD_ERR_STOPPED; it will be called again
+	 * then. */
 	int (*end)(void *ctx, int epoch, double *row);
 };
 

@@ -8,10 +8,9 @@
 #include "train/store.h"
 
 static const char *const columns[SD_SEARCH_NCOL] = {
-	"lr", "train_loss", "train_top1", "train_top5", "arch_loss", "valid_loss", "valid_top1", "valid_top5"
+	"lr", "train_loss", "train_top1", "train_top5", "valid_loss", "valid_top1", "valid_top5",
+	"skips_normal", "skips_reduce", "entropy_normal", "entropy_reduce", "arch_loss"
 };
-static const char *const cells[2] = { "normal", "reduce" };
-static const char *const alpha_names[2] = { SD_VAR_ALPHAS_NORMAL, SD_VAR_ALPHAS_REDUCE };
 
 /* ---- the parts of an epoch ---- */
 
@@ -33,46 +32,45 @@ static int next(struct sd_loader *l, struct sd_batch *b)
 	return got == 0 ? sd_error(SD_ERR_BUG, "the data set ended early") : got < 0 ? -1 : 0;
 }
 
+/* Moves the alphas; `train` is the batch that the weights come to next. */
+static int step_alphas(struct sd_search *s, const struct sd_batch *train)
+{
+	struct sd_batch b;
+	if (s->o.step.alphas_as_weights)
+		return 0;
+	if (next(s->valid_loader, &b))
+		return -1;
+	if (!s->unrolled)
+		return sd_step_run(s->alphas, b.images, b.labels, b.ids);
+	struct sd_unrolled_batch t = { (int)train->n, train->images, train->labels, train->ids };
+	struct sd_unrolled_batch v = { (int)b.n, b.images, b.labels, b.ids };
+	return sd_unrolled_run(s->unrolled, &t, &v);
+}
+
 static int one_step(void *ctx)
 {
 	struct sd_search *s = ctx;
 	struct sd_batch b;
 	if (sd_vars_set_i32(&s->vars, SD_VAR_STEP, (int32_t)sd_loop_step(&s->loop)))
 		return -1;
-	if (next(s->valid_loader, &b) || sd_step_run(s->alphas, b.images, b.labels, b.ids))
-		return -1;
-	if (next(s->train_loader, &b))
+	if (next(s->train_loader, &b) || step_alphas(s, &b))
 		return -1;
 	return sd_step_run(b.n == s->o.batch ? s->weights : s->weights_rest, b.images, b.labels, b.ids);
 }
 
-static int record_alphas(struct sd_search *s)
+/* The alphas and weights of the epoch that has ended. */
+static int record_alphas(struct sd_search *s, double *row)
 {
 	int n = s->loop.epochs_done;
-	if (n >= s->alpha_cap) {
-		int cap = n + 64;
-		for (int i = 0; i < 2; i++) {
-			size_t bytes = (size_t)cap * s->ncell[i] * sizeof(float);
-			float *a = realloc(s->alpha[i], bytes), *w;
-			if (a)
-				s->alpha[i] = a;
-			w = realloc(s->weight[i], bytes);
-			if (w)
-				s->weight[i] = w;
-			if (!a || !w)
-				return sd_error(SD_ERR_IO, "out of memory");
-		}
-		s->alpha_cap = cap;
-	}
-	if (sd_program_run(s->softmax, &s->softmax_bind))
+	if (sd_search_watch_room(s, n) || sd_program_run(s->softmax, &s->softmax_bind))
 		return -1;
 	for (int i = 0; i < 2; i++) {
 		size_t at = (size_t)n * s->ncell[i];
-		if (sd_vars_get(&s->vars, alpha_names[i], s->alpha[i] + at) ||
-		    sd_program_read(s->softmax, s->softmax_out[i], s->weight[i] + at))
+		if (sd_vars_get(&s->vars, sd_alpha_names[i], s->epochs.alpha[i] + at) ||
+		    sd_program_read(s->softmax, s->softmax_out[i], s->epochs.weight[i] + at))
 			return -1;
 	}
-	return 0;
+	return sd_search_watch(s, n, row);
 }
 
 static int end_epoch(void *ctx, int epoch, double *row)
@@ -80,20 +78,26 @@ static int end_epoch(void *ctx, int epoch, double *row)
 	struct sd_search *s = ctx;
 	struct sd_sums train, arch;
 	struct sd_evaluation ev;
-	if (sd_step_sums_get(&s->vars, SD_STEP_WEIGHTS, &train) ||
-	    sd_step_sums_get(&s->vars, SD_STEP_ALPHAS, &arch) ||
-	    sd_evaluator_run(s->evaluator, (uint32_t)epoch, &ev))
+	if (sd_step_sums_get(&s->vars, SD_STEP_WEIGHTS, &train))
+		return -1;
+	if (!s->o.step.alphas_as_weights) {
+		if (sd_step_sums_get(&s->vars, SD_STEP_ALPHAS, &arch))
+			return -1;
+		row[SD_SEARCH_ARCH_LOSS] = arch.loss / arch.n;
+	}
+	if (sd_evaluator_run(s->evaluator, (uint32_t)epoch, &ev))
 		return -1;
 	row[SD_SEARCH_LR] = s->o.lr[s->loop.epochs_done];
 	row[SD_SEARCH_TRAIN_LOSS] = train.loss / train.n;
 	row[SD_SEARCH_TRAIN_TOP1] = 100 * train.top1 / train.n;
 	row[SD_SEARCH_TRAIN_TOP5] = 100 * train.top5 / train.n;
-	row[SD_SEARCH_ARCH_LOSS] = arch.loss / arch.n;
 	row[SD_SEARCH_VALID_LOSS] = ev.loss;
 	row[SD_SEARCH_VALID_TOP1] = ev.top1;
 	row[SD_SEARCH_VALID_TOP5] = ev.top5;
 	sd_evaluation_release(&ev);
-	return record_alphas(s);
+	if (record_alphas(s, row))
+		return -1;
+	return s->o.stop_on_skips && row[SD_SEARCH_SKIPS_NORMAL] >= s->o.stop_on_skips;
 }
 
 static const struct sd_loop_ops loop_ops = { start_epoch, one_step, end_epoch };
@@ -108,7 +112,7 @@ static int softmax_init(struct sd_search *s)
 	if (!g)
 		return -1;
 	for (int i = 0; i < 2; i++) {
-		s->softmax_out[i] = sd_softmax(g, sd_param(g, alpha_names[i], shape));
+		s->softmax_out[i] = sd_softmax(g, sd_param(g, sd_alpha_names[i], shape));
 		s->ncell[i] = sd_shape_count(&shape);
 	}
 	if (!sd_graph_ok(g))
@@ -165,6 +169,21 @@ static struct sd_step_program *weight_step(struct sd_search *s, uint32_t batch)
 	return sd_step_program_new(&s->vars, &s->net, &s->o.step, SD_STEP_WEIGHTS, (int)batch, 0);
 }
 
+/* For training batches of either size, 0 being none. */
+static int alpha_step(struct sd_search *s, int full, int rest)
+{
+	int size[2], n = 0, batch = (int)s->o.batch;
+	if (full)
+		size[n++] = full;
+	if (rest)
+		size[n++] = rest;
+	if (s->o.unrolled)
+		s->unrolled = sd_unrolled_new(&s->vars, &s->net, &s->o.step, batch, n, size, 0);
+	else
+		s->alphas = sd_step_program_new(&s->vars, &s->net, &s->o.step, SD_STEP_ALPHAS, batch, 0);
+	return s->unrolled || s->alphas ? 0 : -1;
+}
+
 int sd_search_init(struct sd_search *s, struct sd_engine *engine, const struct sd_dataset *ds,
 	const struct sd_search_options *o, uint64_t seed, int first_epoch, int epochs)
 {
@@ -174,18 +193,19 @@ int sd_search_init(struct sd_search *s, struct sd_engine *engine, const struct s
 	s->net = (struct sd_net){ .kind = SD_NET_SUPERNET, .channels_in = ds->C, .height = ds->H,
 		.width = ds->W, .supernet = o->net };
 	sd_vars_init(&s->vars, engine, seed);
-	sd_history_init(&s->loop.history, SD_SEARCH_NCOL, columns);
+	if (o->net.prims->n == 1 && o->net.prims->id[0] == SD_PRIM_NONE)
+		return sd_error(SD_ERR_USAGE, "with 'none' as the only primitive there is nothing to search for");
+	sd_history_init(&s->loop.history, SD_SEARCH_NCOL - (o->step.alphas_as_weights ? 1 : 0), columns);
 	if (loaders_init(s, seed))
 		goto fail;
 
 	uint32_t steps = sd_loader_batches(s->train_loader), rest = s->ntrain % o->batch;
 	int full = s->ntrain >= o->batch, cut = o->limit && o->limit < steps;
-	s->alphas = sd_step_program_new(&s->vars, &s->net, &o->step, SD_STEP_ALPHAS, (int)o->batch, 0);
-	if (!s->alphas)
-		goto fail;
 	if (full && !(s->weights = weight_step(s, o->batch)))
 		goto fail;
 	if (rest && !cut && !(s->weights_rest = weight_step(s, rest)))
+		goto fail;
+	if (!o->step.alphas_as_weights && alpha_step(s, full ? (int)o->batch : 0, s->weights_rest ? (int)rest : 0))
 		goto fail;
 	if (softmax_init(s))
 		goto fail;
@@ -208,16 +228,14 @@ void sd_search_release(struct sd_search *s)
 	sd_loader_free(s->valid_loader);
 	sd_evaluator_free(s->evaluator);
 	sd_step_program_free(s->alphas);
+	sd_unrolled_free(s->unrolled);
 	sd_step_program_free(s->weights);
 	sd_step_program_free(s->weights_rest);
 	sd_program_free(s->softmax);
 	sd_graph_free(s->softmax_graph);
 	free(s->softmax_bind.slot);
 	free(s->valid);
-	for (int i = 0; i < 2; i++) {
-		free(s->alpha[i]);
-		free(s->weight[i]);
-	}
+	sd_search_watch_release(s);
 	sd_history_release(&s->loop.history);
 	sd_vars_release(&s->vars);
 	memset(s, 0, sizeof *s);
@@ -229,48 +247,16 @@ int sd_search_write(const struct sd_search *s, struct sd_artifact_out *out, bool
 {
 	const struct sd_primitive_list *prims = s->o.net.prims;
 	const char *name[SD_PRIM_COUNT];
-	char path[64];
 	for (int i = 0; i < prims->n; i++)
 		name[i] = sd_primitives[prims->id[i]].name;
-	if (sd_artifact_put_strings(out, "/primitives", (uint64_t)prims->n, name))
-		return -1;
-	uint64_t shape[3] = { (uint64_t)s->loop.epochs_done, (uint64_t)sd_search_edges(s->o.net.steps),
-		(uint64_t)prims->n };
-	for (int i = 0; i < 2; i++) {
-		snprintf(path, sizeof path, "/alphas/%s", cells[i]);
-		if (sd_artifact_put(out, path, SD_TYPE_F32, 3, shape, s->alpha[i], 0))
-			return -1;
-		snprintf(path, sizeof path, "/weights/%s", cells[i]);
-		if (sd_artifact_put(out, path, SD_TYPE_F32, 3, shape, s->weight[i], 0))
-			return -1;
-	}
-	if (sd_store_put(out, &s->vars, partial) || sd_store_put_history(out, &s->loop.history))
+	if (sd_artifact_put_strings(out, "/primitives", (uint64_t)prims->n, name) || sd_search_watch_write(s, out) ||
+	    sd_store_put(out, &s->vars, partial) || sd_store_put_history(out, &s->loop.history))
 		return -1;
 	return partial ? sd_store_put_progress(out, &s->loop) : 0;
 }
 
 int sd_search_read(struct sd_search *s, struct sd_artifact *art)
 {
-	char path[64];
-	if (sd_store_get(art, &s->vars, true) || sd_store_get_history(art, &s->loop.history) ||
-	    sd_store_get_progress(art, &s->loop))
-		return -1;
-	size_t n = (size_t)s->loop.epochs_done;
-	s->alpha_cap = s->loop.epochs_done;
-	for (int i = 0; i < 2; i++) {
-		for (int w = 0; w < 2; w++) {
-			const struct sd_dset *d;
-			snprintf(path, sizeof path, "/%s/%s", w ? "weights" : "alphas", cells[i]);
-			float *v = sd_artifact_load(art, path, SD_TYPE_F32, &d);
-			if (!v)
-				return -1;
-			float **to = w ? &s->weight[i] : &s->alpha[i];
-			free(*to);
-			*to = v;
-			if (d->count != n * s->ncell[i])
-				return sd_error(SD_ERR_DATA, "%s: '%s' has another size than the run's",
-					sd_artifact_name(art), path);
-		}
-	}
-	return 0;
+	return sd_store_get(art, &s->vars, true) || sd_store_get_history(art, &s->loop.history) ||
+		sd_store_get_progress(art, &s->loop) || sd_search_watch_read(s, art) ? -1 : 0;
 }

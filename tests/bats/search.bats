@@ -93,12 +93,148 @@ python_h5() {
 }
 
 @test "search: what is not yet there says so" {
-	for o in --unrolled --multi_channel --no_architect '--recipe rnn'; do
+	for o in --multi_channel '--final_path x' '--recipe rnn'; do
 		run sd-search $SMALL $o -o s.h5
 		assert_failure 64
 		assert_output --partial "supported"
 		assert_file_not_exists s.h5
 	done
+}
+
+@test "search: second order, the same bits on any number of threads, stopped and gone on with" {
+	sd-search $SMALL --unrolled --context none -o a.h5
+	for i in 1 5; do
+		sd-search $SMALL --unrolled --context none --threads $i -o b.h5 --force
+		cmp a.h5 b.h5
+	done
+	sd-search $SMALL -o first.h5
+	assert_not_equal "$(payload a.h5)" "$(payload first.h5)"
+	manifest a.h5 | grep -q '"unrolled": *true'
+	local long="$SMALL --epochs 3 --unrolled"
+	sd-search $long --context none -o whole.h5
+	run sd-search $long --context none -o parts.h5 --max_time 0.05
+	assert_failure 75
+	sd-search $long --context none -o parts.h5 --resume auto
+	cmp whole.h5 parts.h5
+	run sd-search $SMALL --unrolled --no_architect -o x.h5
+	assert_failure 64
+	python_h5 <<-'EOS'
+	import h5py
+	f = h5py.File('a.h5', 'r')
+	# four forward passes on the training batch in each of 2 x 3 steps, none that counts on the other
+	assert f['state/stem.1.num_batches_tracked'][()] == 24
+	assert not any('scratch' in n for n in f)
+	EOS
+}
+
+@test "search: a short last batch, second order" {
+	sd-search --data digits.h5 --epochs 1 --init_channels 2 --layers_of_cells 2 --layers_in_cells 1 \
+		--primitives skip_connect,max_pool_3x3,sep_conv_3x3 --batch_size 500 --unrolled -q -o s.h5
+	python_h5 <<-'EOS'
+	import h5py
+	assert h5py.File('s.h5', 'r')['optimizer/adam_t'][()] == 2
+	EOS
+}
+
+@test "search: the architecture as weights" {
+	sd-search $SMALL --no_architect -o s.h5
+	python_h5 <<-'EOS'
+	import h5py, numpy as np
+	f = h5py.File('s.h5', 'r')
+	assert 'arch_loss' not in f['history'] and 'adam_t' not in f['optimizer']
+	assert abs(f['optimizer/momentum/alphas_normal'][:]).max() > 0
+	assert (f['alphas/normal'][0] != f['alphas/normal'][1]).any()
+	assert f['state/stem.1.num_batches_tracked'][()] == 6
+	EOS
+	# the alphas are among the weights that --load takes, and only then
+	sd-search $SMALL --no_architect --lr 0 --learning_rate_min 0 --load s.h5 -o again.h5
+	sd-search $SMALL --arch_learning_rate 0 --lr 0 --learning_rate_min 0 --load s.h5 -o fresh.h5
+	python_h5 <<-'EOS'
+	import h5py
+	a, b, c = (h5py.File(n, 'r')['alphas_last/normal'][:] for n in ('s.h5', 'again.h5', 'fresh.h5'))
+	assert (a == b).all() and (a != c).any()
+	EOS
+}
+
+@test "search: a user's own primitives" {
+	sd-search $SMALL --primitives sep_conv_3x3,skip_connect -o s.h5
+	run sd-derive s.h5
+	assert_success
+	assert_output --partial sep_conv_3x3
+	run sd-search $SMALL --primitives none -o x.h5
+	assert_failure 64
+	assert_output --partial "nothing to search for"
+}
+
+@test "search: genotypes, skip connections and entropies of every epoch" {
+	sd-search $SMALL -o s.h5 --primitives DARTS_PRIMITIVES --arch_learning_rate 0.5
+	sd-derive --all s.h5 > all.tsv
+	python_h5 <<-'EOS'
+	import h5py, numpy as np
+	f = h5py.File('s.h5', 'r')
+	genotypes = [g.decode() for g in f['genotypes'][:]]
+	derived = [l.split('\t')[1] for l in open('all.tsv').read().splitlines()[1:]]
+	assert genotypes == derived, (genotypes, derived)
+	for c in 'normal', 'reduce':
+	    w = f['weights'][c][:].astype(float)
+	    h = -(w * np.log(w)).sum(-1)
+	    assert abs(f['entropy'][c][:] - h).max() < 1e-12
+	    assert abs(f['history/entropy_' + c][:] - h.mean(-1)).max() < 1e-12
+	    part = [g.split(c + '=')[1].split(c + '_concat')[0] for g in genotypes]
+	    assert list(f['history/skips_' + c][:]) == [p.count('skip_connect') for p in part]
+	assert f['stopped_on_skips'][()] == 0
+	EOS
+}
+
+@test "search: --stop_on_skips ends it as a complete run" {
+	local skips="$SMALL --epochs 4 --primitives skip_connect,none,sep_conv_3x3 --layers_in_cells 3"
+	run sd-search ${skips/-q/} --stop_on_skips 1 -o s.h5
+	assert_success
+	assert_output --partial "skip connections or more in the normal cell: the search ends here"
+	sd-verify s.h5
+	manifest s.h5 | grep -q '"complete": *true'
+	python_h5 <<-'EOS'
+	import h5py
+	f = h5py.File('s.h5', 'r')
+	skips = f['history/skips_normal'][:]
+	assert len(skips) < 4 and skips[-1] >= 1 and (skips[:-1] < 1).all(), skips
+	assert f['stopped_on_skips'][()] == 1 and len(f['genotypes']) == len(skips)
+	EOS
+	sd-derive s.h5
+}
+
+@test "search: --load_args takes the parameters of another search, but for those given" {
+	sd-search $SMALL --weighting_algorithm max_w --cutout --seed 7 --primitives skip_connect,sep_conv_3x3 \
+		--warmup_epochs 0 --context none -o a.h5
+	sd-search --load_args a.h5 --data digits.h5 -q --context none -o b.h5
+	cmp a.h5 b.h5
+	sd-search --load_args a.h5 --data digits.h5 -q --seed 8 --cutout=false -o c.h5
+	manifest c.h5 > c.json
+	grep -q '"seed": *"8"' c.json
+	grep -q '"cutout": *false' c.json
+	grep -q '"weighting_algorithm": *"max_w"' c.json
+	run sd-search --load_args digits.h5 --data digits.h5 -o d.h5
+	assert_failure 65
+	assert_output --partial "cannot take the parameters of 'digits.h5': its parameters are those of sd-prep"
+	run sd-search --load_args nowhere.h5 --data digits.h5 -o d.h5
+	assert_failure 66
+}
+
+@test "search: --evaluate prints how good a search's network is and searches for nothing" {
+	sd-search $SMALL -o s.h5
+	run sd-search --load_args s.h5 --limit_batches 0 --evaluate s.h5 --data digits.h5
+	assert_success
+	assert_line -n 0 "$(printf 'split\timages\tloss\ttop1\ttop5')"
+	assert_line -n 1 --regexp '^train	7[0-9]*	[0-9.]*	[0-9.]*	[0-9.]*$'
+	assert_line -n 2 --regexp '^valid	'
+	assert_line -n 3 --regexp '^test	'
+	assert_file_not_exists EXP.h5
+	run sd-search $SMALL --init_channels 8 --evaluate s.h5
+	assert_failure 65
+	run sd-search $SMALL --primitives none,skip_connect --evaluate s.h5
+	assert_failure 65
+	run sd-search $SMALL --evaluate digits.h5
+	assert_failure 65
 }
 
 @test "search: wrong values and missing data" {

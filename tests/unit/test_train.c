@@ -237,7 +237,7 @@ static void test_search(const struct sd_dataset *ds)
 	CHECK(!sd_vars_get(&s.vars, SD_VAR_ADAM_T, &t) && t == 9);
 
 	/* What is recorded after the last epoch is what the variables hold, and its softmax. */
-	const float *a = s.alpha[0] + 2 * s.ncell[0], *w = s.weight[0] + 2 * s.ncell[0];
+	const float *a = s.epochs.alpha[0] + 2 * s.ncell[0], *w = s.epochs.weight[0] + 2 * s.ncell[0];
 	float now[20];
 	CHECK(!sd_vars_get(&s.vars, SD_VAR_ALPHAS_NORMAL, now) && !memcmp(now, a, sizeof now));
 	CHECK(memcmp(before, now, sizeof now));
