@@ -87,11 +87,12 @@ inline int pack_width(const sd_cu_img *const *x, int n)
 	return v;
 }
 
-/* a and b of a norm in channel c: norm(x) = a x + b; 1 and 0 where there is none. */
+/* a and b of a norm in channel c: norm(x) = a x + b; where there is none 1 and -0, which leave every x, -0
+ * too, as it is. */
 __device__ inline void norm_factors(const sd_cu_norm &n, int c, float &a, float &b)
 {
 	a = 1;
-	b = 0;
+	b = -0.0f;
 	if (!n.mean)
 		return;
 	a = 1.0f / sqrtf(n.var[c] + n.eps);

@@ -128,13 +128,14 @@ void sd_cu_bn_update(struct sd_cu_run *r, struct sd_cu_on on, int c, float *rm, 
 	const float *mean, const float *var, int count, float m);
 
 /* ---- mix.cu: the mixed edge (graph.h, sd_mix) ---- */
+struct sd_cu_mix_term {
+	int kind;               /* enum sd_mix_kind */
+	struct sd_cu_img x;     /* unused for NONE */
+	struct sd_cu_norm norm; /* NORM, NORM_RELU; no gamma, no beta */
+};
 struct sd_cu_mix {
 	int nterm;
-	struct sd_cu_mix_term {
-		int kind;               /* enum sd_mix_kind */
-		struct sd_cu_img x;     /* unused for NONE */
-		struct sd_cu_norm norm; /* NORM, NORM_RELU; no gamma, no beta */
-	} t[SD_MIX_TERMS];
+	struct sd_cu_mix_term t[SD_MIX_TERMS];
 };
 /* y = sum over k of f[k] t_k in order of k; f (nterm) on the device. */
 void sd_cu_mix(struct sd_cu_run *r, const struct sd_cu_mix *m, const float *f, const struct sd_cu_dst *y);

@@ -1,0 +1,551 @@
+/* dwconv.cu: depthwise convolutions.
+ *
+ * With one filter a channel there is nothing to multiply as matrices: it is a matter of reading x once and
+ * little else.  A thread makes RUN outputs of a row for its pack of channels: for each row of the kernel it
+ * has all the inputs of the RUN outputs under way, in registers, and uses each for every output that reads
+ * it.  Outputs of a run lie `apart` = dilation / gcd(stride, dilation) from each other, so that the inputs
+ * of neighbours coincide for dilated kernels as well: input q = M r + t serves tap t of output r, M being
+ * stride / gcd.  Kernels of 3, 5 and 7 with M of 1 or 2 are unrolled; any other window takes the plain
+ * path, one output a thread.  Rows of the kernel are read again through the first-level cache, weights lie
+ * in shared memory.
+ *
+ * The gradient of x for stride 1 is the same product with the kernel turned round; for other strides each
+ * input pixel gathers the outputs that read it.  The gradient of w gives each row of the kernel a thread of
+ * its own, which goes over its outputs (RUN / M at once) in order; sums over threads and chunks are those
+ * of tile.h.
+ *
+ * An output sums its taps from 0 in the order of the window; padding is 0 after norm and relu. */
+#include "kernels/tile.h"
+
+namespace {
+
+using namespace sd;
+
+enum { RUN = 4 };
+
+struct Dw {
+	sd_cu_src x;
+	const float *w;
+	struct sd_window win;
+	sd_cu_dst y;
+	int flip;        /* the kernel turned round */
+	int apart;
+	unsigned runs;   /* in a row of outputs */
+	unsigned items;  /* runs in all; outputs in the plain path */
+};
+
+/* The block's weights to shared memory, (taps, channels of the block), turned round if asked for. */
+template <int V> __device__ inline void weights_to_shared(const float *w, int taps, int c, int flip,
+	float *to)
+{
+	int chans = static_cast<int>(blockDim.x) * V, ch0 = block_channel<V>();
+	int step = static_cast<int>(thread_count());
+
+	for (int i = static_cast<int>(thread_rank()); i < chans * taps; i += step) {
+		int l = i / taps, t = i % taps;
+
+		if (ch0 + l < c)
+			to[t * chans + l] = w[(ch0 + l) * taps + (flip ? taps - 1 - t : t)];
+	}
+}
+
+/* The outputs of an item: rows of a run start at column `ox`. */
+struct Place {
+	unsigned n;
+	int oy, ox;
+};
+__device__ inline Place place(unsigned item, unsigned runs, unsigned length, int apart, int h)
+{
+	unsigned row = item / runs, run = item % runs;
+	unsigned a = static_cast<unsigned>(apart);
+	Place p;
+
+	p.n = row / static_cast<unsigned>(h);
+	p.oy = static_cast<int>(row % static_cast<unsigned>(h));
+	p.ox = static_cast<int>(a == 1 ? run * length : run / a * (a * length) + run % a);
+	return p;
+}
+/* ---- forward, and the gradient of x for stride 1 ---- */
+
+template <typename T, int V, int K, int M> __global__ void SD_BOUNDS(V) dw_run(Dw d)
+{
+	enum { COLS = M * (RUN - 1) + K };
+	alignas(16) __shared__ float w[K * K * TILE_CHANNELS];
+	alignas(16) __shared__ float a[TILE_CHANNELS];
+	alignas(16) __shared__ float b[TILE_CHANNELS];
+	const sd_cu_img &x = d.x.x, &y = d.y.y;
+	int ch = thread_channel<V>();
+	unsigned item = blockIdx.x * blockDim.y + threadIdx.y;
+	float s[RUN][V];
+
+	weights_to_shared<V>(d.w, K * K, x.c, d.flip, w);
+	norm_to_shared<V>(d.x.norm, x.c, a, b);
+	const Load<V> load = load_from_shared<V>(a, b, d.x.relu);
+
+	if (item >= d.items || ch >= x.c)
+		return;
+	const Place p = place(item, d.runs, RUN, d.apart, y.h);
+	int i0 = p.oy * d.win.sh - d.win.ph, j0 = p.ox * d.win.sw - d.win.pw;
+
+	SD_UNROLL
+	for (int r = 0; r < RUN; r++)
+		SD_UNROLL
+		for (int i = 0; i < V; i++)
+			s[r][i] = 0;
+	SD_ROLLED
+	for (int ky = 0; ky < K; ky++) {
+		int row = i0 + ky * d.win.dh;
+		const float *wk = w + (static_cast<unsigned>(ky) * K * blockDim.x + threadIdx.x) * V;
+		Raw<T, V> raw[COLS];
+
+		if (!inside(row, x.h))
+			continue;
+		SD_UNROLL
+		for (int q = 0; q < COLS; q++) {
+			int col = j0 + q * d.win.dw;
+
+			if (inside(col, x.w))
+				raw[q] = load_raw<T, V>(at<const T>(x, pixel(x, p.n, row, col), ch));
+		}
+		SD_UNROLL
+		for (int q = 0; q < COLS; q++) {
+			float v[V];
+
+			if (!inside(j0 + q * d.win.dw, x.w))
+				continue;
+			unpack(raw[q], v);
+			load(v);
+			SD_UNROLL
+			for (int r = 0; r < RUN; r++) {
+				const int t = q - M * r;
+				float k[V];
+
+				if (t < 0 || t >= K)
+					continue;
+				load_floats<V>(wk + static_cast<unsigned>(t) * blockDim.x * V, k);
+				SD_UNROLL
+				for (int i = 0; i < V; i++)
+					s[r][i] = fmaf(k[i], v[i], s[r][i]);
+			}
+		}
+	}
+	SD_UNROLL
+	for (int r = 0; r < RUN; r++) {
+		int col = p.ox + r * d.apart;
+
+		if (col < y.w)
+			store_pack<T, V>(at<T>(y, pixel(y, p.n, p.oy, col), ch), s[r], d.y.acc);
+	}
+}
+
+/* Any window, one output a thread. */
+template <typename T, int V> __global__ void SD_BOUNDS(V) dw_plain(Dw d)
+{
+	alignas(16) __shared__ float a[TILE_CHANNELS];
+	alignas(16) __shared__ float b[TILE_CHANNELS];
+	const sd_cu_img &x = d.x.x, &y = d.y.y;
+	int ch = thread_channel<V>(), taps = d.win.kh * d.win.kw;
+	unsigned item = blockIdx.x * blockDim.y + threadIdx.y;
+	float s[V];
+
+	norm_to_shared<V>(d.x.norm, x.c, a, b);
+	const Load<V> load = load_from_shared<V>(a, b, d.x.relu);
+
+	if (item >= d.items || ch >= x.c)
+		return;
+	unsigned row = item / static_cast<unsigned>(y.w), n = row / static_cast<unsigned>(y.h);
+	int ox = static_cast<int>(item % static_cast<unsigned>(y.w));
+	int oy = static_cast<int>(row % static_cast<unsigned>(y.h));
+
+	SD_UNROLL
+	for (int i = 0; i < V; i++)
+		s[i] = 0;
+	for (int ky = 0; ky < d.win.kh; ky++)
+		for (int kx = 0; kx < d.win.kw; kx++) {
+			int iy = oy * d.win.sh - d.win.ph + ky * d.win.dh;
+			int ix = ox * d.win.sw - d.win.pw + kx * d.win.dw;
+			int t = ky * d.win.kw + kx;
+			float v[V];
+
+			if (!inside(iy, x.h) || !inside(ix, x.w))
+				continue;
+			load_pack<T, V>(at<const T>(x, pixel(x, n, iy, ix), ch), v);
+			load(v);
+			SD_UNROLL
+			for (int i = 0; i < V; i++)
+				s[i] = fmaf(d.w[(ch + i) * taps + (d.flip ? taps - 1 - t : t)], v[i], s[i]);
+		}
+	store_pack<T, V>(at<T>(y, item, ch), s, d.y.acc);
+}
+
+/* ---- the gradient of x for other strides: x is gy, y is gx ---- */
+
+/* K 0: any kernel. */
+template <typename T, int V, int K> __global__ void SD_BOUNDS(V) dw_gather(Dw d)
+{
+	alignas(16) __shared__ float w[K ? K * K * TILE_CHANNELS : 1];
+	const sd_cu_img &gy = d.x.x, &gx = d.y.y;
+	const int kh = K ? K : d.win.kh, kw = K ? K : d.win.kw;
+	int ch = thread_channel<V>();
+	unsigned item = blockIdx.x * blockDim.y + threadIdx.y;
+	float s[V];
+
+	if constexpr (K != 0) {
+		weights_to_shared<V>(d.w, K * K, gx.c, 0, w);
+		__syncthreads();
+	}
+	if (item >= d.items || ch >= gx.c)
+		return;
+	unsigned row = item / static_cast<unsigned>(gx.w), n = row / static_cast<unsigned>(gx.h);
+	int ix = static_cast<int>(item % static_cast<unsigned>(gx.w)) + d.win.pw;
+	int iy = static_cast<int>(row % static_cast<unsigned>(gx.h)) + d.win.ph;
+
+	SD_UNROLL
+	for (int i = 0; i < V; i++)
+		s[i] = 0;
+	for (int ky = 0; ky < kh; ky++) {
+		int oy = reader(iy, ky * d.win.dh, d.win.sh, gy.h);
+
+		if (oy < 0)
+			continue;
+		SD_UNROLL
+		for (int kx = 0; kx < kw; kx++) {
+			int ox = reader(ix, kx * d.win.dw, d.win.sw, gy.w);
+			unsigned t = static_cast<unsigned>(ky * kw + kx);
+			float v[V], k[V];
+
+			if (ox < 0)
+				continue;
+			load_pack<T, V>(at<const T>(gy, pixel(gy, n, oy, ox), ch), v);
+			if constexpr (K != 0)
+				load_floats<V>(w + (t * blockDim.x + threadIdx.x) * V, k);
+			SD_UNROLL
+			for (int i = 0; i < V; i++)
+				s[i] = fmaf(K ? k[i] : d.w[((ch + i) * kh + ky) * kw + kx], v[i], s[i]);
+		}
+	}
+	store_pack<T, V>(at<T>(gx, item, ch), s, d.y.acc);
+}
+
+/* ---- the gradient of w ---- */
+
+struct DwGrad {
+	sd_cu_src x;
+	sd_cu_img gy;
+	struct sd_window win;
+	int apart;
+	unsigned runs;
+	Cut cut;         /* of runs; of outputs in the plain path */
+	float *part;     /* (chunks, taps, C) */
+};
+
+/* Thread (x, y, z): row z of the kernel. */
+template <typename T, int V, int K, int M> __global__ void SD_BOUNDS(V) dw_grad_run(DwGrad d)
+{
+	enum { LENGTH = RUN / M, COLS = M * (LENGTH - 1) + K };
+	__shared__ float sums[Threads<V>::most * V];
+	alignas(16) __shared__ float a[TILE_CHANNELS];
+	alignas(16) __shared__ float b[TILE_CHANNELS];
+	const sd_cu_img &x = d.x.x;
+	int ch = thread_channel<V>(), ky = static_cast<int>(threadIdx.z);
+	bool in = ch < x.c;
+	unsigned first = blockIdx.x * d.cut.per, left = d.cut.count - first;
+	unsigned end = first + (left < d.cut.per ? left : d.cut.per);
+	float s[K][V];
+
+	norm_to_shared<V>(d.x.norm, x.c, a, b);
+	const Load<V> load = load_from_shared<V>(a, b, d.x.relu);
+
+	SD_UNROLL
+	for (int t = 0; t < K; t++)
+		SD_UNROLL
+		for (int i = 0; i < V; i++)
+			s[t][i] = 0;
+	SD_ROLLED
+	for (unsigned item = first + threadIdx.y; in && item < end; item += blockDim.y) {
+		const Place p = place(item, d.runs, LENGTH, d.apart, d.gy.h);
+		int row = p.oy * d.win.sh - d.win.ph + ky * d.win.dh, j0 = p.ox * d.win.sw - d.win.pw;
+		Raw<T, V> rx[COLS], rg[LENGTH];
+		float g[LENGTH][V];
+
+		if (!inside(row, x.h))
+			continue;
+		SD_UNROLL
+		for (int r = 0; r < LENGTH; r++) {
+			int col = p.ox + r * d.apart;
+
+			if (col < d.gy.w)
+				rg[r] = load_raw<T, V>(at<const T>(d.gy, pixel(d.gy, p.n, p.oy, col), ch));
+		}
+		SD_UNROLL
+		for (int q = 0; q < COLS; q++) {
+			int col = j0 + q * d.win.dw;
+
+			if (inside(col, x.w))
+				rx[q] = load_raw<T, V>(at<const T>(x, pixel(x, p.n, row, col), ch));
+		}
+		SD_UNROLL
+		for (int r = 0; r < LENGTH; r++) {
+			SD_UNROLL
+			for (int i = 0; i < V; i++)
+				g[r][i] = 0;
+			if (p.ox + r * d.apart < d.gy.w)
+				unpack(rg[r], g[r]);
+		}
+		SD_UNROLL
+		for (int q = 0; q < COLS; q++) {
+			float v[V];
+
+			if (!inside(j0 + q * d.win.dw, x.w))
+				continue;
+			unpack(rx[q], v);
+			load(v);
+			SD_UNROLL
+			for (int r = 0; r < LENGTH; r++) {
+				const int t = q - M * r;
+
+				if (t < 0 || t >= K)
+					continue;
+				SD_UNROLL
+				for (int i = 0; i < V; i++)
+					s[t][i] = fmaf(g[r][i], v[i], s[t][i]);
+			}
+		}
+	}
+	SD_UNROLL
+	for (int t = 0; t < K; t++) {
+		sum_rows<V>(s[t], sums);
+		if (threadIdx.y == 0 && in) {
+			size_t tap = static_cast<size_t>(blockIdx.x) * (K * K) + static_cast<unsigned>(ky *
+				K + t);
+			float *to = d.part + tap * static_cast<unsigned>(x.c) + ch;
+
+			SD_UNROLL
+			for (int i = 0; i < V; i++)
+				to[i] = s[t][i];
+		}
+	}
+}
+
+/* Any window; a block for each tap. */
+template <typename T, int V> __global__ void SD_BOUNDS(V) dw_grad_plain(DwGrad d)
+{
+	__shared__ float sums[Threads<V>::most * V];
+	alignas(16) __shared__ float a[TILE_CHANNELS];
+	alignas(16) __shared__ float b[TILE_CHANNELS];
+	const sd_cu_img &x = d.x.x, &gy = d.gy;
+	int ch = thread_channel<V>(), t = static_cast<int>(blockIdx.z);
+	int dy = t / d.win.kw * d.win.dh - d.win.ph, dx = t % d.win.kw * d.win.dw - d.win.pw;
+	bool in = ch < x.c;
+	unsigned first = blockIdx.x * d.cut.per, left = d.cut.count - first;
+	unsigned end = first + (left < d.cut.per ? left : d.cut.per);
+	float s[V];
+
+	norm_to_shared<V>(d.x.norm, x.c, a, b);
+	const Load<V> load = load_from_shared<V>(a, b, d.x.relu);
+
+	SD_UNROLL
+	for (int i = 0; i < V; i++)
+		s[i] = 0;
+	for (unsigned item = first + threadIdx.y; in && item < end; item += blockDim.y) {
+		unsigned row = item / static_cast<unsigned>(gy.w), n = row / static_cast<unsigned>(gy.h);
+		int ix = static_cast<int>(item % static_cast<unsigned>(gy.w)) * d.win.sw + dx;
+		int iy = static_cast<int>(row % static_cast<unsigned>(gy.h)) * d.win.sh + dy;
+		float v[V], g[V];
+
+		if (!inside(iy, x.h) || !inside(ix, x.w))
+			continue;
+		load_pack<T, V>(at<const T>(x, pixel(x, n, iy, ix), ch), v);
+		load_pack<T, V>(at<const T>(gy, item, ch), g);
+		load(v);
+		SD_UNROLL
+		for (int i = 0; i < V; i++)
+			s[i] = fmaf(g[i], v[i], s[i]);
+	}
+	sum_rows<V>(s, sums);
+	if (threadIdx.y == 0 && in) {
+		float *to = d.part + (static_cast<size_t>(blockIdx.x) * gridDim.z + blockIdx.z) *
+			static_cast<unsigned>(x.c) + ch;
+
+		SD_UNROLL
+		for (int i = 0; i < V; i++)
+			to[i] = s[i];
+	}
+}
+
+/* gw (C, taps) from part (chunks, taps, C) */
+__global__ void __launch_bounds__(32 * FOLD) dw_grad_merge(const float *part, unsigned chunks, int taps,
+	int c, float *gw)
+{
+	__shared__ double sums[32 * FOLD];
+	unsigned channels = static_cast<unsigned>(c), count = static_cast<unsigned>(taps) * channels;
+	unsigned i = blockIdx.x * 32 + threadIdx.x, use = i < count ? i : count - 1;
+	double s = sum_chunks(chunks, sums, [=](unsigned k) -> double {
+		return part[static_cast<size_t>(k) * count + use];
+	});
+
+	if (threadIdx.y == 0 && i < count)
+		gw[i % channels * static_cast<unsigned>(taps) + i / channels] = static_cast<float>(s);
+}
+
+/* ---- choosing ---- */
+
+/* The unrolled size and M of a window of this stride, or 0 for the plain path. */
+struct Path {
+	int k, m, apart;
+};
+Path choose(struct sd_window win)
+{
+	Path p = { 0, 1, 1 };
+	int a = win.sw, b = win.dw;
+
+	while (b) {
+		int t = a % b;
+
+		a = b;
+		b = t;
+	}
+	if (win.kh == win.kw && (win.kh == 3 || win.kh == 5 || win.kh == 7) && win.sw / a <= 2) {
+		p.k = win.kh;
+		p.m = win.sw / a;
+		p.apart = win.dw / a;
+	}
+	return p;
+}
+unsigned runs_of(int w, int length, int apart)
+{
+	return static_cast<unsigned>((w + length * apart - 1) / (length * apart) * apart);
+}
+
+template <typename T, int V, int K, int M> void launch_run(sd_cu_run *r, const Dw &d, const Tile &t)
+{
+	SD_LAUNCH(r, (dw_run<T, V, K, M>), dim3(blocks_for(d.items, t.rows), t.tiles), t.block(), 0, d);
+}
+template <typename T, int V> void launch_forward(sd_cu_run *r, const Dw &d, const Path &p, const Tile &t)
+{
+	if constexpr (V > 1) {
+		switch (p.k * 2 + p.m) {
+		case 7: launch_run<T, V, 3, 1>(r, d, t); return;
+		case 8: launch_run<T, V, 3, 2>(r, d, t); return;
+		case 11: launch_run<T, V, 5, 1>(r, d, t); return;
+		case 12: launch_run<T, V, 5, 2>(r, d, t); return;
+		case 15: launch_run<T, V, 7, 1>(r, d, t); return;
+		case 16: launch_run<T, V, 7, 2>(r, d, t); return;
+		}
+	}
+	SD_LAUNCH(r, (dw_plain<T, V>), dim3(blocks_for(d.items, t.rows), t.tiles), t.block(), 0, d);
+}
+template <typename T> void forward(sd_cu_run *r, Dw &d)
+{
+	const sd_cu_img *img[] = { &d.x.x, &d.y.y };
+	int v = pack_width(img, 2);
+	Path p = choose(d.win);
+	Tile t = make_tile(d.x.x.c, v);
+
+	if (v == 1)
+		p.k = 0;
+	d.apart = p.apart;
+	d.runs = runs_of(d.y.y.w, RUN, p.apart);
+	d.items = p.k ? rows_of(d.y.y) * d.runs : pixels_of(d.y.y);
+	SD_BY_PACK(T, v, launch_forward, r, d, p, t);
+}
+
+template <typename T, int V> void launch_gather(sd_cu_run *r, const Dw &d, const Tile &t)
+{
+	dim3 grid(blocks_for(d.items, t.rows), t.tiles);
+
+	if constexpr (V > 1) {
+		if (d.win.kh == d.win.kw) {
+			switch (d.win.kh) {
+			case 3: SD_LAUNCH(r, (dw_gather<T, V, 3>), grid, t.block(), 0, d); return;
+			case 5: SD_LAUNCH(r, (dw_gather<T, V, 5>), grid, t.block(), 0, d); return;
+			case 7: SD_LAUNCH(r, (dw_gather<T, V, 7>), grid, t.block(), 0, d); return;
+			}
+		}
+	}
+	SD_LAUNCH(r, (dw_gather<T, V, 0>), grid, t.block(), 0, d);
+}
+template <typename T> void gather(sd_cu_run *r, Dw &d)
+{
+	const sd_cu_img *img[] = { &d.x.x, &d.y.y };
+	int v = pack_width(img, 2);
+	Tile t = make_tile(d.x.x.c, v);
+
+	d.items = pixels_of(d.y.y);
+	SD_BY_PACK(T, v, launch_gather, r, d, t);
+}
+
+/* The order of the sums is the path's, so the path depends on the window and the channels alone. */
+template <typename T, int V, int K, int M> void launch_grad_run(sd_cu_run *r, const DwGrad &d, const Tile &t)
+{
+	SD_LAUNCH(r, (dw_grad_run<T, V, K, M>), dim3(d.cut.chunks, t.tiles), t.block(), 0, d);
+}
+template <typename T, int V> void launch_grad(sd_cu_run *r, const DwGrad &d, const Path &p, const Tile &t)
+{
+	unsigned taps = static_cast<unsigned>(d.win.kh) * static_cast<unsigned>(d.win.kw);
+
+	switch (p.k * 2 + p.m) {
+	case 7: launch_grad_run<T, V, 3, 1>(r, d, t); return;
+	case 8: launch_grad_run<T, V, 3, 2>(r, d, t); return;
+	case 11: launch_grad_run<T, V, 5, 1>(r, d, t); return;
+	case 12: launch_grad_run<T, V, 5, 2>(r, d, t); return;
+	}
+	if constexpr (V < 8) {
+		switch (p.k * 2 + p.m) {
+		case 15: launch_grad_run<T, V, 7, 1>(r, d, t); return;
+		case 16: launch_grad_run<T, V, 7, 2>(r, d, t); return;
+		}
+	}
+	SD_LAUNCH(r, (dw_grad_plain<T, V>), dim3(d.cut.chunks, t.tiles, taps), t.block(), 0, d);
+}
+template <typename T> void grad(sd_cu_run *r, DwGrad &d, float *gw)
+{
+	const sd_cu_img *img[] = { &d.x.x, &d.gy };
+	int v = pack_width(img, 2), c = d.gy.c, taps = d.win.kh * d.win.kw;
+	Path p = choose(d.win);
+
+	if (p.k == 7 && v > 4)
+		v = 4; /* a row of sums for 8 channels does not fit into registers */
+	Tile t = make_tile(c, v, p.k ? p.k : 1);
+
+	d.apart = p.apart;
+	d.runs = runs_of(d.gy.w, RUN / p.m, p.apart);
+	d.cut = make_cut(p.k ? rows_of(d.gy) * d.runs : pixels_of(d.gy), t, p.k ? 8 : 16, 512);
+	d.part = static_cast<float *>(sd_cu_take(r, sizeof(float) * d.cut.chunks * static_cast<size_t>(taps) *
+		static_cast<size_t>(c)));
+	SD_BY_PACK(T, v, launch_grad, r, d, p, t);
+	SD_LAUNCH(r, dw_grad_merge, blocks_for(static_cast<size_t>(taps) * static_cast<size_t>(c), 32),
+		dim3(32, FOLD), 0, d.part, d.cut.chunks, taps, c, gw);
+}
+
+} /* namespace */
+
+void sd_cu_dwconv(sd_cu_run *r, const sd_cu_src *x, const float *w, struct sd_window win, const sd_cu_dst *y)
+{
+	Dw d = { *x, w, win, *y, 0, 1, 0, 0 };
+
+	SD_BY_TYPE(x->x.type, forward, r, d);
+}
+
+void sd_cu_dwconv_bwd_x(sd_cu_run *r, const sd_cu_img *gy, const float *w, struct sd_window win,
+	const sd_cu_dst *gx)
+{
+	sd_cu_src x = { *gy, {}, 0 };
+	Dw d = { x, w, win, *gx, 1, 1, 0, 0 };
+
+	if (win.sh != 1 || win.sw != 1) {
+		SD_BY_TYPE(gy->type, gather, r, d);
+		return;
+	}
+	d.win.ph = win.dh * (win.kh - 1) - win.ph;
+	d.win.pw = win.dw * (win.kw - 1) - win.pw;
+	SD_BY_TYPE(gy->type, forward, r, d);
+}
+
+void sd_cu_dwconv_bwd_w(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, struct sd_window win,
+	float *gw)
+{
+	DwGrad d = { *x, *gy, win, 1, 0, {}, nullptr };
+
+	SD_BY_TYPE(gy->type, grad, r, d, gw);
+}

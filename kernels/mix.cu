@@ -1,0 +1,324 @@
+/* mix.cu: a mixed edge of the supernet as one op (DESIGN.md section 5): out = sum over k of f_k t_k.
+ *
+ * Forward, a thread keeps the sums of STEP pixels in registers while the terms pass; what a term is (its
+ * norm, its relu) lies in shared memory, worked out once a block, and in the argument, which all lanes
+ * read alike.  Backward, a block takes its chunk of pixels once for each term: the chunk of g is small
+ * enough to stay in the first-level cache, so memory sees g once and each term once, and only one term's
+ * sums are in registers.  The chunks' sums are added in double by a second kernel, which finds <g, t_k>
+ * from the channel sums. */
+#include "kernels/norm_bwd.h"
+
+namespace {
+
+using namespace sd;
+
+/* ---- forward ---- */
+
+template <typename T, int V>
+__global__ void SD_BOUNDS(V) mix_kernel(const __grid_constant__ struct sd_cu_mix m, const float *f,
+	sd_cu_dst dst, Walk w)
+{
+	alignas(16) __shared__ float a[SD_MIX_TERMS][TILE_CHANNELS];
+	alignas(16) __shared__ float b[SD_MIX_TERMS][TILE_CHANNELS];
+	int ch = thread_channel<V>();
+	unsigned p = blockIdx.x * w.steps * STEP * blockDim.y + threadIdx.y;
+
+	for (unsigned i = thread_rank(); i < blockDim.x * V; i += thread_count()) {
+		int c = block_channel<V>() + static_cast<int>(i);
+
+		for (int k = 0; k < m.nterm && c < dst.y.c; k++)
+			norm_factors(m.t[k].norm, c, a[k][i], b[k][i]);
+	}
+	__syncthreads();
+	if (ch >= dst.y.c)
+		return;
+
+	for (unsigned step = 0; step < w.steps; step++, p += STEP * blockDim.y) {
+		float s[STEP][V];
+
+		SD_UNROLL
+		for (unsigned j = 0; j < STEP; j++)
+			SD_UNROLL
+			for (int i = 0; i < V; i++)
+				s[j][i] = 0;
+		SD_ROLLED
+		for (int k = 0; k < m.nterm; k++) {
+			const sd_cu_mix_term &t = m.t[k];
+			Raw<T, V> raw[STEP];
+			float fk;
+
+			if (t.kind == SD_MIX_NONE)
+				continue;
+			SD_UNROLL
+			for (unsigned j = 0; j < STEP; j++)
+				if (p + j * blockDim.y < w.pixels)
+					raw[j] = load_raw<T, V>(at<const T>(t.x, p + j * blockDim.y, ch));
+			fk = f[k];
+			const Load<V> load = load_from_shared<V>(a[k], b[k], t.kind == SD_MIX_NORM_RELU);
+
+			SD_UNROLL
+			for (unsigned j = 0; j < STEP; j++)
+				if (p + j * blockDim.y < w.pixels) {
+					float v[V];
+
+					unpack(raw[j], v);
+					load(v);
+					SD_UNROLL
+					for (int i = 0; i < V; i++)
+						s[j][i] = fmaf(fk, v[i], s[j][i]);
+				}
+		}
+		SD_UNROLL
+		for (unsigned j = 0; j < STEP; j++)
+			if (p + j * blockDim.y < w.pixels)
+				store_pack<T, V>(at<T>(dst.y, p + j * blockDim.y, ch), s[j], dst.acc);
+	}
+}
+
+template <typename T, int V>
+void mix_launch(sd_cu_run *r, const struct sd_cu_mix &m, const float *f, const sd_cu_dst &y, const Tile &t,
+	const Walk &w)
+{
+	SD_LAUNCH(r, (mix_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), 0, m, f, y, w);
+}
+
+/* The pack of an edge's images, `first` among them. */
+int mix_pack(const struct sd_cu_mix &m, const sd_cu_img *first)
+{
+	const sd_cu_img *img[SD_MIX_TERMS + 1] = { first };
+	int n = 1;
+
+	for (int k = 0; k < m.nterm; k++)
+		if (m.t[k].kind != SD_MIX_NONE)
+			img[n++] = &m.t[k].x;
+	return pack_width(img, n);
+}
+
+/* The edge as the kernels take it: only the norms of norm terms. */
+struct sd_cu_mix tidy(const struct sd_cu_mix &m)
+{
+	struct sd_cu_mix t = m;
+
+	for (int k = 0; k < t.nterm; k++) {
+		if (t.t[k].kind != SD_MIX_NORM && t.t[k].kind != SD_MIX_NORM_RELU)
+			t.t[k].norm = {};
+		t.t[k].norm.gamma = t.t[k].norm.beta = nullptr;
+	}
+	return t;
+}
+
+template <typename T> void mix(sd_cu_run *r, const struct sd_cu_mix *m, const float *f, const sd_cu_dst *y)
+{
+	int v = mix_pack(*m, &y->y);
+	Tile t = make_tile(y->y.c, v);
+	Walk w = make_walk(pixels_of(y->y), t);
+
+	SD_BY_PACK(T, v, mix_launch, r, tidy(*m), f, *y, t, w);
+}
+
+/* ---- backward sums ---- */
+
+/* One term, or with kind NONE the plain sum of g: s its sums of g and of g times (x - mean). */
+template <typename T, int V>
+__device__ inline void term_sums(const sd_cu_img &gi, const sd_cu_img &x, int kind, const Load<V> &load,
+	const float mean[V], unsigned p, unsigned end, int ch, float s[2 * V])
+{
+	bool masked = kind == SD_MIX_NORM_RELU, read = kind != SD_MIX_NONE;
+
+	for (; p < end; p += STEP * blockDim.y) {
+		Raw<T, V> rx[STEP], rg[STEP];
+
+		SD_UNROLL
+		for (unsigned j = 0; j < STEP; j++)
+			if (p + j * blockDim.y < end) {
+				rg[j] = load_raw<T, V>(at<const T>(gi, p + j * blockDim.y, ch));
+				if (read)
+					rx[j] = load_raw<T, V>(at<const T>(x, p + j * blockDim.y, ch));
+			}
+		SD_UNROLL
+		for (unsigned j = 0; j < STEP; j++) {
+			float v[V], g[V];
+
+			if (p + j * blockDim.y >= end)
+				break;
+			unpack(rg[j], g);
+			if (read)
+				unpack(rx[j], v);
+			SD_UNROLL
+			for (int i = 0; i < V; i++) {
+				if (masked && !(fmaf(load.a[i], v[i], load.b[i]) > 0.0f))
+					g[i] = 0;
+				s[i] += g[i];
+				if (read)
+					s[V + i] = fmaf(g[i], v[i] - mean[i], s[V + i]);
+			}
+		}
+	}
+}
+
+/* part (chunks, 2 nterm + 1, C): for each term the sums of (masked) g and of g (x - mean), only what is
+ * used of them, and last the sum of g. */
+template <typename T, int V>
+__global__ void SD_BOUNDS(V) mix_sums_chunk(const __grid_constant__ struct sd_cu_mix m, sd_cu_img gi,
+	int plain, Cut cut, float *part)
+{
+	__shared__ float sums[Threads<V>::most * V * 2];
+	int ch = thread_channel<V>();
+	bool in = ch < gi.c;
+	unsigned first = blockIdx.x * cut.per, left = cut.count - first;
+	unsigned end = first + (left < cut.per ? left : cut.per);
+	float *to = part + static_cast<size_t>(blockIdx.x) * static_cast<unsigned>(2 * m.nterm + 1) *
+		static_cast<unsigned>(gi.c) + ch;
+
+	SD_ROLLED
+	for (int k = 0; k < m.nterm + plain; k++) {
+		int kind = k < m.nterm ? m.t[k].kind : SD_MIX_NONE;
+		Load<V> load;
+		float mean[V], s[2 * V];
+
+		if (k < m.nterm && kind == SD_MIX_NONE)
+			continue;
+		SD_UNROLL
+		for (int i = 0; i < V; i++) {
+			mean[i] = load.a[i] = load.b[i] = 0;
+			s[i] = s[V + i] = 0;
+			if (kind >= SD_MIX_NORM && in) {
+				norm_factors(m.t[k].norm, ch + i, load.a[i], load.b[i]);
+				mean[i] = m.t[k].norm.mean[ch + i];
+			}
+		}
+		if (in)
+			term_sums<T, V>(gi, m.t[k < m.nterm ? k : 0].x, kind, load, mean, first + threadIdx.y,
+				end, ch, s);
+		sum_rows<2 * V>(s, sums);
+		if (threadIdx.y == 0 && in) {
+			SD_UNROLL
+			for (int i = 0; i < V; i++) {
+				if (kind == SD_MIX_NORM_RELU || k == m.nterm)
+					to[2 * k * gi.c + i] = s[i];
+				if (k < m.nterm)
+					to[(2 * k + 1) * gi.c + i] = s[V + i];
+			}
+		}
+	}
+}
+
+/* A block for each term. */
+__global__ void __launch_bounds__(32 * FOLD) mix_sums_merge(const __grid_constant__ struct sd_cu_mix m,
+	const float *part, unsigned chunks, int c, float *s, float *sg, float *sgx)
+{
+	__shared__ double sums[32 * FOLD];
+	int k = static_cast<int>(blockIdx.x), kind = m.t[k].kind;
+	int from = kind == SD_MIX_NORM_RELU ? 2 * k : 2 * m.nterm;
+	double all = 0;
+
+	for (int c0 = 0; c0 < c; c0 += 32) {
+		int ch = c0 + static_cast<int>(threadIdx.x), use = ch < c ? ch : c - 1;
+		auto get = [=](unsigned i, int slot) -> double {
+			return part[(static_cast<size_t>(i) * static_cast<unsigned>(2 * m.nterm + 1) +
+			             static_cast<unsigned>(slot)) * static_cast<unsigned>(c) + use];
+		};
+		double g = 0, q = 0;
+
+		if (kind >= SD_MIX_NORM)
+			g = sum_chunks(chunks, sums, [=](unsigned i) { return get(i, from); });
+		if (kind != SD_MIX_NONE)
+			q = sum_chunks(chunks, sums, [=](unsigned i) { return get(i, 2 * k + 1); });
+		if (kind >= SD_MIX_NORM)
+			q *= 1.0f / sqrtf(m.t[k].norm.var[use] + m.t[k].norm.eps);
+		if (threadIdx.y == 0 && ch < c) {
+			sg[k * c + ch] = static_cast<float>(g);
+			sgx[k * c + ch] = kind >= SD_MIX_NORM ? static_cast<float>(q) : 0.0f;
+			all += q;
+		}
+	}
+	__syncthreads();
+	if (threadIdx.y == 0)
+		sums[threadIdx.x] = all;
+	__syncthreads();
+	if (thread_rank() == 0) {
+		all = 0;
+		for (int i = 0; i < 32; i++)
+			all += sums[i];
+		s[k] = static_cast<float>(all);
+	}
+}
+
+template <typename T, int V>
+void mix_sums_launch(sd_cu_run *r, const struct sd_cu_mix &m, const sd_cu_img &g, int plain, const Tile &t,
+	const Cut &cut, float *part)
+{
+	SD_LAUNCH(r, (mix_sums_chunk<T, V>), dim3(cut.chunks, t.tiles), t.block(), 0, m, g, plain, cut, part);
+}
+
+template <typename T>
+void mix_bwd_sums(sd_cu_run *r, const struct sd_cu_mix *mix, const sd_cu_img *g, float *s, float *sg,
+	float *sgx)
+{
+	struct sd_cu_mix m = tidy(*mix);
+	int v = mix_pack(m, g), c = g->c, plain = 0;
+	Tile t = make_tile(c, v);
+	Cut cut = make_cut(pixels_of(*g), t, 2 * STEP, 4096);
+	float *part = static_cast<float *>(sd_cu_take(r, sizeof(float) * cut.chunks *
+		static_cast<size_t>(2 * m.nterm + 1) * static_cast<size_t>(c)));
+
+	for (int k = 0; k < m.nterm; k++)
+		plain |= m.t[k].kind == SD_MIX_NORM;
+	SD_BY_PACK(T, v, mix_sums_launch, r, m, *g, plain, t, cut, part);
+	SD_LAUNCH(r, mix_sums_merge, static_cast<unsigned>(m.nterm), dim3(32, FOLD), 0, m, part, cut.chunks,
+		c, s, sg, sgx);
+}
+
+/* ---- backward of one term ---- */
+
+template <typename T, int V>
+void bwd_x_launch(sd_cu_run *r, const NormBwd &k, const sd_cu_img &g, const sd_cu_img &x, const sd_cu_dst &gx,
+	const Tile &t, const Walk &w)
+{
+	SD_LAUNCH(r, (norm_bwd_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), 0, k, g, x, gx, w);
+}
+
+template <typename T>
+void mix_bwd_x(sd_cu_run *r, const NormBwd &k, const sd_cu_img *g, const sd_cu_img *x, const sd_cu_dst *gx)
+{
+	const sd_cu_img *img[] = { g, &gx->y, x };
+	int v = pack_width(img, 3);
+	Tile t = make_tile(g->c, v);
+	Walk w = make_walk(pixels_of(*g), t);
+
+	SD_BY_PACK(T, v, bwd_x_launch, r, k, *g, *x, *gx, t, w);
+}
+
+} /* namespace */
+
+void sd_cu_mix(sd_cu_run *r, const struct sd_cu_mix *m, const float *f, const sd_cu_dst *y)
+{
+	SD_BY_TYPE(y->y.type, mix, r, m, f, y);
+}
+
+void sd_cu_mix_bwd_sums(sd_cu_run *r, const struct sd_cu_mix *m, const sd_cu_img *g, float *s, float *sg,
+	float *sgx)
+{
+	SD_BY_TYPE(g->type, mix_bwd_sums, r, m, g, s, sg, sgx);
+}
+
+void sd_cu_mix_bwd_x(sd_cu_run *r, const sd_cu_mix_term *t, int k, const float *f, const sd_cu_img *g,
+	const float *sg, const float *sgx, int batch, const sd_cu_dst *gx)
+{
+	NormBwd n = { {}, {}, f + k, nullptr, nullptr, 0 };
+	size_t row = static_cast<size_t>(k) * static_cast<size_t>(g->c);
+
+	if (t->kind == SD_MIX_NORM || t->kind == SD_MIX_NORM_RELU) {
+		n.norm = t->norm;
+		n.norm.gamma = n.norm.beta = nullptr;
+		if (t->kind == SD_MIX_NORM_RELU)
+			n.mask = n.norm;
+		n.batch = batch;
+		if (batch) {
+			n.sg = sg + row;
+			n.sgx = sgx + row;
+		}
+	}
+	/* the gradient of a raw term never reads x, which may be gone */
+	SD_BY_TYPE(g->type, mix_bwd_x, r, n, g, t->kind == SD_MIX_RAW ? g : &t->x, gx);
+}

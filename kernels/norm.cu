@@ -1,0 +1,444 @@
+/* norm.cu: batch statistics, the elementwise loads (relu, norm, both, copy), and the backward of both.
+ *
+ * All of it is bound by memory, so each is one pass over its operands, in packs of 16 bytes where the
+ * channels allow.  A sum over (N, H, W) is taken in chunks of pixels (tile.h): a thread sums its pixels in
+ * order, rows of threads are added by halving, and a second kernel adds the chunks' sums in double.
+ *
+ * Statistics are taken about a pivot, the mean of up to 8 of the chunk's first pixels, added as a tree, which
+ * is exact where they are equal: a constant channel has variance 0. As the pivot's pixels are among the
+ * chunk's, it is never so far from the mean that squares about it cost many digits.  Chunks are merged by
+ * Chan's formula for many parts (Chan, Golub, LeVeque 1983), in double. */
+#include "kernels/norm_bwd.h"
+
+namespace {
+
+using namespace sd;
+
+/* ---- statistics ---- */
+
+/* part (chunks, 3, C): pivot, sum of x - pivot, sum of its squares */
+template <typename T, int V>
+__global__ void SD_BOUNDS(V) stats_chunk(sd_cu_src src, Cut cut, float *part)
+{
+	__shared__ float sums[Threads<V>::most * V * 2];
+	alignas(16) __shared__ float a[TILE_CHANNELS];
+	alignas(16) __shared__ float b[TILE_CHANNELS];
+	const sd_cu_img &x = src.x;
+	int ch = thread_channel<V>();
+	bool in = ch < x.c;
+	unsigned me = thread_rank(), first = blockIdx.x * cut.per, left = cut.count - first, seeds = 8;
+	unsigned end = first + (left < cut.per ? left : cut.per), p = first + threadIdx.y;
+	float pivot[V], s[2 * V];
+
+	norm_to_shared<V>(src.norm, x.c, a, b);
+	const Load<V> load = load_from_shared<V>(a, b, src.relu);
+
+	while (seeds > 1 && (seeds > left || seeds > blockDim.y))
+		seeds /= 2;
+	if (threadIdx.y < seeds && in) {
+		load_pack<T, V>(at<T>(x, p, ch), pivot);
+		load(pivot);
+		SD_UNROLL
+		for (int i = 0; i < V; i++)
+			sums[me * V + i] = pivot[i];
+	}
+	for (unsigned m = seeds / 2; m; m /= 2) {
+		__syncthreads();
+		if (threadIdx.y < m && in)
+			for (unsigned i = me * V; i < (me + 1) * V; i++)
+				sums[i] += sums[i + m * blockDim.x * V];
+	}
+	__syncthreads();
+	SD_UNROLL
+	for (int i = 0; i < V; i++) {
+		pivot[i] = in ? sums[threadIdx.x * V + i] / static_cast<float>(seeds) : 0.0f;
+		s[i] = s[V + i] = 0;
+	}
+	for (; in && p < end; p += STEP * blockDim.y) {
+		Raw<T, V> raw[STEP];
+
+		SD_UNROLL
+		for (unsigned j = 0; j < STEP; j++)
+			if (p + j * blockDim.y < end)
+				raw[j] = load_raw<T, V>(at<const T>(x, p + j * blockDim.y, ch));
+		SD_UNROLL
+		for (unsigned j = 0; j < STEP; j++) {
+			float v[V];
+
+			if (p + j * blockDim.y >= end)
+				break;
+			unpack(raw[j], v);
+			load(v);
+			SD_UNROLL
+			for (int i = 0; i < V; i++) {
+				float d = v[i] - pivot[i];
+
+				s[i] += d;
+				s[V + i] = fmaf(d, d, s[V + i]);
+			}
+		}
+	}
+	sum_rows<2 * V>(s, sums);
+	if (threadIdx.y == 0 && in) {
+		float *to = part + static_cast<size_t>(blockIdx.x) * 3 * static_cast<unsigned>(x.c) + ch;
+
+		SD_UNROLL
+		for (int i = 0; i < V; i++) {
+			to[i] = pivot[i];
+			to[x.c + i] = s[i];
+			to[2 * x.c + i] = s[V + i];
+		}
+	}
+}
+
+__global__ void stats_merge(const float *part, Cut cut, int c, float *mean, float *var)
+{
+	__shared__ double sums[32 * FOLD];
+	int ch = static_cast<int>(blockIdx.x * 32 + threadIdx.x), use = ch < c ? ch : c - 1;
+	auto pixels = [=](unsigned i) -> double {
+		return i + 1 < cut.chunks ? cut.per : cut.count - i * cut.per;
+	};
+	auto get = [=](unsigned i, int k) -> double {
+		return part[(static_cast<size_t>(i) * 3 + static_cast<unsigned>(k)) *
+			static_cast<unsigned>(c) + use];
+	};
+	double all = cut.count;
+	double m = sum_chunks(cut.chunks, sums, [=](unsigned i) {
+		return pixels(i) * get(i, 0) + get(i, 1);
+	}) / all;
+	double q = sum_chunks(cut.chunks, sums, [=](unsigned i) {
+		double n = pixels(i), s = get(i, 1), d = get(i, 0) + s / n - m;
+
+		return get(i, 2) - s * s / n + n * (d * d);
+	}) / all;
+
+	if (threadIdx.y == 0 && ch < c) {
+		mean[ch] = static_cast<float>(m);
+		var[ch] = q < 0 ? 0.0f : static_cast<float>(q);
+	}
+}
+
+template <typename T, int V> void stats(sd_cu_run *r, const sd_cu_src &x, const Tile &t, const Cut &cut,
+	float *part)
+{
+	SD_LAUNCH(r, (stats_chunk<T, V>), dim3(cut.chunks, t.tiles), t.block(), 0, x, cut, part);
+}
+
+template <typename T> void bn_stats(sd_cu_run *r, const sd_cu_src *x, float *mean, float *var)
+{
+	const sd_cu_img *img[] = { &x->x };
+	int v = pack_width(img, 1), c = x->x.c;
+	Tile t = make_tile(c, v);
+	Cut cut = make_cut(pixels_of(x->x), t);
+	float *part = static_cast<float *>(sd_cu_take(r, sizeof(float) * cut.chunks * 3 *
+		static_cast<size_t>(c)));
+
+	SD_BY_PACK(T, v, stats, r, *x, t, cut, part);
+	SD_LAUNCH(r, stats_merge, blocks_for(static_cast<size_t>(c), 32), dim3(32, FOLD), 0, part, cut, c,
+		mean, var);
+}
+
+/* ---- load ---- */
+
+template <typename T, typename U, int V>
+__global__ void SD_BOUNDS(V) load_kernel(sd_cu_src src, sd_cu_dst dst, Walk w)
+{
+	alignas(16) __shared__ float a[TILE_CHANNELS];
+	alignas(16) __shared__ float b[TILE_CHANNELS];
+	const sd_cu_img &x = src.x;
+	int ch = thread_channel<V>();
+	unsigned p = blockIdx.x * w.steps * STEP * blockDim.y + threadIdx.y;
+
+	norm_to_shared<V>(src.norm, x.c, a, b);
+	const Load<V> load = load_from_shared<V>(a, b, src.relu);
+
+	if (ch >= x.c)
+		return;
+	for (unsigned step = 0; step < w.steps; step++, p += STEP * blockDim.y) {
+		Raw<T, V> raw[STEP];
+
+		SD_UNROLL
+		for (unsigned j = 0; j < STEP; j++)
+			if (p + j * blockDim.y < w.pixels)
+				raw[j] = load_raw<T, V>(at<const T>(x, p + j * blockDim.y, ch));
+		SD_UNROLL
+		for (unsigned j = 0; j < STEP; j++) {
+			float v[V];
+
+			if (p + j * blockDim.y >= w.pixels)
+				return;
+			unpack(raw[j], v);
+			load(v);
+			store_pack<U, V>(at<U>(dst.y, p + j * blockDim.y, ch), v, dst.acc);
+		}
+	}
+}
+
+template <typename T, typename U, int V>
+void load_launch(sd_cu_run *r, const sd_cu_src &x, const sd_cu_dst &y, const Tile &t, const Walk &w)
+{
+	SD_LAUNCH(r, (load_kernel<T, U, V>), dim3(w.blocks, t.tiles), t.block(), 0, x, y, w);
+}
+
+template <typename T, typename U> void load_typed(sd_cu_run *r, const sd_cu_src *x, const sd_cu_dst *y)
+{
+	const sd_cu_img *img[] = { &x->x, &y->y };
+	int v = pack_width(img, 2);
+	Tile t = make_tile(x->x.c, v);
+	Walk w = make_walk(pixels_of(x->x), t);
+
+	switch (v) {
+	case 8:
+		if constexpr (sizeof(T) == 2 && sizeof(U) == 2)
+			load_launch<T, U, 8>(r, *x, *y, t, w);
+		break;
+	case 4: load_launch<T, U, 4>(r, *x, *y, t, w); break;
+	case 2: load_launch<T, U, 2>(r, *x, *y, t, w); break;
+	default: load_launch<T, U, 1>(r, *x, *y, t, w); break;
+	}
+}
+
+template <typename T> void load_from(sd_cu_run *r, const sd_cu_src *x, const sd_cu_dst *y)
+{
+	switch (y->y.type) {
+	case SD_CU_F32: load_typed<T, float>(r, x, y); break;
+	case SD_CU_BF16: load_typed<T, __nv_bfloat16>(r, x, y); break;
+	case SD_CU_F16: load_typed<T, __half>(r, x, y); break;
+	}
+}
+
+template <typename T, int V>
+__global__ void SD_BOUNDS(V) relu_bwd_kernel(sd_cu_src src, sd_cu_img gy, sd_cu_dst gx, Walk w)
+{
+	alignas(16) __shared__ float a[TILE_CHANNELS];
+	alignas(16) __shared__ float b[TILE_CHANNELS];
+	const sd_cu_img &x = src.x;
+	int ch = thread_channel<V>();
+	unsigned p = blockIdx.x * w.steps * STEP * blockDim.y + threadIdx.y;
+
+	norm_to_shared<V>(src.norm, x.c, a, b);
+	const Load<V> load = load_from_shared<V>(a, b, 0);
+
+	if (ch >= x.c)
+		return;
+	for (unsigned step = 0; step < w.steps; step++, p += STEP * blockDim.y) {
+		Raw<T, V> rx[STEP], rg[STEP];
+
+		SD_UNROLL
+		for (unsigned j = 0; j < STEP; j++)
+			if (p + j * blockDim.y < w.pixels) {
+				rx[j] = load_raw<T, V>(at<const T>(x, p + j * blockDim.y, ch));
+				rg[j] = load_raw<T, V>(at<const T>(gy, p + j * blockDim.y, ch));
+			}
+		SD_UNROLL
+		for (unsigned j = 0; j < STEP; j++) {
+			float v[V], g[V];
+
+			if (p + j * blockDim.y >= w.pixels)
+				return;
+			unpack(rx[j], v);
+			unpack(rg[j], g);
+			load(v);
+			SD_UNROLL
+			for (int i = 0; i < V; i++)
+				g[i] = v[i] > 0.0f ? g[i] : 0.0f;
+			store_pack<T, V>(at<T>(gx.y, p + j * blockDim.y, ch), g, gx.acc);
+		}
+	}
+}
+
+template <typename T, int V>
+void relu_bwd_launch(sd_cu_run *r, const sd_cu_src &x, const sd_cu_img &gy, const sd_cu_dst &gx,
+	const Tile &t, const Walk &w)
+{
+	SD_LAUNCH(r, (relu_bwd_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), 0, x, gy, gx, w);
+}
+
+template <typename T>
+void relu_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, const sd_cu_dst *gx)
+{
+	const sd_cu_img *img[] = { &x->x, gy, &gx->y };
+	int v = pack_width(img, 3);
+	Tile t = make_tile(x->x.c, v);
+	Walk w = make_walk(pixels_of(x->x), t);
+
+	SD_BY_PACK(T, v, relu_bwd_launch, r, *x, *gy, *gx, t, w);
+}
+
+/* ---- backward of a norm ---- */
+
+/* part (chunks, 2, C): sums of g and of g (x - mean) */
+template <typename T, int V>
+__global__ void SD_BOUNDS(V) sums_chunk(sd_cu_img gi, sd_cu_img x, sd_cu_norm norm, sd_cu_norm mask,
+	Cut cut, float *part)
+{
+	__shared__ float sums[Threads<V>::most * V * 2];
+	alignas(16) __shared__ float a[TILE_CHANNELS];
+	alignas(16) __shared__ float b[TILE_CHANNELS];
+	int ch = thread_channel<V>();
+	bool in = ch < x.c, masked = mask.mean != nullptr;
+	unsigned first = blockIdx.x * cut.per, left = cut.count - first;
+	unsigned end = first + (left < cut.per ? left : cut.per);
+	float mean[V], s[2 * V];
+
+	norm_to_shared<V>(mask, x.c, a, b);
+	Load<V> load = load_from_shared<V>(a, b, 0);
+
+	SD_UNROLL
+	for (int i = 0; i < V; i++) {
+		mean[i] = in ? norm.mean[ch + i] : 0.0f;
+		s[i] = s[V + i] = 0;
+	}
+	for (unsigned p = first + threadIdx.y; in && p < end; p += STEP * blockDim.y) {
+		Raw<T, V> rx[STEP], rg[STEP];
+
+		SD_UNROLL
+		for (unsigned j = 0; j < STEP; j++)
+			if (p + j * blockDim.y < end) {
+				rx[j] = load_raw<T, V>(at<const T>(x, p + j * blockDim.y, ch));
+				rg[j] = load_raw<T, V>(at<const T>(gi, p + j * blockDim.y, ch));
+			}
+		SD_UNROLL
+		for (unsigned j = 0; j < STEP; j++) {
+			float v[V], g[V];
+
+			if (p + j * blockDim.y >= end)
+				break;
+			unpack(rx[j], v);
+			unpack(rg[j], g);
+			SD_UNROLL
+			for (int i = 0; i < V; i++) {
+				if (masked && !(fmaf(load.a[i], v[i], load.b[i]) > 0.0f))
+					g[i] = 0;
+				s[i] += g[i];
+				s[V + i] = fmaf(g[i], v[i] - mean[i], s[V + i]);
+			}
+		}
+	}
+	sum_rows<2 * V>(s, sums);
+	if (threadIdx.y == 0 && in) {
+		float *to = part + static_cast<size_t>(blockIdx.x) * 2 * static_cast<unsigned>(x.c) + ch;
+
+		SD_UNROLL
+		for (int i = 0; i < V; i++) {
+			to[i] = s[i];
+			to[x.c + i] = s[V + i];
+		}
+	}
+}
+
+__global__ void sums_merge(const float *part, unsigned chunks, int c, sd_cu_norm norm, float *sg, float *sgx)
+{
+	__shared__ double sums[32 * FOLD];
+	int ch = static_cast<int>(blockIdx.x * 32 + threadIdx.x), use = ch < c ? ch : c - 1;
+	auto get = [=](unsigned i, unsigned k) -> double {
+		return part[(static_cast<size_t>(i) * 2 + k) * static_cast<unsigned>(c) + use];
+	};
+	double s = sum_chunks(chunks, sums, [=](unsigned i) { return get(i, 0); });
+	double q = sum_chunks(chunks, sums, [=](unsigned i) { return get(i, 1); });
+
+	if (threadIdx.y == 0 && ch < c) {
+		sg[ch] = static_cast<float>(s);
+		sgx[ch] = static_cast<float>(q * (1.0f / sqrtf(norm.var[ch] + norm.eps)));
+	}
+}
+
+template <typename T, int V>
+void sums_launch(sd_cu_run *r, const sd_cu_img &g, const sd_cu_img &x, const sd_cu_norm &norm,
+	const sd_cu_norm &mask, const Tile &t, const Cut &cut, float *part)
+{
+	SD_LAUNCH(r, (sums_chunk<T, V>), dim3(cut.chunks, t.tiles), t.block(), 0, g, x, norm, mask, cut,
+		part);
+}
+
+template <typename T>
+void norm_bwd_sums(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, const sd_cu_norm *norm,
+	const sd_cu_norm *mask, float *sg, float *sgx)
+{
+	const sd_cu_img *img[] = { x, g };
+	int v = pack_width(img, 2), c = x->c;
+	Tile t = make_tile(c, v);
+	Cut cut = make_cut(pixels_of(*x), t);
+	float *part = static_cast<float *>(sd_cu_take(r, sizeof(float) * cut.chunks * 2 *
+		static_cast<size_t>(c)));
+	sd_cu_norm none = {};
+
+	SD_BY_PACK(T, v, sums_launch, r, *g, *x, *norm, mask ? *mask : none, t, cut, part);
+	SD_LAUNCH(r, sums_merge, blocks_for(static_cast<size_t>(c), 32), dim3(32, FOLD), 0, part,
+		cut.chunks, c, *norm, sg, sgx);
+}
+
+template <typename T, int V>
+void bwd_x_launch(sd_cu_run *r, const NormBwd &k, const sd_cu_img &g, const sd_cu_img &x, const sd_cu_dst &gx,
+	const Tile &t, const Walk &w)
+{
+	SD_LAUNCH(r, (norm_bwd_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), 0, k, g, x, gx, w);
+}
+
+template <typename T>
+void norm_bwd_x(sd_cu_run *r, const NormBwd &k, const sd_cu_img *g, const sd_cu_img *x, const sd_cu_dst *gx)
+{
+	const sd_cu_img *img[] = { x, g, &gx->y };
+	int v = pack_width(img, 3);
+	Tile t = make_tile(x->c, v);
+	Walk w = make_walk(pixels_of(*x), t);
+
+	SD_BY_PACK(T, v, bwd_x_launch, r, k, *g, *x, *gx, t, w);
+}
+
+__global__ void bn_update_kernel(sd_cu_on on, int c, float *rm, float *rv, int32_t *nbt, const float *mean,
+	const float *var, double unbiased, float m)
+{
+	int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+
+	if (!is_on(on))
+		return;
+	if (i == 0 && nbt)
+		*nbt += 1;
+	if (i >= c)
+		return;
+	rm[i] = fmaf(m, mean[i], (1 - m) * rm[i]);
+	rv[i] = fmaf(m, static_cast<float>(var[i] * unbiased), (1 - m) * rv[i]);
+}
+
+} /* namespace */
+
+void sd_cu_bn_stats(sd_cu_run *r, const sd_cu_src *x, float *mean, float *var)
+{
+	SD_BY_TYPE(x->x.type, bn_stats, r, x, mean, var);
+}
+
+void sd_cu_load(sd_cu_run *r, const sd_cu_src *x, const sd_cu_dst *y)
+{
+	SD_BY_TYPE(x->x.type, load_from, r, x, y);
+}
+
+void sd_cu_relu_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, const sd_cu_dst *gx)
+{
+	SD_BY_TYPE(x->x.type, relu_bwd, r, x, gy, gx);
+}
+
+void sd_cu_norm_bwd_sums(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, const sd_cu_norm *norm,
+	const sd_cu_norm *mask, float *sg, float *sgx)
+{
+	SD_BY_TYPE(x->type, norm_bwd_sums, r, g, x, norm, mask, sg, sgx);
+}
+
+void sd_cu_norm_bwd_x(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, const sd_cu_norm *norm,
+	const sd_cu_norm *mask, const float *sg, const float *sgx, int batch, const sd_cu_dst *gx)
+{
+	NormBwd k = { *norm, {}, nullptr, sg, sgx, batch };
+
+	if (mask)
+		k.mask = *mask;
+	SD_BY_TYPE(x->type, norm_bwd_x, r, k, g, x, gx);
+}
+
+void sd_cu_bn_update(sd_cu_run *r, sd_cu_on on, int c, float *rm, float *rv, int32_t *nbt, const float *mean,
+	const float *var, int count, float m)
+{
+	double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
+
+	SD_LAUNCH(r, bn_update_kernel, blocks_for(static_cast<size_t>(c), 128), 128, 0, on, c, rm, rv, nbt,
+		mean, var, unbiased, m);
+}
