@@ -52,9 +52,9 @@ template <int V, typename T> __device__ inline void get_as(const sd_cu_img &x, c
 template <int V> __device__ inline void get(const sd_cu_img &x, const Walk &w, float v[ITEMS][V])
 {
 	switch (x.type) {
-	case SD_CU_F32: get_as<V, float>(x, w, v); break;
 	case SD_CU_BF16: get_as<V, __nv_bfloat16>(x, w, v); break;
 	case SD_CU_F16: get_as<V, __half>(x, w, v); break;
+	default: get_as<V, float>(x, w, v); break;
 	}
 }
 
@@ -73,9 +73,9 @@ template <int V, typename T> __device__ inline void put_as(const sd_cu_dst &y, c
 template <int V> __device__ inline void put(const sd_cu_dst &y, const Walk &w, float v[ITEMS][V])
 {
 	switch (y.y.type) {
-	case SD_CU_F32: put_as<V, float>(y, w, v); break;
 	case SD_CU_BF16: put_as<V, __nv_bfloat16>(y, w, v); break;
 	case SD_CU_F16: put_as<V, __half>(y, w, v); break;
+	default: put_as<V, float>(y, w, v); break;
 	}
 }
 
@@ -112,9 +112,9 @@ template <int V, typename T> __device__ inline void pack_as(const sd_cu_img &x, 
 template <int V> __device__ inline void pack(const sd_cu_img &x, long long pixel, int c, float v[V])
 {
 	switch (x.type) {
-	case SD_CU_F32: pack_as<V, float>(x, pixel, c, v); break;
 	case SD_CU_BF16: pack_as<V, __nv_bfloat16>(x, pixel, c, v); break;
 	case SD_CU_F16: pack_as<V, __half>(x, pixel, c, v); break;
+	default: pack_as<V, float>(x, pixel, c, v); break;
 	}
 }
 
