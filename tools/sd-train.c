@@ -64,7 +64,7 @@ static struct sd_opt rows[] = {
 		    "left out: the original's program has no class for it either"),
 	SD_OPT_FLAG("multi_channel", NULL, SD_EXECUTION, &o.multi_channel, "not yet supported"),
 	SD_OPT_TEXT("evaluate", "-e", SD_EXECUTION, &o.evaluate, "", "FILE",
-		    "not yet supported, see sd-eval(1)"),
+		    "left out: sd-eval(1) does it"),
 	SD_OPT_TEXT("load_args", NULL, SD_EXECUTION, &o.load_args, "", "FILE", "not yet supported"),
 	SD_OPT_TEXT("load_genotype", NULL, SD_EXECUTION, &o.load_genotype, "", "NAME", "not yet supported"),
 	SD_OPT_FLAG_OFF("simple_path", NULL, SD_EXECUTION, &o.simple_path, "accepted, without effect"),
@@ -87,9 +87,11 @@ static int check_supported(void)
 {
 	if (o.mixed_auxiliary)
 		return sd_error(SD_ERR_USAGE, "--mixed_auxiliary is not supported: the original has no class for it");
+	if (*o.evaluate)
+		return sd_error(SD_ERR_USAGE, "--evaluate is left out: sd-eval '%s' DATA does it", o.evaluate);
 	const struct sd_run_later later[] = {
 		{ "multi_channel", o.multi_channel },
-		{ "evaluate", *o.evaluate }, { "load_args", *o.load_args },
+		{ "load_args", *o.load_args },
 		{ "load_genotype", *o.load_genotype },
 	};
 	return sd_run_check_later(&run_options, sizeof later / sizeof *later, later);

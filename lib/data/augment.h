@@ -1,10 +1,10 @@
 /* augment.h: from the bytes of an image to the float32 a network sees.
  *
  * The order is the reference's: padding and random crop, mirror, AutoAugment, x / 255, (x - mean) / std,
- * random eraser, cutout.  So a padded pixel is a black one, or with AutoAugment a grey one (128), normalised, and a cut-out
- * one is exactly 0.  What happens to an image is drawn first (sd_augment_draw), as a pure function of seed,
- * image and epoch or step, and then applied (sd_augment_apply); neither depends on the thread or the place
- * in a batch. */
+ * random eraser, cutout.  So a padded pixel is a black one, or with AutoAugment a grey one (128),
+ * normalised, and a cut-out one is exactly 0.  What happens to an image is drawn first (sd_augment_draw),
+ * as a pure function of seed, image and epoch or step, and then applied (sd_augment_apply); neither depends
+ * on the thread or the place in a batch. */
 #ifndef SD_DATA_AUGMENT_H
 #define SD_DATA_AUGMENT_H
 
@@ -51,12 +51,12 @@ struct sd_augment_params {
 	uint32_t sample, when;
 };
 
-/* The eraser's box (Zhong and others, "Random erasing data augmentation", AAAI 2020), as the reference has it:
- * of sqrt(area / aspect) by sqrt(area * aspect) pixels, its first corner anywhere in the image, cut off at the
- * other two sides.  area: part of the image, in [SD_ERASER_AREA_MIN, SD_ERASER_AREA_MAX); aspect: height by
- * width, in [SD_ERASER_ASPECT, 1 / SD_ERASER_ASPECT).  The reference erases if its draw is not over
- * SD_ERASER_P, and fills each channel of each pixel with a number in [0, 255) after the normalisation, which
- * puts it far outside of what an image has there: kept, as it changes numbers. */
+/* The eraser's box (Zhong and others, "Random erasing data augmentation", AAAI 2020), as the reference has
+ * it: of sqrt(area / aspect) by sqrt(area * aspect) pixels, its first corner anywhere in the image, cut off
+ * at the other two sides.  area: part of the image, in [SD_ERASER_AREA_MIN, SD_ERASER_AREA_MAX); aspect:
+ * height by width, in [SD_ERASER_ASPECT, 1 / SD_ERASER_ASPECT).  The reference erases if its draw is not
+ * over SD_ERASER_P, and fills each channel of each pixel with a number in [0, 255) after the normalisation,
+ * which puts it far outside of what an image has there: kept, as it changes numbers. */
 #define SD_ERASER_P 0.66
 #define SD_ERASER_AREA_MIN 0.02
 #define SD_ERASER_AREA_MAX 0.4

@@ -58,12 +58,14 @@ static int count_network(struct sd_count *c, const struct sd_network *n, network
 	return end(&k, c) || ret ? -1 : 0;
 }
 
-int sd_count_network_cifar(struct sd_count *c, const struct sd_network *n, int channels, int height, int width)
+int sd_count_network_cifar(struct sd_count *c, const struct sd_network *n, int channels, int height,
+	int width)
 {
 	return count_network(c, n, sd_build_network_cifar, channels, height, width);
 }
 
-int sd_count_network_imagenet(struct sd_count *c, const struct sd_network *n, int channels, int height, int width)
+int sd_count_network_imagenet(struct sd_count *c, const struct sd_network *n, int channels, int height,
+	int width)
 {
 	return count_network(c, n, sd_build_network_imagenet, channels, height, width);
 }
@@ -75,6 +77,7 @@ int sd_count_supernet(struct sd_count *c, const struct sd_supernet *s, int chann
 	if (begin(&k, channels, height, width))
 		return -1;
 	struct sd_shape edges = sd_shape2(sd_search_edges(s->steps), s->prims->n);
-	sd_build_supernet(&k.b, s, k.x, sd_input(k.g, "normal", SD_F32, edges), sd_input(k.g, "reduce", SD_F32, edges));
+	sd_build_supernet(&k.b, s, k.x, sd_input(k.g, "normal", SD_F32, edges),
+		sd_input(k.g, "reduce", SD_F32, edges));
 	return end(&k, c);
 }

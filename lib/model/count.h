@@ -12,8 +12,10 @@ struct sd_count {
 };
 
 /* Images of (channels, height, width).  0, or -1 with the message of the builder. */
-int sd_count_network_cifar(struct sd_count *c, const struct sd_network *n, int channels, int height, int width);
-int sd_count_network_imagenet(struct sd_count *c, const struct sd_network *n, int channels, int height, int width);
+int sd_count_network_cifar(struct sd_count *c, const struct sd_network *n, int channels, int height,
+	int width);
+int sd_count_network_imagenet(struct sd_count *c, const struct sd_network *n, int channels, int height,
+	int width);
 int sd_count_supernet(struct sd_count *c, const struct sd_supernet *s, int channels, int height, int width);
 
 #endif

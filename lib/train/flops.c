@@ -15,8 +15,8 @@ static size_t step_arena(struct sd_vars *vars, const struct sd_net *net, const s
 	return bytes;
 }
 
-int sd_flops_print(FILE *f, struct sd_engine *engine, const struct sd_net *net, const struct sd_step_options *o,
-	uint32_t batch)
+int sd_flops_print(FILE *f, struct sd_engine *engine, const struct sd_net *net,
+	const struct sd_step_options *o, uint32_t batch)
 {
 	struct sd_count c;
 	struct sd_vars vars;

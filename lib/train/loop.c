@@ -88,8 +88,8 @@ static int step_to(struct sd_loop *l, uint32_t last, bool look)
 	return 0;
 }
 
-/* Repeats the epoch's steps, which gives the same numbers again, and watches every op of the one whose loss is not
- * finite.  Returns -1, the message names the op. */
+/* Repeats the epoch's steps, which gives the same numbers again, and watches every op of the one whose loss
+ * is not finite.  Returns -1, the message names the op. */
 static int find_where(struct sd_loop *l, const struct sd_vars_copy *copy, uint32_t from)
 {
 	int epoch = l->first_epoch + l->epochs_done;

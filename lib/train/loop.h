@@ -67,7 +67,8 @@ static inline uint32_t sd_loop_step(const struct sd_loop *l)
 }
 
 /* Runs what is left.  After a signal or max_seconds a checkpoint is written and -1 returned with an error
- * of kind SD_ERR_STOPPED.  Checkpoints are written at the end of an epoch, not more often than every checkpoint_seconds. */
+ * of kind SD_ERR_STOPPED.  Checkpoints are written at the end of an epoch, not more often than every
+ * checkpoint_seconds. */
 int sd_loop_run(struct sd_loop *l);
 
 #endif

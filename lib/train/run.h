@@ -138,14 +138,14 @@ int sd_run_check_later(const struct sd_run_options *o, size_t n, const struct sd
 
 /* Once the tool's own inputs are stamped: where the run starts and goes to.
  *
- * Stamps what --load and --resume name.  A checkpoint of the same run (the claim but for payload, epochs_done and
- * complete) becomes r->resume; an artifact of another run becomes r->start, an input "resume" of a new run,
- * whose first epoch's number is then, unless given, the one behind the last epoch of the other; if this new run
- * was stopped before, r->resume is its own checkpoint.
- * Sets r->lr: the rates of o->epochs epochs, as if from epoch 1 on, but for a run that r->start begins: without
- * --restart_lr those of a run that ends with the same epoch.  A warm-up that was not asked for is cut to leave two
- * epochs to anneal over (o->warmup_epochs is then the new value); one epoch without one has the highest rate.
- * Checks and locks the target. */
+ * Stamps what --load and --resume name.  A checkpoint of the same run (the claim but for payload,
+ * epochs_done and complete) becomes r->resume; an artifact of another run becomes r->start, an input
+ * "resume" of a new run, whose first epoch's number is then, unless given, the one behind the last epoch of
+ * the other; if this new run was stopped before, r->resume is its own checkpoint. Sets r->lr: the rates of
+ * o->epochs epochs, as if from epoch 1 on, but for a run that r->start begins: without --restart_lr those
+ * of a run that ends with the same epoch.  A warm-up that was not asked for is cut to leave two epochs to
+ * anneal over (o->warmup_epochs is then the new value); one epoch without one has the highest rate. Checks
+ * and locks the target. */
 int sd_run_begin(struct sd_run *r, struct sd_run_options *o);
 
 /* Fills in what r->start or --load holds: weights, running statistics and (r->start) the optimisers' state. */
@@ -154,8 +154,8 @@ int sd_run_start(struct sd_run *r, struct sd_vars *vars);
 /* Sets what the options say of the loop: its name, how it reports and how long it runs. */
 void sd_run_loop(const struct sd_run *r, struct sd_loop *loop);
 
-/* --flops: prints how large the network is (flops.h) for the data set's images and classes, or, without a data set
- * at that place, for CIFAR-10's, which a message says. */
+/* --flops: prints how large the network is (flops.h) for the data set's images and classes, or, without a
+ * data set at that place, for CIFAR-10's, which a message says. */
 int sd_run_flops(const struct sd_run *r, struct sd_net net, const struct sd_step_options *s);
 
 /* Writes the artifact: the checkpoint, or complete the output, after which the checkpoint goes. */

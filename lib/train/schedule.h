@@ -42,9 +42,9 @@ struct sd_schedule {
 int sd_cosine_power_annealing(struct sd_schedule *s, const struct sd_schedule_args *args);
 void sd_schedule_release(struct sd_schedule *s);
 
-/* The rate of epoch `e`, from 0, of cosine annealing with warm restarts (Loshchilov and Hutter, "SGDR: stochastic
- * gradient descent with warm restarts", ICLR 2017, equation 5, with T_mult = 2): cycles of `first`, 2 first,
- * 4 first ... epochs, in each of which lr = min + (max - min) (1 + cos(pi t / T)) / 2. */
+/* The rate of epoch `e`, from 0, of cosine annealing with warm restarts (Loshchilov and Hutter, "SGDR:
+ * stochastic gradient descent with warm restarts", ICLR 2017, equation 5, with T_mult = 2): cycles of
+ * `first`, 2 first, 4 first ... epochs, in each of which lr = min + (max - min) (1 + cos(pi t / T)) / 2. */
 double sd_cosine_restarts(int e, int first, double max_lr, double min_lr);
 
 #endif

@@ -4,9 +4,10 @@
     curves.py --data D.h5 --rates M.h5 [--arch NAME] [--seed N] [--init_channels N] [--layers N] ...
     curves.py --history M.h5
 
-Prints a line for each epoch: epoch, train_loss, train_top1, valid_loss, valid_top1, seconds, with tabs between;
---history does it for a model of sd-train, whose seconds are 0.  The learning rates are those in the history of M.h5, a model of sd-train.  Everything else is written again here:
-PyTorch's initial values and random numbers, crop and mirror, cutout, drop path, auxiliary head, clipped SGD."""
+Prints a line for each epoch: epoch, train_loss, train_top1, valid_loss, valid_top1, seconds, with tabs
+between; --history does it for a model of sd-train, whose seconds are 0.  The learning rates are those in
+the history of M.h5, a model of sd-train.  Everything else is written again here: PyTorch's initial values
+and random numbers, crop and mirror, cutout, drop path, auxiliary head, clipped SGD."""
 
 import argparse
 import time
@@ -104,7 +105,8 @@ def main():
     x, test_x = normalised(file, "train"), normalised(file, "test")
     labels, test_labels = (torch.from_numpy(file[s + "/labels"][...]).long() for s in ("train", "test"))
     mean, std = (torch.from_numpy(file["normalize/" + k][...]) for k in ("mean", "std"))
-    net = peer.Network(peer.parse_genotype(open(peer.GENOTYPES % o.arch).read()), o.init_channels, 10, o.layers)
+    genotype = peer.parse_genotype(open(peer.GENOTYPES % o.arch).read())
+    net = peer.Network(genotype, o.init_channels, 10, o.layers)
     sgd = torch.optim.SGD(net.parameters(), 1, 0.9, weight_decay=3e-4)
     for epoch, rate in enumerate(rates, 1):
         began = time.monotonic()
@@ -113,7 +115,8 @@ def main():
         drop = o.drop_path_prob * epoch / len(rates)
         train = epoch_of_training(net, sgd, x, labels, -mean / std, rng, o, drop)
         valid = evaluate(net, test_x, test_labels, 500)
-        print("%d\t%.4f\t%.2f\t%.4f\t%.2f\t%.1f" % (epoch, *train, *valid, time.monotonic() - began), flush=True)
+        seconds = time.monotonic() - began
+        print("%d\t%.4f\t%.2f\t%.4f\t%.2f\t%.1f" % (epoch, *train, *valid, seconds), flush=True)
 
 
 if __name__ == "__main__":

@@ -332,7 +332,8 @@ static int count_row(const struct gold_table *t, int row, int imagenet, struct s
 	net.channels = atoi(gold_field(t, row, "C"));
 	net.layers = atoi(gold_field(t, row, "layers"));
 	net.mid_channels = !strcmp(mid, "None") ? -1 : atoi(mid);
-	ret = imagenet ? sd_count_network_imagenet(c, &net, 3, 224, 224) : sd_count_network_cifar(c, &net, 3, 32, 32);
+	ret = imagenet ? sd_count_network_imagenet(c, &net, 3, 224, 224) :
+		sd_count_network_cifar(c, &net, 3, 32, 32);
 out:
 	sd_genotype_release(&genotype);
 	return ret;

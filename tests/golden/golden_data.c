@@ -66,7 +66,8 @@ static int read_levels(hid_t file, const char *path, int level[SD_AA_LEVELS])
 	return (int)n;
 }
 
-static void check_op(struct gold *g, hid_t file, int op, int negative, const uint8_t *in, size_t nin, int H, int W)
+static void check_op(struct gold *g, hid_t file, int op, int negative, const uint8_t *in, size_t nin, int H,
+	int W)
 {
 	struct gold_path group = gold_path("ops", sd_aa_op_name[op]);
 	struct gold_path path = gold_path(group.s, negative ? "neg" : "pos");
@@ -267,7 +268,8 @@ static void check_holes(struct gold *g, hid_t file, const char *path)
 {
 	struct gold_array mask = {0}, draw = {0};
 	int holes = (int)gold_num(file, path, "cuts", 1);
-	struct sd_augment policy = { .cutout_length = (int)gold_num(file, path, "length", 0), .cutout_holes = holes };
+	int length = (int)gold_num(file, path, "length", 0);
+	struct sd_augment policy = { .cutout_length = length, .cutout_holes = holes };
 	size_t bad = 0;
 
 	if (member(g, &mask, file, path, "mask") || member(g, &draw, file, path, "draws_y_x"))

@@ -1,6 +1,6 @@
 /* writes.c: the optimisers, which write what they read: a table of their own.  Each is run three times over
- * a parameter of one piece and a small one; what it leaves is compared with the formula in double, and all code
- * paths and thread counts with each other, bit for bit. */
+ * a parameter of one piece and a small one; what it leaves is compared with the formula in double, and all
+ * code paths and thread counts with each other, bit for bit. */
 #include "writes.h"
 
 #include <math.h>
