@@ -61,6 +61,10 @@ cudaError_t sticky_error();
 /* Counts a launch or copy; from the one on that SD_EMU_FAIL names the device is lost. */
 cudaError_t count_work();
 
+/* ---- memory.cpp ---- */
+/* Whether [p, p + size) lies inside one allocation. */
+bool on_device(const void *p, size_t size);
+
 /* ---- stream.cpp: work in order ---- */
 bool is_stream(cudaStream_t stream);
 bool is_capturing(cudaStream_t stream);

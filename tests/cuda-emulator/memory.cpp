@@ -61,6 +61,8 @@ static where place(const allocations &in, const void *p, size_t bytes)
 	return a + bytes <= i->first + i->second ? INSIDE : ACROSS;
 }
 
+bool on_device(const void *p, size_t size) { return place(device, p, size) == INSIDE; }
+
 /* Whether [p, p + bytes) is of that side. */
 static bool is(bool of_device, const void *p, size_t bytes)
 {
