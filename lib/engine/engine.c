@@ -266,19 +266,60 @@ static int check_bind(const struct sd_program *p, const struct sd_bind *bind)
 	return 0;
 }
 
-int sd_programs_run(int n, struct sd_program *const *p, const struct sd_bind *const *bind)
+/* -1 unless a feed's buffers are those of one batch. */
+static int check_feed(const struct sd_work *w)
+{
+	const struct sd_buffer *x = w->x, *l = w->labels, *i = w->ids;
+
+	if (x->dtype != SD_F32 || x->shape.n != 4 || l->dtype != SD_I32 || l->shape.n != 1 ||
+			l->shape.d[0] != x->shape.d[0] || (i && !sd_shape_equal(&i->shape, &l->shape)))
+		return sd_error(SD_ERR_BUG, "a feed's buffers are not those of one batch");
+	return 0;
+}
+
+int sd_work_run(int n, const struct sd_work *w)
 {
 	int i;
 
 	for (i = 0; i < n; i++)
-		if (check_bind(p[i], bind[i]))
+		if (w[i].program ? check_bind(w[i].program, w[i].bind) : check_feed(&w[i]))
 			return -1;
-	return p[0]->engine->ops->run(n, p, bind);
+	return (w->program ? w->program->engine : w->feed->engine)->ops->run(n, w);
 }
 
 int sd_program_run(struct sd_program *p, const struct sd_bind *bind)
 {
-	return sd_programs_run(1, &p, &bind);
+	struct sd_work w = { .program = p, .bind = bind };
+
+	return sd_work_run(1, &w);
+}
+
+/* ---- feeds ---- */
+
+int sd_device_feed_fits(struct sd_engine *e, const struct sd_dataset *ds)
+{
+	return e->ops->feed_fits && e->ops->feed_fits(e, ds);
+}
+
+struct sd_device_feed *sd_device_feed_new(struct sd_engine *e, const struct sd_dataset *ds,
+	const struct sd_loader_options *o)
+{
+	struct sd_device_feed *f = e->ops->feed_new(e, ds, o);
+
+	if (f)
+		f->engine = e;
+	return f;
+}
+
+void sd_device_feed_free(struct sd_device_feed *f)
+{
+	if (f)
+		f->engine->ops->feed_free(f);
+}
+
+int sd_device_feed_epoch(struct sd_device_feed *f, uint32_t epoch, uint32_t from)
+{
+	return f->engine->ops->feed_epoch(f, epoch, from);
 }
 
 int sd_program_read(struct sd_program *p, sd_val root, void *host)

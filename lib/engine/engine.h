@@ -60,8 +60,31 @@ void sd_program_free(struct sd_program *p);
 size_t sd_program_arena(const struct sd_program *p); /* bytes; programs of an engine share one arena */
 /* Runs it.  -1 with a message if a slot in use is unbound or of the wrong size. */
 int sd_program_run(struct sd_program *p, const struct sd_bind *bind);
-/* Runs several of one engine, one after another, as one piece of work (on CUDA one captured graph). */
-int sd_programs_run(int n, struct sd_program *const *p, const struct sd_bind *const *bind);
+
+/* ---- batches made on the device ---- */
+struct sd_dataset;        /* data/dataset.h */
+struct sd_loader_options; /* data/loader.h */
+/* A data set's bytes in device memory, from which batches are cut and augmented there: bit for bit what a loader of
+ * the same options gives. */
+struct sd_device_feed;
+/* Whether the engine can, and has the memory to, feed itself from that data set; else a loader does. */
+int sd_device_feed_fits(struct sd_engine *e, const struct sd_dataset *ds);
+/* `ds` may go afterwards.  NULL with a message. */
+struct sd_device_feed *sd_device_feed_new(struct sd_engine *e, const struct sd_dataset *ds,
+	const struct sd_loader_options *o);
+void sd_device_feed_free(struct sd_device_feed *f);
+/* Starts at batch `from` of an epoch, as sd_loader_epoch. */
+int sd_device_feed_epoch(struct sd_device_feed *f, uint32_t epoch, uint32_t from);
+
+/* A piece of work: a program on its buffers, or the next batch of a feed into buffers. */
+struct sd_work {
+	struct sd_program *program;
+	const struct sd_bind *bind;
+	struct sd_device_feed *feed;          /* program NULL */
+	struct sd_buffer *x, *labels, *ids;   /* (N, C, H, W), (N), (N); ids may be NULL */
+};
+/* Does several, all of one engine, one after another, as one (on CUDA one captured graph). */
+int sd_work_run(int n, const struct sd_work *work);
 /* Copies a root (not a write) out, row-major.  Valid until the engine's next run. */
 int sd_program_read(struct sd_program *p, sd_val root, void *host);
 

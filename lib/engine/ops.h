@@ -29,6 +29,10 @@ struct sd_program {
 	unsigned char *slot_used; /* by slot: whether a step reads or writes it */
 };
 
+struct sd_device_feed {
+	struct sd_engine *engine;
+};
+
 /* Every function that fails returns -1 or NULL with a message.  Sizes of the structures are those of the
  * engine's own, which begin with the ones above; engine.c allocates them zeroed and fills in that part. */
 struct sd_engine_ops {
@@ -56,8 +60,14 @@ struct sd_engine_ops {
 	/* p has its plan; makes whatever the engine needs beside it. */
 	int (*program_init)(struct sd_program *p);
 	void (*program_release)(struct sd_program *p); /* also after a program_init that failed */
-	/* Programs one after another as one piece of work; binds have been checked. */
-	int (*run)(int n, struct sd_program *const *p, const struct sd_bind *const *bind);
+	/* binds have been checked */
+	int (*run)(int n, const struct sd_work *work);
+	/* NULL: never */
+	int (*feed_fits)(struct sd_engine *e, const struct sd_dataset *ds);
+	struct sd_device_feed *(*feed_new)(struct sd_engine *e, const struct sd_dataset *ds,
+		const struct sd_loader_options *o);
+	void (*feed_free)(struct sd_device_feed *f);
+	int (*feed_epoch)(struct sd_device_feed *f, uint32_t epoch, uint32_t from);
 	int (*read_value)(struct sd_program *p, sd_val v, void *host); /* v has storage in the plan */
 	int (*profile_print)(struct sd_engine *e, FILE *f);
 };

@@ -291,12 +291,12 @@ static int run_one(struct sd_cpu_program *p, const struct sd_bind *bind)
 	return rc;
 }
 
-static int cpu_run(int n, struct sd_program *const *p, const struct sd_bind *const *bind)
+static int cpu_run(int n, const struct sd_work *w)
 {
 	int i;
 
 	for (i = 0; i < n; i++)
-		if (run_one((struct sd_cpu_program *)p[i], bind[i]))
+		if (run_one((struct sd_cpu_program *)w[i].program, w[i].bind))
 			return -1;
 	return 0;
 }

@@ -13,6 +13,8 @@
 enum { SD_STAGES = 16 };
 
 struct sd_cuda_gemm_choice; /* gemm.c */
+struct sd_cuda_graph;
+struct sd_cuda_split;
 
 struct sd_cuda_engine {
 	struct sd_engine base;
@@ -43,7 +45,9 @@ struct sd_cuda_engine {
 	struct sd_cuda_gemm_choice *choice; /* algorithms taken, by shape */
 	int nchoice, cap_choice;
 
-	unsigned long bounds;     /* made so far */
+	unsigned long ids;        /* given so far */
+	struct sd_cuda_graph *graph; /* what was captured, the last used first */
+	struct sd_cuda_split *split; /* data sets on the device */
 	int32_t *flag;            /* device: for trace_nan */
 	struct {
 		long calls, launches;
@@ -62,13 +66,37 @@ struct sd_cuda_bound {
 	struct sd_cuda_bound *next;
 };
 
-/* A captured run of n programs. */
+/* Captured work. */
 struct sd_cuda_graph {
 	int n;
-	unsigned long *bound;     /* (n): their ids */
+	struct sd_cuda_part {
+		unsigned long id;     /* of the program's set of buffers, or of the feed */
+		void *x, *labels, *ids;
+	} *part;                  /* (n) */
 	unsigned generation;
 	cudaGraphExec_t exec;
 	struct sd_cuda_graph *next;
+};
+
+/* A split's bytes on the device, shared by the feeds of one data set. */
+struct sd_cuda_split {
+	const void *host;         /* by which it is known again while a feed uses it */
+	uint8_t *images;
+	int32_t *labels;
+	float *table;
+	int uses;
+	struct sd_cuda_split *next;
+};
+
+struct sd_cuda_feed {
+	struct sd_device_feed base;
+	unsigned long id;         /* of no other feed or set of buffers in this engine */
+	struct sd_cuda_split *split;
+	struct sd_cu_batch batch; /* all but the buffers */
+	uint32_t *indices, *order;
+	int32_t *epoch;           /* and behind it `next` */
+	uint32_t n;
+	uint32_t *permutation;    /* host, (n) */
 };
 
 struct sd_cuda_program {
@@ -79,7 +107,6 @@ struct sd_cuda_program {
 	size_t scratch;           /* bytes that the neediest step takes */
 	long launches;            /* in a run */
 	struct sd_cuda_bound *bound;
-	struct sd_cuda_graph *graph; /* runs that begin with this program */
 };
 
 /* A step under way: what exec_*.c, conv.c and gemm.c work with. */
@@ -145,10 +172,23 @@ struct sd_cu_src sd_cuda_source(const struct sd_cuda_step *st, int i);
 struct sd_cu_img sd_cuda_operand(const struct sd_cuda_step *st, int i);
 struct sd_cu_dst sd_cuda_result(const struct sd_cuda_step *st);
 
+/* ---- feed.c ---- */
+int sd_cuda_feed_fits(struct sd_engine *e, const struct sd_dataset *ds);
+struct sd_device_feed *sd_cuda_feed_new(struct sd_engine *e, const struct sd_dataset *ds,
+	const struct sd_loader_options *o);
+void sd_cuda_feed_free(struct sd_device_feed *f);
+int sd_cuda_feed_epoch(struct sd_device_feed *f, uint32_t epoch, uint32_t from);
+/* Puts the next batch into the buffers of w. */
+void sd_cuda_feed_exec(struct sd_cu_run *r, const struct sd_work *w);
+/* Puts bytes of the host into device memory, in order with all other work, without waiting. */
+int sd_cuda_upload(struct sd_cuda_engine *e, void *to, const void *from, size_t bytes);
+
 /* ---- program.c ---- */
 int sd_cuda_program_init(struct sd_program *p);
 void sd_cuda_program_release(struct sd_program *p);
-int sd_cuda_run(int n, struct sd_program *const *p, const struct sd_bind *const *bind);
+int sd_cuda_run(int n, const struct sd_work *work);
+/* Frees captured work that has a part of that id; 0: all of it. */
+void sd_cuda_forget(struct sd_cuda_engine *e, unsigned long id);
 int sd_cuda_read_value(struct sd_program *p, sd_val v, void *host);
 int sd_cuda_profile_print(struct sd_engine *e, FILE *f);
 /* Room for `values` and `scratch` bytes. */

@@ -107,6 +107,7 @@ static void cuda_close(struct sd_engine *base)
 
 	if (e->stream)
 		cudaStreamSynchronize(e->stream);
+	sd_cuda_forget(e, 0);
 	sd_cuda_gemm_release(e);
 	if (e->lt_handle)
 		e->lt->cublasLtDestroy(e->lt_handle);
@@ -264,21 +265,24 @@ static int take_stage(struct sd_cuda_engine *e, size_t bytes, char **p)
 	return 0;
 }
 
-static int cuda_write(struct sd_buffer *b, const void *host)
+int sd_cuda_upload(struct sd_cuda_engine *e, void *to, const void *from, size_t bytes)
 {
-	struct sd_cuda_engine *e = own(b->engine);
-	const char *from = host;
 	size_t at, n;
 	char *p;
 
-	for (at = 0; at < b->bytes; at += n) {
-		n = b->bytes - at < STAGE_BYTES ? b->bytes - at : STAGE_BYTES;
+	for (at = 0; at < bytes; at += n) {
+		n = bytes - at < STAGE_BYTES ? bytes - at : STAGE_BYTES;
 		if (take_stage(e, n, &p))
 			return -1;
-		memcpy(p, from + at, n);
-		TRY(cudaMemcpyAsync((char *)b->data + at, p, n, cudaMemcpyHostToDevice, e->stream), "a copy to the device");
+		memcpy(p, (const char *)from + at, n);
+		TRY(cudaMemcpyAsync((char *)to + at, p, n, cudaMemcpyHostToDevice, e->stream), "a copy to the device");
 	}
 	return 0;
+}
+
+static int cuda_write(struct sd_buffer *b, const void *host)
+{
+	return sd_cuda_upload(own(b->engine), b->data, host, b->bytes);
 }
 
 static int cuda_read(const struct sd_buffer *b, void *host)
@@ -304,6 +308,8 @@ static const struct sd_engine_ops sd_engine_cuda = {
 	.threads = cuda_threads, .path = cuda_path, .environment = cuda_environment, .alloc = cuda_alloc,
 	.release = cuda_release, .write = cuda_write, .read = cuda_read, .copy = cuda_copy,
 	.program_init = sd_cuda_program_init, .program_release = sd_cuda_program_release, .run = sd_cuda_run,
+	.feed_fits = sd_cuda_feed_fits, .feed_new = sd_cuda_feed_new, .feed_free = sd_cuda_feed_free,
+	.feed_epoch = sd_cuda_feed_epoch,
 	.read_value = sd_cuda_read_value, .profile_print = sd_cuda_profile_print,
 };
 

@@ -67,25 +67,43 @@ static void graph_free(struct sd_cuda_graph *g)
 		return;
 	if (g->exec)
 		cudaGraphExecDestroy(g->exec);
-	free(g->bound);
+	free(g->part);
 	free(g);
+}
+
+static int has_part(const struct sd_cuda_graph *g, unsigned long id)
+{
+	int i;
+
+	for (i = 0; i < g->n && g->part[i].id != id; i++)
+		;
+	return i < g->n;
+}
+
+void sd_cuda_forget(struct sd_cuda_engine *e, unsigned long id)
+{
+	struct sd_cuda_graph **at = &e->graph, *g;
+
+	if (*at)
+		cudaStreamSynchronize(e->stream);
+	while ((g = *at)) {
+		if (id && !has_part(g, id)) {
+			at = &g->next;
+			continue;
+		}
+		*at = g->next;
+		graph_free(g);
+	}
 }
 
 void sd_cuda_program_release(struct sd_program *base)
 {
 	struct sd_cuda_program *p = (struct sd_cuda_program *)base;
 
-	if (p->e)
-		cudaStreamSynchronize(p->e->stream);
-	while (p->graph) {
-		struct sd_cuda_graph *next = p->graph->next;
-
-		graph_free(p->graph);
-		p->graph = next;
-	}
 	while (p->bound) {
 		struct sd_cuda_bound *next = p->bound->next;
 
+		sd_cuda_forget(p->e, p->bound->id);
 		bound_free(p->bound);
 		p->bound = next;
 	}
@@ -258,7 +276,7 @@ static struct sd_cuda_bound *bound_for(struct sd_cuda_program *p, const struct s
 	for (i = 0; i < p->g->nslot; i++)
 		if (p->base.slot_used[i])
 			b->data[i] = bind->slot[i]->data;
-	b->id = ++p->e->bounds;
+	b->id = ++p->e->ids;
 	b->generation = p->e->generation;
 	if (make_tables(p, bind, b)) {
 		bound_free(b);
@@ -359,7 +377,7 @@ static int run_steps(struct sd_cuda_program *p, const struct sd_bind *bind, cons
 	return 0;
 }
 
-/* Fills the arena's values with NaN. */
+/* Fills the arena with NaN. */
 static int poison(struct sd_cuda_engine *e)
 {
 	if (e->base.poison)
@@ -367,58 +385,85 @@ static int poison(struct sd_cuda_engine *e)
 	return 0;
 }
 
-static int run_eagerly(int n, struct sd_program *const *p, const struct sd_bind *const *bind,
-	struct sd_cuda_bound *const *b)
+static struct sd_cuda_engine *engine_of(const struct sd_work *w)
 {
+	return (struct sd_cuda_engine *)(w->program ? w->program->engine : w->feed->engine);
+}
+
+/* Puts the work on the stream; b[i] is what program i is bound to. */
+static int run_eagerly(int n, const struct sd_work *w, struct sd_cuda_bound *const *b)
+{
+	struct sd_cuda_engine *e = engine_of(w);
 	int i;
 
-	for (i = 0; i < n; i++)
-		if (poison((struct sd_cuda_engine *)p[i]->engine) ||
-				run_steps((struct sd_cuda_program *)p[i], bind[i], b[i]))
+	for (i = 0; i < n; i++) {
+		if (w[i].feed) {
+			struct sd_cu_run r = { .stream = e->stream, .scratch = e->arena + e->values_size };
+
+			sd_cuda_feed_exec(&r, &w[i]);
+			if (sd_cuda_check("a batch"))
+				return -1;
+		} else if (poison(e) || run_steps((struct sd_cuda_program *)w[i].program, w[i].bind, b[i])) {
 			return -1;
+		}
+	}
 	return 0;
 }
 
-static struct sd_cuda_graph *captured(const struct sd_cuda_program *p, int n, struct sd_cuda_bound *const *b)
+static struct sd_cuda_part part_of(const struct sd_work *w, const struct sd_cuda_bound *b)
 {
-	struct sd_cuda_graph *g;
+	if (w->program)
+		return (struct sd_cuda_part){ .id = b->id };
+	return (struct sd_cuda_part){ ((struct sd_cuda_feed *)w->feed)->id, w->x->data, w->labels->data,
+		w->ids ? w->ids->data : NULL };
+}
+
+static int same_parts(const struct sd_cuda_graph *g, int n, const struct sd_work *w, struct sd_cuda_bound *const *b)
+{
 	int i;
 
-	for (g = p->graph; g; g = g->next) {
-		if (g->n != n || g->generation != p->e->generation)
-			continue;
-		for (i = 0; i < n && g->bound[i] == b[i]->id; i++)
-			;
-		if (i == n)
-			return g;
+	for (i = 0; i < n; i++) {
+		struct sd_cuda_part p = part_of(&w[i], b[i]);
+
+		if (memcmp(&g->part[i], &p, sizeof(p)))
+			return 0;
 	}
+	return 1;
+}
+
+static struct sd_cuda_graph *captured(struct sd_cuda_engine *e, int n, const struct sd_work *w,
+	struct sd_cuda_bound *const *b)
+{
+	struct sd_cuda_graph *g;
+
+	for (g = e->graph; g; g = g->next)
+		if (g->n == n && g->generation == e->generation && same_parts(g, n, w, b))
+			return g;
 	return NULL;
 }
 
-static struct sd_cuda_graph *capture(int n, struct sd_program *const *p, const struct sd_bind *const *bind,
+static struct sd_cuda_graph *capture(struct sd_cuda_engine *e, int n, const struct sd_work *w,
 	struct sd_cuda_bound *const *b)
 {
-	struct sd_cuda_program *first = (struct sd_cuda_program *)p[0];
-	struct sd_cuda_engine *e = first->e;
 	struct sd_cuda_graph *g = calloc(1, sizeof(*g));
 	cudaGraph_t graph = NULL;
 	cudaError_t err;
 	int i, rc;
 
-	if (!g || !(g->bound = malloc((size_t)n * sizeof(*g->bound)))) {
+	if (!g || !(g->part = calloc((size_t)n, sizeof(*g->part)))) {
 		no_memory();
 		goto fail;
 	}
 	g->n = n;
 	g->generation = e->generation;
 	for (i = 0; i < n; i++)
-		g->bound[i] = b[i]->id;
+		g->part[i] = part_of(&w[i], b[i]);
 	err = cudaStreamBeginCapture(e->stream, cudaStreamCaptureModeThreadLocal);
 	if (err != cudaSuccess) {
 		sd_cuda_fail(err, "a capture");
 		goto fail;
 	}
-	rc = run_eagerly(n, p, bind, b);
+	rc = run_eagerly(n, w, b);
 	err = cudaStreamEndCapture(e->stream, &graph);
 	if (rc)
 		goto fail;
@@ -429,8 +474,8 @@ static struct sd_cuda_graph *capture(int n, struct sd_program *const *p, const s
 		goto fail;
 	}
 	cudaGraphDestroy(graph);
-	g->next = first->graph;
-	first->graph = g;
+	g->next = e->graph;
+	e->graph = g;
 	return g;
 fail:
 	if (graph)
@@ -439,28 +484,34 @@ fail:
 	return NULL;
 }
 
-int sd_cuda_run(int n, struct sd_program *const *p, const struct sd_bind *const *bind)
+int sd_cuda_run(int n, const struct sd_work *w)
 {
-	struct sd_cuda_program *first = (struct sd_cuda_program *)p[0];
-	struct sd_cuda_engine *e = first->e;
-	struct sd_cuda_bound **b = malloc((size_t)n * sizeof(*b));
+	struct sd_cuda_engine *e = engine_of(w);
+	struct sd_cuda_bound **b = calloc((size_t)n, sizeof(*b));
 	struct sd_cuda_graph *g;
 	int i, rc = -1;
 
 	if (!b)
 		return no_memory();
-	for (i = 0; i < n; i++) {
-		b[i] = bound_for((struct sd_cuda_program *)p[i], bind[i]);
-		if (!b[i])
+	/* before anything is bound to where the arena lies */
+	for (i = 0; i < n; i++)
+		if (w[i].feed) {
+			struct sd_cu_run dry = { .dry = 1 };
+
+			sd_cuda_feed_exec(&dry, &w[i]);
+			if (sd_cuda_arena_fit(e, 0, dry.peak))
+				goto out;
+		}
+	for (i = 0; i < n; i++)
+		if (w[i].program && !(b[i] = bound_for((struct sd_cuda_program *)w[i].program, w[i].bind)))
 			goto out;
-	}
 	if (e->base.profile || e->base.trace_nan) {
-		rc = run_eagerly(n, p, bind, b);
+		rc = run_eagerly(n, w, b);
 		goto out;
 	}
-	g = captured(first, n, b);
+	g = captured(e, n, w, b);
 	if (!g)
-		g = capture(n, p, bind, b);
+		g = capture(e, n, w, b);
 	if (g) {
 		cudaError_t err = cudaGraphLaunch(g->exec, e->stream);
 
