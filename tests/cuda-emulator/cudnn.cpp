@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <type_traits>
-
 #include "emu/narrow.h"
 #include "emulator.h"
 #include "product.h"
@@ -275,22 +273,22 @@ cudnnStatus_t cudnnGetStream(cudnnHandle_t handle, cudaStream_t *stream)
 
 /* ---- descriptors ---- */
 
-#define DESCRIPTOR(name, type) \
-	cudnnStatus_t cudnnCreate##name(type *desc) \
+#define DESCRIPTOR(name, contents) \
+	cudnnStatus_t cudnnCreate##name(contents **desc) \
 	{ \
 		if (!desc) \
 			return CUDNN_STATUS_BAD_PARAM_NULL_POINTER; \
-		*desc = new std::remove_pointer<type>::type(); \
+		*desc = new contents(); \
 		return CUDNN_STATUS_SUCCESS; \
 	} \
-	cudnnStatus_t cudnnDestroy##name(type desc) \
+	cudnnStatus_t cudnnDestroy##name(contents *desc) \
 	{ \
 		delete desc; \
 		return CUDNN_STATUS_SUCCESS; \
 	}
-DESCRIPTOR(TensorDescriptor, cudnnTensorDescriptor_t)
-DESCRIPTOR(FilterDescriptor, cudnnFilterDescriptor_t)
-DESCRIPTOR(ConvolutionDescriptor, cudnnConvolutionDescriptor_t)
+DESCRIPTOR(TensorDescriptor, cudnnTensorStruct)
+DESCRIPTOR(FilterDescriptor, cudnnFilterStruct)
+DESCRIPTOR(ConvolutionDescriptor, cudnnConvolutionStruct)
 
 cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t desc, cudnnTensorFormat_t format,
 	cudnnDataType_t type, int n, int c, int h, int w)
