@@ -51,3 +51,40 @@ usage_status() {
 		"$t" --completion | grep -q "^complete .* $t\$"
 	done
 }
+
+@test "options: the original's names, aliases and defaults" {
+	local table=$ROOT/../shared/golden/options.tsv tool program wrong=
+	[ -e "$table" ] || skip "no $table"
+	while read -r tool program; do
+		"$tool" --synopsis > ours
+		# --data is a folder there, and -e has an empty name for none
+		wrong=$wrong$(awk -F'\t' -v tool="$tool" -v program="sharpDARTS cnn/$program" '
+			function plain(v) {
+				gsub(/\047/, "", v)
+				if (v == "None" || v == "False") return ""
+				if (v == "True") return "true"
+				if (v == "1 / 8") return "0.125"
+				return v ~ /^[-0-9.e]+$/ ? v + 0 "" : v
+			}
+			NR == FNR {
+				n = split($1 " " $2, name, " ")
+				for (i = 1; i <= n; i++) {
+					known[name[i]] = 1
+					def[name[i]] = plain($4 == "false" ? "" : $4)
+				}
+				next
+			}
+			$1 == program {
+				n = split($2, name, " ")
+				for (i = 1; i <= n; i++)
+					if (!known[name[i]])
+						printf "%s: no %s\n", tool, name[i]
+					else if (name[i] != "--data" && def[name[i]] != plain($4))
+						printf "%s: %s is %s, not %s\n", tool, name[i], def[name[i]], plain($4)
+			}' ours "$table")
+	done <<-EOS
+	sd-search train_search.py
+	sd-train train.py
+	EOS
+	assert_equal "$wrong" ""
+}

@@ -392,6 +392,8 @@ static void test_loader_epochs(void)
 	/* the augmentation of an image does not depend on where it is in which batch */
 	o.batch = 1;
 	o.order = SD_ORDER_AS_IS;
+	o.policy.eraser = 1;
+	o.policy.autoaugment = SD_AUTOAUGMENT_CIFAR10;
 	struct sd_loader *one = loader(ds, o);
 	o.batch = N;
 	struct sd_loader *all = loader(ds, o);
