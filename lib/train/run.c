@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "base/tool.h"
 #include "train/flops.h"
+#include "train/repeat.h"
 #include "train/schedule.h"
 #include "train/store.h"
 
@@ -233,6 +234,16 @@ static int resume_from(struct sd_run *r, struct sd_run_options *o)
 	return 0;
 }
 
+/* A loop that forgets the seed makes the same file again and again. */
+static void say_repeats(const struct sd_run *r)
+{
+	char *twin = r->shared->quiet ? NULL : sd_repeat_find(r->stamp, r->kind, r->output);
+	if (twin)
+		sd_tool_say(r->tool, false, "'%s' is of the same recipe and seed: this run will repeat it, bit for "
+			"bit (--seed N makes another one)", twin);
+	free(twin);
+}
+
 int sd_run_begin(struct sd_run *r, struct sd_run_options *o)
 {
 	int epochs = o->epochs;
@@ -251,9 +262,12 @@ int sd_run_begin(struct sd_run *r, struct sd_run_options *o)
 	r->lock = sd_lock_take(r->output);
 	if (!r->lock)
 		return -1;
-	if (r->resume)
+	if (r->resume) {
 		sd_stamp_resumed(r->stamp, sd_artifact_lineage(r->resume)->own);
-	else if (r->checkpoint)
+		return 0;
+	}
+	say_repeats(r);
+	if (r->checkpoint)
 		return sd_stamp_check_target(r->stamp, r->checkpoint, r->shared->force);
 	return 0;
 }

@@ -230,3 +230,27 @@ kills() {
 	[ $n -ge 1 ]
 	cmp whole.h5 m.h5
 }
+
+@test "resume: a run that would only repeat another one says so" {
+	local few="${TRAIN#sd-train} --epochs 1 --limit-batches 1"
+	few=${few/ -q/}
+	sd-train $few -o a.h5 2> log
+	! grep repeat log
+	for output in "-o b.h5" "--save c" "-o ./a.h5"; do
+		run sd-train $few $output
+		assert_success
+		assert_output --partial "a.h5' is of the same recipe and seed: this run will repeat it, bit for bit"
+	done
+	run sd-train $few --seed 1 -o d.h5
+	assert_success
+	refute_output --partial repeat
+	run sd-train $few --learning_rate 0.1 -o e.h5
+	assert_success
+	refute_output --partial repeat
+	mkdir f
+	cp a.h5 f
+	truncate -s 9000 f/a.h5
+	run sd-train $few -o f/b.h5
+	assert_success
+	refute_output --partial repeat
+}
