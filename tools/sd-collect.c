@@ -1,20 +1,21 @@
-/* sd-collect: many runs to one table. */
-#include <math.h>
+/* sd-collect: many runs to one table, picture or page. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "base/json.h"
 #include "base/str.h"
 #include "base/tool.h"
-#include "train/stats.h"
-
-enum { TSV, JSON, MARKDOWN };
+#include "train/curves.h"
+#include "train/genofile.h"
+#include "train/report.h"
+#include "train/results.h"
 
 static struct {
 	int format, measure, weights;
-	bool runs;
-	struct sd_opt_list by;
+	bool runs, history;
+	double confidence;
+	const char *split, *compare, *plot, *html, *title;
+	struct sd_opt_list by, group;
 } o;
 static struct sd_shared shared;
 
@@ -23,262 +24,232 @@ static struct sd_opt rows[] = {
 		      "what is collected: accuracies and the error (100 - top1) in percent, or the loss"),
 	SD_OPT_CHOICE("weights", NULL, SD_OUTPUT, &o.weights, "best", "best|last",
 		      "which epoch of a model counts"),
+	SD_OPT_TEXT("split", NULL, SD_OUTPUT, &o.split, NULL, "SPLIT|DATA",
+		    "only what was measured on this split (train, valid, test) or data set (cifar10.1)"),
 	SD_OPT_LIST("by", NULL, SD_OUTPUT, &o.by, "PARAM",
-		    "a column for this parameter, and a row for each of its values (repeatable)"),
+		    "a column for this parameter or note, and a row for each of its values (repeatable)"),
+	SD_OPT_LIST("group", NULL, SD_OUTPUT, &o.group, "PARAM",
+		    "a row for each value of this instead of for each recipe (repeatable)"),
 	SD_OPT_FLAG("runs", NULL, SD_OUTPUT, &o.runs, "one row a run"),
+	SD_OPT_REAL("confidence", NULL, SD_OUTPUT, &o.confidence, "0.95", "R",
+		    "level of the confidence intervals", SD_BETWEEN(0.5, 0.9999)),
+	SD_OPT_TEXT("compare", NULL, SD_OUTPUT, &o.compare, NULL, "A,B",
+		    "tests of two rows against each other instead: named by architecture, a value of --by or "
+		    "--group, or the recipe's first digits"),
+	SD_OPT_FLAG("history", NULL, SD_OUTPUT, &o.history,
+		    "the learning curves of models and searches instead, one row an epoch"),
 	SD_OPT_CHOICE("format", NULL, SD_OUTPUT, &o.format, "tsv", "tsv|json|markdown", "of the table"),
+	SD_OPT_TEXT("plot", NULL, SD_OUTPUT, &o.plot, NULL, "FILE",
+		    "draw the learning curves too, with gnuplot: FILE.svg, .png or .pdf; - is an SVG on standard "
+		    "output"),
+	SD_OPT_TEXT("html", NULL, SD_OUTPUT, &o.html, NULL, "FILE",
+		    "write a report of it all too: one page with tables, curves and cells; - is standard output"),
+	SD_OPT_TEXT("title", NULL, SD_OUTPUT, &o.title, "Results", "TEXT", "heading of the report"),
+	SD_OPT_FLAG("force", NULL, SD_OUTPUT, &shared.force, "replace an existing picture or report"),
 	SD_OPTS_COMMON(shared),
 	SD_OPT_END
 };
 static struct sd_opts opts = {
 	.tool = "sd-collect", .summary = "collects runs into one table", .operands = "ARTIFACT...",
 	.min_operands = 1, .max_operands = -1, .rows = rows,
-	.epilog = "Artifacts are of the kinds eval and model.  A row stands for one recipe: the same experiment "
-		"with\n"
-		"different seeds.  Exit status 1: runs of equal recipe and seed have different results.",
+	.epilog = "Artifacts are of the kinds eval and model, for curves and reports also search, for reports "
+		"also\n"
+		"genotypes.  A row stands for one recipe: the same experiment with different seeds.  Exit status 1:\n"
+		"runs of equal recipe and seed have different results.",
 };
 
-/* A number as the table has it. */
-static const char *number(double x, char buf[32])
+/* All that was read. */
+struct collection {
+	struct sd_results results;
+	struct sd_curves curves;
+	struct sd_report report;
+};
+
+static bool curves_wanted(void)
 {
-	if (isnan(x))
-		return "-";
-	snprintf(buf, 32, o.measure == SD_MEASURE_LOSS ? "%.6f" : "%.4f", x);
-	return buf;
+	return o.history || o.plot || o.html;
 }
 
-/* The run of the group that did best. */
-static const struct sd_result *best_of(const struct sd_result *v, int n)
+/* A genotype's file, for the report: 1 if it was one, 0 if it is an artifact, -1 with a message. */
+static int collect_genotype(struct collection *c, const char *name)
 {
-	int low = o.measure == SD_MEASURE_ERROR || o.measure == SD_MEASURE_LOSS, best = 0;
-	for (int i = 1; i < n; i++)
-		if (low ? v[i].value < v[best].value : v[i].value > v[best].value)
-			best = i;
-	return &v[best];
-}
-
-static struct sd_summary summary_of(const struct sd_result *v, int n)
-{
-	double *x = sd_xmalloc((size_t)n * sizeof *x);
-	for (int i = 0; i < n; i++)
-		x[i] = v[i].value;
-	struct sd_summary s = sd_summarize(x, n);
-	free(x);
-	return s;
-}
-
-/* ---- tsv and markdown: rows of text cells ---- */
-
-static void print_row(int n, const char *const *cell)
-{
-	if (o.format == MARKDOWN)
-		fputs("| ", stdout);
-	for (int i = 0; i < n; i++)
-		printf("%s%s", i ? o.format == MARKDOWN ? " | " : "\t" : "", cell[i]);
-	puts(o.format == MARKDOWN ? " |" : "");
-}
-
-static void print_head(int n, const char *const *cell)
-{
-	print_row(n, cell);
-	if (o.format != MARKDOWN)
-		return;
-	for (int i = 0; i < n; i++)
-		fputs("| --- ", stdout);
-	puts("|");
-}
-
-/* "1.98+/-0.07" */
-static const char *spread(const struct sd_summary *s, char buf[64])
-{
-	if (isnan(s->std))
-		snprintf(buf, 64, "%.2f", s->mean);
-	else
-		snprintf(buf, 64, "%.2f+/-%.2f", s->mean, s->std);
-	return buf;
-}
-
-static void print_groups(const struct sd_results *r)
-{
-	static const char *const tsv[] = { "n", "mean", "std", "stderr", "min", "max", "best_epoch" };
-	static const char *const markdown[] = { "n", "", "min", "max", "best epoch" };
-	static const char *const measure[] = { "top-1 (%)", "error (%)", "top-5 (%)", "loss" };
-	int md = o.format == MARKDOWN, ntail = md ? 5 : 7, n = 0;
-	const char **cell = sd_xcalloc((size_t)r->nby + 16, sizeof *cell);
-	char buf[8][64], recipe[16];
-
-	cell[n++] = "recipe";
-	cell[n++] = "arch";
-	cell[n++] = "data";
-	for (int i = 0; i < r->nby; i++)
-		cell[n++] = r->by[i];
-	for (int i = 0; i < ntail; i++)
-		cell[n++] = !md ? tsv[i] : i == 1 ? measure[o.measure] : markdown[i];
-	print_head(n, cell);
-	for (int at = 0, count; at < r->n; at += count) {
-		count = sd_results_group(r, at);
-		const struct sd_result *v = &r->v[at];
-		struct sd_summary s = summary_of(v, count);
-		n = 0;
-		snprintf(recipe, sizeof recipe, "%.12s", v->recipe);
-		cell[n++] = recipe;
-		cell[n++] = v->arch;
-		cell[n++] = v->data;
-		for (int i = 0; i < r->nby; i++)
-			cell[n++] = v->by[i];
-		snprintf(buf[0], sizeof buf[0], "%d", s.n);
-		cell[n++] = buf[0];
-		if (md) {
-			cell[n++] = spread(&s, buf[1]);
-		} else {
-			cell[n++] = number(s.mean, buf[1]);
-			cell[n++] = number(s.std, buf[2]);
-			cell[n++] = number(s.sem, buf[3]);
-		}
-		cell[n++] = number(s.min, buf[4]);
-		cell[n++] = number(s.max, buf[5]);
-		snprintf(buf[6], sizeof buf[6], "%lld", (long long)best_of(v, count)->epoch);
-		cell[n++] = buf[6];
-		print_row(n, cell);
+	struct sd_str path = SD_STR_INIT;
+	struct sd_genofile f;
+	char head[512];
+	ssize_t n = sd_file_peek(name, head, sizeof head);
+	if (n < 0 || sd_artifact_magic(head, (size_t)n))
+		return n < 0 ? -1 : 0;
+	sd_str_addf(&path, "%s%s", strchr(name, '/') || !strcmp(name, "-") ? "" : "./", name);
+	int ret = sd_genofile_open(&f, path.s);
+	if (!ret) {
+		sd_report_add_genotype(&c->report, &f.g, f.lineage, sd_file_name(name));
+		sd_genofile_release(&f);
 	}
-	free(cell);
+	sd_str_release(&path);
+	return ret ? -1 : 1;
 }
 
-static void print_runs(const struct sd_results *r)
+/* An artifact that was not seen before. */
+static int collect_new(struct collection *c, struct sd_artifact *art)
 {
-	static const char *const measure[] = { "top1", "error", "top5", "loss" };
-	const char **cell = sd_xcalloc((size_t)r->nby + 16, sizeof *cell);
-	char value[32], epoch[32], recipe[16], id[16];
-	int n = 0;
-
-	cell[n++] = "recipe";
-	cell[n++] = "arch";
-	cell[n++] = "data";
-	for (int i = 0; i < r->nby; i++)
-		cell[n++] = r->by[i];
-	cell[n++] = "seed";
-	cell[n++] = measure[o.measure];
-	cell[n++] = "epoch";
-	cell[n++] = "id";
-	cell[n++] = "file";
-	print_head(n, cell);
-	for (int k = 0; k < r->n; k++) {
-		const struct sd_result *v = &r->v[k];
-		n = 0;
-		snprintf(recipe, sizeof recipe, "%.12s", v->recipe);
-		snprintf(id, sizeof id, "%.12s", v->id);
-		snprintf(epoch, sizeof epoch, "%lld", (long long)v->epoch);
-		cell[n++] = recipe;
-		cell[n++] = v->arch;
-		cell[n++] = v->data;
-		for (int i = 0; i < r->nby; i++)
-			cell[n++] = v->by[i];
-		cell[n++] = *v->seed ? v->seed : "-";
-		cell[n++] = number(v->value, value);
-		cell[n++] = epoch;
-		cell[n++] = id;
-		cell[n++] = v->file;
-		print_row(n, cell);
-	}
-	free(cell);
-}
-
-/* ---- json ---- */
-
-static json_t *real_or_null(double x)
-{
-	return isfinite(x) ? json_real(x) : json_null();
-}
-
-static json_t *json_head(const struct sd_results *r, const struct sd_result *v)
-{
-	json_t *row = json_object();
-	json_object_set_new(row, "recipe", json_string(v->recipe));
-	json_object_set_new(row, "arch", sd_json_bytes(v->arch));
-	json_object_set_new(row, "data", sd_json_bytes(v->data));
-	for (int i = 0; i < r->nby; i++)
-		json_object_set_new(row, r->by[i], sd_json_bytes(v->by[i]));
-	return row;
-}
-
-static void print_json(const struct sd_results *r)
-{
-	json_t *all = json_array();
-	for (int at = 0, count; at < r->n; at += count) {
-		const struct sd_result *v = &r->v[at];
-		json_t *row = json_head(r, v);
-		count = o.runs ? 1 : sd_results_group(r, at);
-		if (o.runs) {
-			json_object_set_new(row, "seed", json_string(v->seed));
-			json_object_set_new(row, "value", real_or_null(v->value));
-			json_object_set_new(row, "epoch", json_integer(v->epoch));
-			json_object_set_new(row, "id", json_string(v->id));
-			json_object_set_new(row, "file", sd_json_bytes(v->file));
-		} else {
-			struct sd_summary s = summary_of(v, count);
-			json_object_set_new(row, "n", json_integer(s.n));
-			json_object_set_new(row, "mean", real_or_null(s.mean));
-			json_object_set_new(row, "std", real_or_null(s.std));
-			json_object_set_new(row, "stderr", real_or_null(s.sem));
-			json_object_set_new(row, "min", real_or_null(s.min));
-			json_object_set_new(row, "max", real_or_null(s.max));
-			json_object_set_new(row, "best_epoch", json_integer(best_of(v, count)->epoch));
-		}
-		json_array_append_new(all, row);
-	}
-	json_dumpf(all, stdout, JSON_INDENT(2));
-	putchar('\n');
-	json_decref(all);
+	const char *kind = sd_artifact_kind(art);
+	bool eval = !strcmp(kind, "eval"), search = !strcmp(kind, "search");
+	if (o.html && sd_report_add(&c->report, art))
+		return -1;
+	if (curves_wanted() && (o.history || !eval) && sd_curves_add(&c->curves, art))
+		return -1;
+	return !o.history && !(search && curves_wanted()) ? sd_results_add(&c->results, art) : 0;
 }
 
 /* Adds one artifact: 0, 1 if it contradicts another, -1 with a message. */
-static int collect(struct sd_results *r, const char *name)
+static int collect(struct collection *c, const char *name)
 {
 	const char *earlier;
+	int ret = o.html ? collect_genotype(c, name) : 0;
+	if (ret)
+		return ret < 0 ? -1 : 0;
 	struct sd_artifact *art = sd_artifact_open(name, 0);
 	if (!art)
 		return -1;
-	int added = sd_results_add(r, art, &earlier);
-	if (added == SD_RESULTS_REPEATED)
+	int seen = sd_results_seen(&c->results, art, &earlier);
+	if (seen == SD_RESULTS_NEW)
+		ret = collect_new(c, art);
+	if (seen == SD_RESULTS_REPEATED)
 		sd_tool_say(opts.tool, shared.quiet, "%s: the same run as %s, counted once",
 			sd_artifact_name(art), earlier);
-	if (added == SD_RESULTS_IRREPRODUCIBLE)
+	if (seen == SD_RESULTS_IRREPRODUCIBLE)
 		sd_tool_say(opts.tool, false,
 			"%s: irreproducible: the recipe and the seed of %s with another result",
 			sd_artifact_name(art), earlier);
 	sd_artifact_close(art);
-	return added < 0 ? -1 : added == SD_RESULTS_IRREPRODUCIBLE;
+	return ret ? -1 : seen == SD_RESULTS_IRREPRODUCIBLE;
+}
+
+/* The tests of --compare. */
+static int compare(const struct collection *c, struct sd_table *t)
+{
+	const char *comma = strchr(o.compare, ',');
+	if (!comma || comma == o.compare || !comma[1])
+		return sd_error(SD_ERR_USAGE, "--compare expects two names with a comma between them, not '%s'",
+			o.compare);
+	char *a = sd_xstrdup(o.compare);
+	a[comma - o.compare] = 0;
+	int ret = sd_results_compare(&c->results, a, comma + 1, o.confidence, t);
+	free(a);
+	return ret;
+}
+
+static int write_plot(const struct collection *c)
+{
+	struct sd_blob picture = { 0 };
+	struct sd_out *out = NULL;
+	const char *terminal = sd_curves_terminal(o.plot);
+	int ret = -1;
+	if (!terminal || sd_curves_plot(&c->curves, NULL, (enum sd_measure)o.measure, terminal, "curves", &picture))
+		return -1;
+	out = sd_out_open(o.plot, shared.force ? SD_OUT_FORCE : 0);
+	if (out && !sd_write_all(sd_out_fd(out), picture.data, picture.size, o.plot)) {
+		ret = sd_out_commit(out);
+		out = NULL;
+	}
+	sd_out_abandon(out);
+	sd_blob_release(&picture);
+	return ret;
+}
+
+static int write_html(const struct collection *c, const struct sd_table *compared)
+{
+	struct sd_report_style style = { .title = o.title, .level = o.confidence, .compared = compared,
+		.compared_text = o.compare };
+	struct sd_out *out = sd_out_open(o.html, shared.force ? SD_OUT_FORCE : 0);
+	FILE *f = out ? sd_out_stream(out) : NULL;
+	int ret = f ? sd_report_write(&c->report, &c->results, &c->curves, &style, f) : -1;
+	if (!ret) {
+		ret = sd_out_commit(out);
+		out = NULL;
+	}
+	sd_out_abandon(out);
+	return ret;
+}
+
+/* What goes to standard output, if a picture or a report doesn't. */
+static void print_table(const struct collection *c, struct sd_table *compared)
+{
+	struct sd_results_style style = { .level = o.confidence, .brief = o.format == SD_TABLE_MARKDOWN };
+	struct sd_table t = SD_TABLE_INIT;
+	if ((o.plot && !strcmp(o.plot, "-")) || (o.html && !strcmp(o.html, "-")))
+		return;
+	if (o.history)
+		sd_curves_table(&c->curves, &t);
+	else if (o.runs)
+		sd_results_runs_table(&c->results, &t);
+	else if (!compared && (c->results.n || !curves_wanted()))
+		sd_results_groups_table(&c->results, &style, &t);
+	if (compared && !o.history && !o.runs)
+		sd_table_print(compared, (enum sd_table_format)o.format, stdout);
+	else if (t.ncol)
+		sd_table_print(&t, (enum sd_table_format)o.format, stdout);
+	sd_table_release(&t);
+}
+
+static int write_all(struct collection *c)
+{
+	struct sd_table compared = SD_TABLE_INIT;
+	int ret = -1;
+	sd_results_drop_evaluated(&c->results);
+	sd_results_sort(&c->results);
+	sd_curves_sort(&c->curves);
+	if (o.split && !c->results.n && !o.history) {
+		sd_error(SD_ERR_USAGE, "nothing was measured on '%s'", o.split);
+		goto out;
+	}
+	if ((o.compare && compare(c, &compared)) || (o.plot && write_plot(c)) ||
+	    (o.html && write_html(c, o.compare ? &compared : NULL)))
+		goto out;
+	print_table(c, o.compare ? &compared : NULL);
+	ret = 0;
+out:
+	sd_table_release(&compared);
+	return ret;
+}
+
+static int check_options(void)
+{
+	if (o.by.n && o.group.n)
+		return sd_error(SD_ERR_USAGE, "--by divides recipes and --group puts them together: one of them");
+	if (o.history && (o.runs || o.compare || o.html))
+		return sd_error(SD_ERR_USAGE, "--history is a table by itself: no --runs, --compare or --html with "
+			"it");
+	if (o.plot && o.html && !strcmp(o.plot, "-") && !strcmp(o.html, "-"))
+		return sd_error(SD_ERR_USAGE, "--plot and --html can't both go to standard output");
+	return sd_check_one_stdin(opts.operand, opts.noperand);
 }
 
 int main(int argc, char **argv)
 {
-	struct sd_results results;
+	struct collection c;
 	int done = sd_opts_parse(&opts, argc, argv), status = 0;
 	if (done)
 		return done < 0 ? sd_tool_fail(opts.tool) : sd_tool_close(opts.tool);
-	sd_results_init(&results, (enum sd_measure)o.measure, o.weights == 1, o.by.n, o.by.v);
-	if (sd_check_one_stdin(opts.operand, opts.noperand))
-		return sd_tool_fail(opts.tool);
-	for (int i = 0; i < opts.noperand; i++) {
-		int ret = collect(&results, opts.operand[i]);
-		if (ret < 0) {
-			status = sd_tool_fail(opts.tool);
-			goto out;
-		}
+	const struct sd_opt_list *by = o.group.n ? &o.group : &o.by;
+	sd_results_init(&c.results, (enum sd_measure)o.measure, o.weights == 1, by->n, by->v, o.group.n > 0);
+	c.results.split = o.split;
+	sd_curves_init(&c.curves, by->n, by->v, o.group.n > 0);
+	sd_report_init(&c.report);
+	if (check_options())
+		status = sd_tool_fail(opts.tool);
+	for (int i = 0; i < opts.noperand && status < 2; i++) {
+		int ret = collect(&c, opts.operand[i]);
 		if (ret)
-			status = 1;
+			status = ret < 0 ? sd_tool_fail(opts.tool) : 1;
 	}
-	sd_results_sort(&results);
-	if (o.format == JSON)
-		print_json(&results);
-	else if (o.runs)
-		print_runs(&results);
-	else
-		print_groups(&results);
-	if (sd_tool_close(opts.tool))
+	if (status < 2 && write_all(&c))
+		status = sd_tool_fail(opts.tool);
+	if (status < 2 && sd_tool_close(opts.tool))
 		status = SD_ERR_IO;
-out:
-	sd_results_release(&results);
+	sd_report_release(&c.report);
+	sd_curves_release(&c.curves);
+	sd_results_release(&c.results);
 	sd_opts_release(&opts);
 	return status;
 }

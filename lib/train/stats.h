@@ -1,66 +1,41 @@
-/* stats.h: measured runs, and what several of them say together. */
+/* stats.h: what several measurements say together.
+ *
+ * All sums are taken over sorted numbers or in the order of pairs: the order of arguments makes no
+ * difference.  What can't be computed (one run has no spread) is NaN. */
 #ifndef SD_TRAIN_STATS_H
 #define SD_TRAIN_STATS_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
-#include "artifact/artifact.h"
-
-/* Of n numbers.  std is that of a sample (n - 1 below the line), sem = std / sqrt(n); both NaN for n = 1.
- * The sums are taken over the sorted numbers: their order makes no difference. */
+/* Of n numbers.  std is that of a sample (n - 1 below the line), sem = std / sqrt(n); both NaN for n = 1. */
 struct sd_summary {
 	int n;
 	double mean, std, sem, min, max;
 };
 struct sd_summary sd_summarize(const double *x, int n);
 
-enum sd_measure { SD_MEASURE_TOP1, SD_MEASURE_ERROR, SD_MEASURE_TOP5, SD_MEASURE_LOSS };
+/* The probability of |T| >= |t| for Student's t with df > 0 degrees of freedom (not only whole ones):
+ * I_{df/(df+t^2)}(df/2, 1/2), the regularised incomplete beta function (DLMF 8.17). */
+double sd_t_tails(double t, double df);
+/* The t > 0 with that probability: sd_t_quantile(0.05, 9) = 2.262. */
+double sd_t_quantile(double tails, double df);
 
-/* One measurement of one run. */
-struct sd_result {
-	char *file, *id, *payload; /* the artifact */
-	char *recipe;              /* 64 hex digits */
-	char *seed;                /* of the run that is measured; "" when it has none */
-	char *arch, *data;         /* the architecture's name ("-": not told), and the data set's */
-	char **by;                 /* (nby) values of the parameters that split rows further */
-	int64_t epoch;             /* whose weights were measured */
-	double value;
+/* The confidence interval of the mean at `level` (0.95): mean -+ t(1 - level, n - 1) * sem. */
+void sd_summary_interval(const struct sd_summary *s, double level, double *low, double *high);
+
+/* The difference between two groups, a - b, with its confidence interval, and the two-sided test that
+ * there is none.  Without any spread statistic and p are NaN. */
+struct sd_test {
+	double difference, low, high;
+	double statistic, df, p;
 };
+/* Welch: unequal variances, df by Welch and Satterthwaite. */
+struct sd_test sd_welch(const struct sd_summary *a, const struct sd_summary *b, double level);
+/* Student's t of the n differences x[i] - y[i]. */
+struct sd_test sd_paired_t(const double *x, const double *y, int n, double level);
 
-struct sd_results {
-	struct sd_result *v;
-	int n, cap;
-	int nby;
-	const char *const *by;     /* names of parameters, "seed", or "kind" */
-	enum sd_measure measure;
-	bool last;                 /* of a model: the last epoch instead of the best */
-	/* The artifacts seen so far, each (recipe, seed) once. */
-	struct sd_seen {
-		char *recipe, *seed, *payload, *file;
-	} *seen;
-	int nseen, cap_seen;
-};
-
-void sd_results_init(struct sd_results *r, enum sd_measure measure, bool last, int nby,
-	const char *const *by);
-void sd_results_release(struct sd_results *r);
-
-enum sd_results_added {
-	SD_RESULTS_NEW,
-	SD_RESULTS_REPEATED,       /* the same recipe, seed and payload as *earlier: not counted again */
-	SD_RESULTS_IRREPRODUCIBLE, /* the same recipe and seed with another payload: not counted either */
-};
-/* Adds what an eval or model artifact (open, digests verified) measured: of a model its own test set and
- * those of --also.  *earlier gets the name of the file it agrees or disagrees with.  One of
- * sd_results_added, or -1 with a message. */
-int sd_results_add(struct sd_results *r, struct sd_artifact *art, const char **earlier);
-/* For tests and other sources: takes over what `one` points to. */
-int sd_results_add_one(struct sd_results *r, const struct sd_result *one);
-
-/* Sorts by architecture, data set, recipe, the values of `by`, and seed: rows of one group stand together. */
-void sd_results_sort(struct sd_results *r);
-/* How many from v[first] on belong to one group. */
-int sd_results_group(const struct sd_results *r, int first);
+/* McNemar's exact test: of the cases on which two classifiers differ, one is right in b and the other in
+ * c; the two-sided binomial probability of a split at least as uneven.  1 when there are none. */
+double sd_mcnemar(int64_t b, int64_t c);
 
 #endif

@@ -62,7 +62,7 @@ artifact_id() {
 
 # payload FILE: the digest of all that an artifact holds.
 payload() {
-	manifest "$1" | tr -d ' \n' | sed 's/.*"payload":"\([0-9a-f]*\)".*/\1/'
+	manifest "$1" | tr -d ' \n' | sed 's/.*"payload":"\([0-9a-f]*\)".*/\1/' && echo
 }
 
 # columns FILE-OR-NOTHING: the header of a TSV table, one name a line.

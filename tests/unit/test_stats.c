@@ -1,79 +1,10 @@
-/* test_stats: the numbers and the grouping of sd-collect. */
+/* test_stats: the numbers of sd-collect. */
 #include "train/stats.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "base/err.h"
-#include "base/opt.h"
-#include "base/str.h"
-#include "base/tool.h"
+#include <stddef.h>
 
 #include "check.h"
-
-/* Writes an eval artifact of a made-up run. */
-static int write_eval(const char *file, const char *seed, double top1)
-{
-	static struct sd_shared shared;
-	static uint64_t value;
-	struct sd_opt rows[] = { SD_OPT_SEED("seed", NULL, &value, seed, "seed"), SD_OPTS_STAMP(shared),
-		SD_OPT_END };
-	struct sd_opts opts = { .tool = "sd-eval", .summary = "s", .rows = rows };
-	char *argv[] = { (char *)"test_stats", NULL };
-	if (sd_opts_parse(&opts, 1, argv))
-		return -1;
-	struct sd_stamp *stamp = sd_stamp_new("eval", &opts, &shared);
-	struct sd_artifact_out *out = sd_artifact_create(file, true);
-	int ret = -1;
-	if (!out)
-		goto done;
-	if (sd_artifact_put_f64(out, "/top1", top1) || sd_artifact_put_f64(out, "/top5", 100) ||
-	    sd_artifact_put_f64(out, "/loss", 0.5) || sd_artifact_put_i64(out, "/epoch", 7) ||
-	    sd_artifact_put_text(out, "/data", "made", 4)) {
-		sd_artifact_abandon(out);
-		goto done;
-	}
-	ret = sd_artifact_finish(out, stamp, NULL);
-done:
-	sd_stamp_free(stamp);
-	sd_opts_release(&opts);
-	return ret;
-}
-
-static int add_file(struct sd_results *r, const char *file, const char **earlier)
-{
-	struct sd_artifact *art = sd_artifact_open(file, 0);
-	if (!art)
-		return -1;
-	int ret = sd_results_add(r, art, earlier);
-	sd_artifact_close(art);
-	return ret;
-}
-
-static void test_artifacts(void)
-{
-	char dir[] = "/tmp/test_stats.XXXXXX", name[4][64];
-	const char *earlier;
-	struct sd_results r;
-	CHECK(mkdtemp(dir) != NULL);
-	for (int i = 0; i < 4; i++)
-		snprintf(name[i], sizeof name[i], "%s/%d.h5", dir, i);
-	CHECK(!write_eval(name[0], "1", 97) && !write_eval(name[1], "2", 98), "%s", sd_error_text());
-	CHECK(!write_eval(name[2], "1", 97) && !write_eval(name[3], "2", 98.5), "%s", sd_error_text());
-	sd_results_init(&r, SD_MEASURE_ERROR, false, 0, NULL);
-	CHECK(add_file(&r, name[0], &earlier) == SD_RESULTS_NEW &&
-		add_file(&r, name[1], &earlier) == SD_RESULTS_NEW);
-	CHECK(add_file(&r, name[2], &earlier) == SD_RESULTS_REPEATED && !strcmp(earlier, name[0]));
-	CHECK(add_file(&r, name[3], &earlier) == SD_RESULTS_IRREPRODUCIBLE && !strcmp(earlier, name[1]));
-	CHECK(r.n == 2 && sd_results_group(&r, 0) == 2 && r.v[0].value == 3 && r.v[0].epoch == 7);
-	CHECK(!strcmp(r.v[0].data, "made") && !strcmp(r.v[1].seed, "2") && !strcmp(r.v[0].arch, "-"));
-	sd_results_release(&r);
-	for (int i = 0; i < 4; i++)
-		remove(name[i]);
-	rmdir(dir);
-}
 
 static void test_summary(void)
 {
@@ -104,53 +35,90 @@ static void test_order_makes_no_difference(void)
 	CHECK(a.mean == b.mean && a.std == b.std && a.sem == b.sem && a.min == b.min && a.max == b.max);
 }
 
-static struct sd_result result(const char *arch, const char *recipe, const char *seed, const char *by,
-	double value)
+/* Published tables and closed forms: df 1 is Cauchy's, df 2 algebraic. */
+static void test_t(void)
 {
-	struct sd_result r = { .file = sd_xstrdup("f"), .id = sd_xstrdup(seed), .payload = sd_xstrdup("p"),
-		.recipe = sd_xstrdup(recipe), .seed = sd_xstrdup(seed), .arch = sd_xstrdup(arch),
-		.data = sd_xstrdup("d"), .value = value };
-	r.by = sd_xcalloc(2, sizeof *r.by);
-	r.by[0] = sd_xstrdup(by);
-	return r;
-}
-
-static void test_groups(void)
-{
-	static const char *const by[] = { "layers" };
-	static const struct { const char *arch, *recipe, *seed, *by; double value; } in[] = {
-		{ "B", "r2", "1", "5", 1 }, { "A", "r1", "10", "5", 2 }, { "A", "r1", "9", "5", 3 },
-		{ "A", "r1", "1", "6", 4 }, { "A", "r3", "1", "5", 5 }, { "A", "r1", "2", "5", 6 },
+	CHECK(fabs(sd_t_tails(1, 1) - 0.5) < 1e-14, "%.17g", sd_t_tails(1, 1));
+	CHECK(fabs(sd_t_tails(3, 1) - (1 - 2 * atan(3) / acos(-1))) < 1e-14);
+	for (double t = 0.01; t < 1e4; t *= 3) {
+		double two = 1 - t / sqrt(2 + t * t);
+		CHECK(fabs(sd_t_tails(t, 2) - two) < 1e-13, "t %g: %.17g", t, sd_t_tails(t, 2));
+		CHECK(sd_t_tails(-t, 5.5) == sd_t_tails(t, 5.5));
+	}
+	CHECK(sd_t_tails(0, 7) == 1 && sd_t_tails(INFINITY, 7) == 0 && isnan(sd_t_tails(NAN, 7)) &&
+		isnan(sd_t_tails(1, 0)));
+	static const struct { double tails, df, t; } table[] = {
+		{ 0.05, 1, 12.7062047 }, { 0.05, 2, 4.30265273 }, { 0.05, 4, 2.77644511 }, { 0.05, 9, 2.26215716 },
+		{ 0.01, 9, 3.24983554 }, { 0.1, 7, 1.89457861 }, { 0.05, 30, 2.04227246 }, { 0.001, 5, 6.86882663 },
+		{ 0.05, 1e6, 1.95996636 },
 	};
-	struct sd_results r;
-	sd_results_init(&r, SD_MEASURE_TOP1, false, 1, by);
-	for (size_t i = 0; i < sizeof in / sizeof *in; i++) {
-		struct sd_result one = result(in[i].arch, in[i].recipe, in[i].seed, in[i].by, in[i].value);
-		sd_results_add_one(&r, &one);
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		double t = sd_t_quantile(table[i].tails, table[i].df);
+		CHECK(fabs(t / table[i].t - 1) < 1e-8, "%zu: %.10g", i, t);
+		CHECK(fabs(sd_t_tails(t, table[i].df) / table[i].tails - 1) < 1e-9);
 	}
-	sd_results_sort(&r);
-	const double want[] = { 6, 3, 2, 4, 5, 1 }; /* seeds by number: 2, 9, 10 */
-	for (size_t i = 0; i < sizeof want / sizeof *want; i++)
-		CHECK(r.v[i].value == want[i], "%zu: %g", i, r.v[i].value);
-	const int groups[] = { 3, 1, 1, 1 };
-	int at = 0;
-	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
-		int n = sd_results_group(&r, at);
-		CHECK(n == groups[i], "%zu: %d", i, n);
-		at += n;
-	}
-	CHECK(at == r.n);
-	sd_results_release(&r);
 }
 
-/* With --write FILE SEED TOP1 it makes an artifact for other tests. */
-int main(int argc, char **argv)
+/* Student's own data (1908, the additional hours of sleep), whose tests R prints: Welch t = -1.8608,
+ * df = 17.776, p = 0.07939, interval -3.3654832 to 0.2054832; paired t = -4.0621, p = 0.002833, interval
+ * -2.4598858 to -0.7001142. */
+static void test_tests(void)
 {
-	if (argc == 5 && !strcmp(argv[1], "--write"))
-		return write_eval(argv[2], argv[3], atof(argv[4])) ? sd_tool_fail("test_stats") : 0;
-	test_artifacts();
+	const double a[10] = { 0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0 };
+	const double b[10] = { 1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4 };
+	struct sd_summary s = sd_summarize(a, 10), u = sd_summarize(b, 10);
+	struct sd_test t = sd_welch(&s, &u, 0.95);
+	CHECK(fabs(t.difference + 1.58) < 1e-12 && fabs(t.statistic + 1.8608) < 5e-5, "%g", t.statistic);
+	CHECK(fabs(t.df - 17.776) < 5e-4 && fabs(t.p - 0.07939) < 5e-6, "%g %g", t.df, t.p);
+	CHECK(fabs(t.low + 3.3654832) < 5e-8 && fabs(t.high - 0.2054832) < 5e-8, "%.9g %.9g", t.low, t.high);
+	t = sd_paired_t(a, b, 10, 0.95);
+	CHECK(fabs(t.statistic + 4.0621) < 5e-5 && t.df == 9 && fabs(t.p - 0.002833) < 5e-7, "%g", t.p);
+	CHECK(fabs(t.low + 2.4598858) < 5e-8 && fabs(t.high + 0.7001142) < 5e-8, "%.9g %.9g", t.low, t.high);
+
+	double low, high;
+	sd_summary_interval(&s, 0.95, &low, &high);
+	CHECK(fabs(s.mean - 0.75) < 1e-12 && fabs(low + 0.5297804) < 5e-8 && fabs(high - 2.0297804) < 5e-8,
+		"%.9g %.9g", low, high);
+
+	/* what can't be told */
+	struct sd_summary one = sd_summarize(a, 1);
+	t = sd_welch(&one, &u, 0.95);
+	CHECK(isnan(t.p) && isnan(t.low) && fabs(t.difference - (0.7 - 2.33)) < 1e-12);
+	sd_summary_interval(&one, 0.95, &low, &high);
+	CHECK(isnan(low) && isnan(high));
+	const double equal[2] = { 5, 5 };
+	t = sd_paired_t(equal, equal, 2, 0.95);
+	CHECK(isnan(t.p) && t.difference == 0 && t.low == 0 && t.high == 0);
+}
+
+static double binomial(int n, int k)
+{
+	return exp(lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) - n * log(2));
+}
+
+static void test_mcnemar(void)
+{
+	CHECK(sd_mcnemar(0, 0) == 1 && sd_mcnemar(4, 4) == 1);
+	CHECK(fabs(sd_mcnemar(0, 5) - 0.0625) < 1e-14 && sd_mcnemar(5, 0) == sd_mcnemar(0, 5));
+	for (int n = 1; n < 400; n += 13)
+		for (int b = 0; 2 * b < n; b += 1 + n / 9) {
+			double p = 0;
+			for (int k = 0; k <= b; k++)
+				p += 2 * binomial(n, k);
+			p = p < 1 ? p : 1;
+			CHECK(fabs(sd_mcnemar(b, n - b) / p - 1) < 1e-10, "%d of %d: %g %g", b, n,
+				sd_mcnemar(b, n - b), p);
+		}
+	double p = sd_mcnemar(4000, 6000);
+	CHECK(p > 0 && p < 1e-80, "%g", p);
+}
+
+int main(void)
+{
 	test_summary();
 	test_order_makes_no_difference();
-	test_groups();
+	test_t();
+	test_tests();
+	test_mcnemar();
 	return check_done();
 }
