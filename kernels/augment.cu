@@ -11,6 +11,8 @@
 
 namespace {
 
+const uint8_t FILL = SD_IMAGE_FILL;
+
 enum { THREADS = 256, SHARED_MOST = 40 * 1024, COLOURS = SD_AA_CHANNELS };
 
 /* ---- which images ---- */
@@ -74,7 +76,7 @@ __device__ void shear(const Bench &b, const uint8_t *in, uint8_t *out, double sh
 		int inside = sd_shear_from(b.h, b.w, shear_y, shear_x, i / b.w, i % b.w, &from_y, &from_x);
 
 		for (unsigned at = i, c = 0; c < COLOURS; c++, at += b.plane)
-			out[at] = inside ? sd_cubic_sample(in + c * b.plane, b.h, b.w, from_y, from_x) : SD_IMAGE_FILL;
+			out[at] = inside ? sd_cubic_sample(in + c * b.plane, b.h, b.w, from_y, from_x) : FILL;
 	}
 }
 
@@ -98,7 +100,7 @@ __device__ void translate(const Bench &b, const uint8_t *in, uint8_t *out, doubl
 		int y = b.row[i / b.w], x = b.column[i % b.w];
 
 		for (unsigned at = 0; at < COLOURS * b.plane; at += b.plane)
-			out[at + i] = y >= 0 && x >= 0 ? in[at + (unsigned)y * b.w + x] : SD_IMAGE_FILL;
+			out[at + i] = y >= 0 && x >= 0 ? in[at + (unsigned)y * b.w + x] : FILL;
 	}
 }
 
@@ -110,7 +112,7 @@ __device__ void rotate(const Bench &b, const uint8_t *in, uint8_t *out, double c
 		int64_t from = sd_turn_from(&t, b.h, b.w, i / b.w, i % b.w);
 
 		for (unsigned at = 0; at < COLOURS * b.plane; at += b.plane)
-			out[at + i] = from >= 0 ? in[at + from] : SD_IMAGE_FILL;
+			out[at + i] = from >= 0 ? in[at + from] : FILL;
 	}
 }
 
@@ -294,7 +296,7 @@ __global__ void __launch_bounds__(THREADS, 2) augment_kernel(const struct sd_cu_
 			int from = crop_from(b, p, i / b.w, i % b.w);
 
 			for (unsigned at = 0; at < pixels; at += plane)
-				now[at + i] = from >= 0 ? image[at + from] : SD_IMAGE_FILL;
+				now[at + i] = from >= 0 ? image[at + from] : FILL;
 		}
 		__syncthreads();
 		for (int i = 0; i < 2; i++) {
