@@ -22,8 +22,10 @@ int sd_flops_print(FILE *f, struct sd_engine *engine, const struct sd_net *net,
 	struct sd_vars vars;
 	size_t arena, other = 0;
 	int search = net->kind == SD_NET_SUPERNET;
-	if (search ? sd_count_supernet(&c, &net->supernet, net->channels_in, net->height, net->width) :
-		sd_count_network_cifar(&c, &net->network, net->channels_in, net->height, net->width))
+	int C = net->channels_in, H = net->height, W = net->width;
+	if (search ? sd_count_supernet(&c, &net->supernet, C, H, W) :
+		net->kind == SD_NET_CIFAR ? sd_count_network_cifar(&c, &net->network, C, H, W) :
+		sd_count_network_imagenet(&c, &net->network, C, H, W))
 		return -1;
 	sd_vars_init(&vars, engine, 0);
 	arena = step_arena(&vars, net, o, SD_STEP_WEIGHTS, batch);

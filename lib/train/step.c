@@ -32,8 +32,10 @@ sd_val sd_step_state(struct sd_graph *g, const char *folder, sd_val param)
 static void build_net(struct sd_step_program *p, const struct sd_net *net, sd_val x)
 {
 	struct sd_graph *g = p->graph;
-	if (net->kind == SD_NET_CIFAR) {
-		if (sd_build_network_cifar(&p->build, &net->network, x, &p->logits, &p->logits_aux))
+	if (net->kind != SD_NET_SUPERNET) {
+		if (net->kind == SD_NET_CIFAR ?
+		    sd_build_network_cifar(&p->build, &net->network, x, &p->logits, &p->logits_aux) :
+		    sd_build_network_imagenet(&p->build, &net->network, x, &p->logits, &p->logits_aux))
 			p->logits = SD_NIL;
 		return;
 	}

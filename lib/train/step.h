@@ -10,12 +10,12 @@
 #include "train/vars.h"
 
 /* Which network, on images of (channels_in, height, width). */
-enum sd_net_kind { SD_NET_SUPERNET, SD_NET_CIFAR };
+enum sd_net_kind { SD_NET_SUPERNET, SD_NET_CIFAR, SD_NET_IMAGENET };
 struct sd_net {
 	enum sd_net_kind kind;
 	int channels_in, height, width;
 	struct sd_supernet supernet; /* SD_NET_SUPERNET */
-	struct sd_network network;   /* SD_NET_CIFAR */
+	struct sd_network network;   /* the others */
 };
 
 /* How a step changes the variables. */

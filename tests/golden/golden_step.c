@@ -47,7 +47,7 @@ static int read_network(struct gold_net *n, hid_t file)
 	char *net = gold_text(file, ".", "net"), *mid = NULL;
 	int bad = 0, ret = -1, ops;
 
-	if (net && strcmp(net, "cifar")) {
+	if (net && strcmp(net, "cifar") && strcmp(net, "imagenet")) {
 		sd_error(SD_ERR_DATA, "network '%s'", net);
 		ret = 1;
 		goto out;
@@ -62,7 +62,7 @@ static int read_network(struct gold_net *n, hid_t file)
 	ops = sd_op_table_find(table);
 	if (ops < 0)
 		goto out;
-	n->net.kind = SD_NET_CIFAR;
+	n->net.kind = net && !strcmp(net, "imagenet") ? SD_NET_IMAGENET : SD_NET_CIFAR;
 	s->channels = gold_int(file, "C", &bad);
 	s->classes = gold_int(file, "num_classes", &bad);
 	s->layers = gold_int(file, "layers", &bad);
