@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "base/tool.h"
 #include "train/genofile.h"
+#include "train/load_args.h"
 #include "train/run.h"
 #include "train/train.h"
 
@@ -65,7 +66,9 @@ static struct sd_opt rows[] = {
 	SD_OPT_FLAG("multi_channel", NULL, SD_EXECUTION, &o.multi_channel, "not yet supported"),
 	SD_OPT_TEXT("evaluate", "-e", SD_EXECUTION, &o.evaluate, "", "FILE",
 		    "left out: sd-eval(1) does it"),
-	SD_OPT_TEXT("load_args", NULL, SD_EXECUTION, &o.load_args, "", "FILE", "not yet supported"),
+	SD_OPT_TEXT("load_args", NULL, SD_EXECUTION, &o.load_args, "", "FILE",
+		    "take every parameter and the seed that the command line does not give from the manifest of "
+		    "this training"),
 	SD_OPT_TEXT("load_genotype", NULL, SD_EXECUTION, &o.load_genotype, "", "NAME", "not yet supported"),
 	SD_OPT_FLAG_OFF("simple_path", NULL, SD_EXECUTION, &o.simple_path, "accepted, without effect"),
 	SD_OPT_TEXT("primitives", NULL, SD_EXECUTION, &o.ignored, "PRIMITIVES", "LIST",
@@ -91,7 +94,6 @@ static int check_supported(void)
 		return sd_error(SD_ERR_USAGE, "--evaluate is left out: sd-eval '%s' DATA does it", o.evaluate);
 	const struct sd_run_later later[] = {
 		{ "multi_channel", o.multi_channel },
-		{ "load_args", *o.load_args },
 		{ "load_genotype", *o.load_genotype },
 	};
 	return sd_run_check_later(&run_options, sizeof later / sizeof *later, later);
@@ -254,10 +256,11 @@ static int flops(const struct train_run *r, const struct sd_genofile *arch)
 static int open_and_train(struct train_run *r)
 {
 	struct sd_genofile arch;
-	const char *inputs[] = { o.arch, run_options.data, run_options.load, run_options.resume };
+	const char *inputs[] = { o.arch, run_options.data, run_options.load, run_options.resume, o.load_args };
 	struct sd_dataset *ds = NULL;
 	int ret = -1;
-	if (sd_check_one_stdin(inputs, 4) || sd_run_init(&r->run, "model", &opts, &shared, &run_options) ||
+	if (sd_check_one_stdin(inputs, 5) || (*o.load_args && sd_load_args(&opts, o.load_args)) ||
+	    sd_run_init(&r->run, "model", &opts, &shared, &run_options) ||
 	    sd_genofile_open(&arch, o.arch))
 		return -1;
 	sd_stamp_fact(r->run.stamp, "arch", json_string(arch.g.name ? arch.g.name : o.arch));

@@ -24,7 +24,8 @@ static const char *text_of(const json_t *v, char buf[32])
 /* Once set it counts as given, so that nothing else takes it for a default. */
 static int take(struct sd_opts *opts, struct sd_opt *row, const char *value)
 {
-	if (row->given)
+	/* a run that another one begins is numbered on from it */
+	if (row->given || (!strcmp(row->name, "start_epoch") && sd_opts_given(opts, "resume")))
 		return 0;
 	if (row->type == SD_OPT_TYPE_TEXT)
 		value = sd_xstrdup(value); /* the row keeps the pointer */

@@ -216,3 +216,18 @@ python_h5() {
 	local mean=$(echo "${lines[1]}" | cut -f 5)
 	[ "${mean%.*}" -ge 90 ]
 }
+
+@test "train: --load_args takes the parameters of another training, but for those given" {
+	sd-train $SMALL --cutout --cutout_length 3 --drop_path_prob 0.4 --seed 7 --context none -o a.h5
+	sd-train --arch DARTS_V2 --data digits.h5 --load_args a.h5 --context none -q -o b.h5
+	cmp a.h5 b.h5
+	sd-train --arch DARTS_V2 --data digits.h5 --load_args a.h5 --seed 8 --context none -q -o c.h5
+	manifest c.h5 | grep -q '"cutout_length": *3'
+	assert_not_equal "$(payload a.h5)" "$(payload c.h5)"
+	# numbered on from the run that it takes both from
+	sd-train --arch DARTS_V2 --data digits.h5 --load_args a.h5 --resume a.h5 --epochs 1 -q -o d.h5
+	manifest d.h5 | grep -q '"start_epoch": *3'
+	run sd-train --arch DARTS_V2 --data digits.h5 --load_args digits.h5 -q -o e.h5
+	assert_failure 65
+	assert_output --partial "cannot take the parameters of 'digits.h5'"
+}
