@@ -27,11 +27,13 @@ struct sd_step_options {
 	int drop_path;                           /* the network drops paths, with probability "drop_prob" */
 	float arch_beta1, arch_beta2, arch_eps, arch_weight_decay; /* Adam of the alphas */
 	int alphas_as_weights;                   /* the step of the weights moves the alphas as well */
+	float radius;                            /* R |v| of a second-order step (unrolled.h) */
 	int plan_flags;                          /* SD_PLAN_UNFUSED */
 };
 #define SD_STEP_DEFAULTS { \
 	.momentum = 0.9f, .weight_decay = 3e-4f, .grad_clip = 5, .partial = 0.125f, .auxiliary_weight = 0.4f, \
-	.arch_beta1 = 0.5f, .arch_beta2 = 0.999f, .arch_eps = 1e-8f, .arch_weight_decay = 1e-3f }
+	.arch_beta1 = 0.5f, .arch_beta2 = 0.999f, .arch_eps = 1e-8f, .arch_weight_decay = 1e-3f, \
+	.radius = 0.01f }
 
 /* Names of variables that the programs use beside parameters and running statistics. */
 #define SD_VAR_LR "lr"                /* f32 scalar: of the weights */

@@ -6,7 +6,6 @@
 #include "base/err.h"
 #include "train/step_build.h"
 
-#define RADIUS 0.01f /* R |v|, as in the paper's implementation */
 #define WEIGHTS "weights/" /* in a graph that is bound to w' for w: w itself */
 #define SIDE "side/"       /* scratch/plus/ or scratch/minus/ */
 
@@ -57,7 +56,7 @@ out:
 	return 1;
 }
 
-static int write_unrolled(struct sd_step_program *p, sd_val *token)
+static int write_unrolled(struct sd_step_program *p, const struct sd_step_options *o, sd_val *token)
 {
 	struct sd_graph *g = p->graph;
 	struct sd_step_moved w;
@@ -74,7 +73,7 @@ static int write_unrolled(struct sd_step_program *p, sd_val *token)
 		base[i] = sd_step_state(g, WEIGHTS, w.param[i]);
 	declare(p, SD_VAR_BEHIND, &w);
 	p->grad_norm = sd_grad_norm(g, w.nweights, w.grad);
-	sd_val radius = sd_ratio(g, sd_fill(g, sd_shape0(), RADIUS), p->grad_norm);
+	sd_val radius = sd_ratio(g, sd_fill(g, sd_shape0(), o->radius), p->grad_norm);
 	sd_val kept = sd_state(g, SD_VAR_RADIUS, SD_F32, sd_shape0());
 	token[n++] = sd_store(g, w.nweights, w.param, base, 1, radius, w.grad);
 	token[n++] = sd_store(g, w.nweights, w.state, base, -1, radius, w.grad);
@@ -92,7 +91,7 @@ int sd_unrolled_writes(struct sd_step_program *p, const struct sd_step_options *
 	if (p->kind == SD_STEP_AHEAD)
 		return write_ahead(p, o, token);
 	if (p->kind == SD_STEP_UNROLLED)
-		return write_unrolled(p, token);
+		return write_unrolled(p, o, token);
 	if (sd_step_alpha_gradients(p, alphas))
 		return 0;
 	token[0] = store_alphas(p, SIDE);

@@ -3,8 +3,9 @@
  * With w the weights, m their momentum, xi the learning rate of the weights, the alphas' gradient is that of
  * L_valid(w', alpha) at w' = w - xi (momentum m + dL_train/dw + decay w), nothing being clipped, less
  *     xi (dL_train/dalpha(w + R v) - dL_train/dalpha(w - R v)) / (2 R),   v = dL_valid/dw',  R = 0.01 / |v|,
- * a finite difference that stands for a Hessian-vector product.  There is no second model: the programs run on
- * other buffers, in this order, and nothing leaves the engine in between:
+ * a finite difference that stands for a Hessian-vector product (0.01 is the authors' choice, an option here).
+ * There is no second model: the programs run on other buffers, in this order, and nothing leaves the engine in
+ * between:
  *
  *   SD_STEP_AHEAD     training batch, at w: writes w' to scratch/ahead/
  *   SD_STEP_UNROLLED  validation batch, at w': adds to "sums/arch"; its gradient in the alphas goes to
