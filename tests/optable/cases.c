@@ -202,6 +202,16 @@ static sd_val b_predicate(struct sd_graph *g, const int *p)
 	return sd_add(g, 3, branch);
 }
 
+/* Rows by a quotient of scalars: no gradient goes through, so all is constant. */
+static sd_val b_axpy(struct sd_graph *g, const int *p)
+{
+	struct sd_shape s = sd_shape2(p[P_H] + 40, p[P_C]);
+	sd_val x = sd_state(g, "const.x", SD_F32, s), y = p[P_X] ? sd_state(g, "const.y", SD_F32, s) : SD_NIL;
+	sd_val k = sd_ratio(g, sd_scalar(g, "const.a", SD_F32), sd_scalar(g, "const.var", SD_F32));
+
+	return sd_axpy(g, y, -0.3f, k, x);
+}
+
 static sd_val b_head(struct sd_graph *g, const int *p)
 {
 	sd_val y = sd_linear(g, sd_gap(g, in_x(g, p)), sd_param(g, "w", sd_shape2(p[P_X], p[P_C])),
@@ -276,6 +286,8 @@ const struct tcase cases[] = {
 	SIZES("predicates on", b_predicate, 0, 0, 0, 0, 1, 1),
 	SIZES("predicates, first off", b_predicate, 0, 0, 0, 0, 0, 1),
 	SIZES("predicates off", b_predicate, 0, 0, 0, 0, 0, 0),
+	SIZES("rows and a ratio", b_axpy, 0, 0, 0, 0, 1),
+	SIZES("rows times a ratio", b_axpy, 0, 0, 0, 0, 0),
 	SIZES("head", b_head, 0, 0, 0, 0, 10, 0),
 	SIZES("head with smoothing", b_head, 0, 0, 0, 0, 7, 1),
 };

@@ -272,6 +272,10 @@ static void elementwise(struct ref *r, const struct sd_node *nd)
 		switch (nd->op) {
 		case SD_OP_FILL: y[i] = (double)nd->a.f[0]; break;
 		case SD_OP_IMPORT: y[i] = IN(0)[i]; break;
+		case SD_OP_RATIO: y[i] = IN(0)[i] / IN(1)[i]; break;
+		case SD_OP_AXPY:
+			y[i] = (nd->in[0] == SD_NIL ? 0 : IN(0)[i]) + (double)nd->a.f[0] * IN(1)[0] * IN(2)[i];
+			break;
 		case SD_OP_ADD:
 			for (y[i] = 0, k = 0; k < nd->nin; k++)
 				y[i] += IN(k)[i];
@@ -294,7 +298,7 @@ static void eval_node(struct ref *r, const struct sd_node *nd)
 	}
 	switch (nd->op) {
 	case SD_OP_SOURCE: break;
-	case SD_OP_FILL: case SD_OP_IMPORT: case SD_OP_ADD: case SD_OP_WSUM:
+	case SD_OP_FILL: case SD_OP_IMPORT: case SD_OP_ADD: case SD_OP_WSUM: case SD_OP_RATIO: case SD_OP_AXPY:
 		elementwise(r, nd);
 		break;
 	case SD_OP_RELU: each_image(r, nd, relu); break;

@@ -1,4 +1,4 @@
-/* writes.c: the optimisers, which write what they read: a table of their own.  Each is run three times over
+/* writes.c: the ops that write parameters and states, most of which they read too: a table of their own.  Each is run three times over
  * a parameter of one piece and a small one; what it leaves is compared with the formula in double, and all
  * code paths and thread counts with each other, bit for bit. */
 #include "writes.h"
@@ -13,7 +13,7 @@
 #include "engine/engine.h"
 
 enum { TENSORS = 2, STEPS = 3, GROUPS = 4 }; /* groups: parameter, and up to three kinds of state */
-enum kind { SGD, ADAM, PADAM };
+enum kind { SGD, AHEAD, STORE, COPY, ADAM, PADAM };
 
 struct wcase {
 	const char *name;
@@ -25,6 +25,11 @@ struct wcase {
 static const struct wcase cases[] = {
 	{ "sgd", SGD, 1, 0.9f, 0, 0, 3e-4f, 0 },
 	{ "sgd, whole gradient", SGD, 0, 0.9f, 0, 0, 0, 0 },
+	{ "sgd ahead", AHEAD, 1, 0.9f, 0, 0, 3e-4f, 0 },
+	{ "sgd ahead, whole gradient", AHEAD, 0, 0.9f, 0, 0, 0, 0 },
+	{ "store of base and direction", STORE, 1, -0.7f, 0, 0, 0, 0 },
+	{ "store of base and whole direction", STORE, 0, -0.7f, 0, 0, 0, 0 },
+	{ "store of a copy", COPY, 0, 0, 0, 0, 0, 0 },
 	{ "adam", ADAM, 0, 0.5f, 0.999f, 1e-8f, 1e-3f, 0 },
 	{ "padam", PADAM, 1, 0.9f, 0.999f, 1e-8f, 3e-4f, 0.125f },
 	{ "padam, whole gradient", PADAM, 0, 0.9f, 0.999f, 1e-8f, 0, 0.5f },
@@ -36,7 +41,7 @@ static const float rate = 0.02f, coef_value = 0.37f;
 
 static int groups_of(const struct wcase *c)
 {
-	return c->kind == SGD ? 2 : c->kind == ADAM ? 3 : 4;
+	return c->kind == SGD ? 2 : c->kind == PADAM ? 4 : 3;
 }
 
 struct work {
@@ -67,10 +72,17 @@ static int build(struct work *w, const struct wcase *c)
 		w->grad[i] = sd_param(w->g, name, shapes[i]);
 	}
 	w->lr = sd_scalar(w->g, "lr", SD_F32);
-	w->t = c->kind == SGD ? SD_NIL : sd_state(w->g, "t", SD_I32, sd_shape0());
+	w->t = c->kind < ADAM ? SD_NIL : sd_state(w->g, "t", SD_I32, sd_shape0());
 	w->coef = c->clipped ? sd_scalar(w->g, "coef", SD_F32) : SD_NIL;
 	if (c->kind == SGD)
 		w->root = sd_sgd(w->g, TENSORS, w->group[0], w->group[1], w->grad, w->lr, w->coef, c->f1, c->decay);
+	else if (c->kind == AHEAD)
+		w->root = sd_sgd_ahead(w->g, TENSORS, w->group[2], w->group[0], w->group[1], w->grad, w->lr, w->coef, c->f1,
+			c->decay);
+	else if (c->kind == STORE)
+		w->root = sd_store(w->g, TENSORS, w->group[2], w->group[0], c->f1, w->coef, w->grad);
+	else if (c->kind == COPY)
+		w->root = sd_store(w->g, TENSORS, w->group[2], w->group[1], 0, SD_NIL, NULL);
 	else if (c->kind == ADAM)
 		w->root = sd_adam(w->g, TENSORS, w->group[0], w->group[1], w->group[2], w->grad, w->lr, w->t,
 			c->f1, c->f2, c->eps, c->decay);
@@ -96,6 +108,11 @@ static void step(const struct wcase *c, double *s, double g, int t)
 	double d = (c->clipped ? (double)coef_value : 1) * g + (double)c->decay * s[0];
 	double c1 = 1 - pow((double)c->f1, t), c2 = 1 - pow((double)c->f2, t);
 
+	if (c->kind == AHEAD || c->kind == STORE || c->kind == COPY) {
+		s[2] = c->kind == COPY ? s[1] : c->kind == STORE ? s[0] + (double)c->f1 * d :
+			s[0] - (double)rate * ((double)c->f1 * s[1] + d);
+		return;
+	}
 	if (c->kind == SGD) {
 		s[1] = (double)c->f1 * s[1] + d;
 		s[0] -= (double)rate * s[1];
@@ -176,7 +193,7 @@ static double worst(const struct wcase *c, float *out[GROUPS][TENSORS], int k)
 			diff = isnan(d) ? INFINITY : fmax(diff, d);
 			size = fmax(size, fabs(s[k] - before));
 		}
-	return diff / size;
+	return size > 0 ? diff / size : diff; /* what is only read has no change */
 }
 
 static void free_out(float *out[GROUPS][TENSORS])
