@@ -1,4 +1,5 @@
-/* kernel_test.h: what tests of single kernels share: numbers, images, and runs under several orders of threads.
+/* kernel_test.h: what tests of single kernels share: numbers, images, and runs under several orders of
+ * threads.
  *
  * A program runs itself once for each of a few SD_EMU_SEEDs; each run checks all results against plain
  * loops, and all runs must have made the same bits. */
@@ -101,8 +102,8 @@ struct Shape {
 	int n, c, h, w;
 };
 
-/* Its memory ends with its last element, so that a sanitizer sees what goes beyond; it begins `offset` elements
- * behind an aligned address.  Elements between pixels hold a mark that must stay. */
+/* Its memory ends with its last element, so that a sanitizer sees what goes beyond; it begins `offset`
+ * elements behind an aligned address.  Elements between pixels hold a mark that must stay. */
 struct Image {
 	std::vector<unsigned char> memory;
 	sd_cu_img m;
