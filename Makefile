@@ -17,7 +17,7 @@ BUILD ?= build
 VERSION := $(shell cat VERSION)
 MAKEFLAGS += --no-print-directory
 
-all: tools
+all: tools engines
 
 # One short line a file; V=1 shows the commands.
 Q = $(if $(V),,@)

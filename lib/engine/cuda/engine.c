@@ -268,7 +268,7 @@ static int take_stage(struct sd_cuda_engine *e, size_t bytes, char **p)
 int sd_cuda_upload(struct sd_cuda_engine *e, void *to, const void *from, size_t bytes)
 {
 	size_t at, n;
-	char *p;
+	char *p = NULL;
 
 	for (at = 0; at < bytes; at += n) {
 		n = bytes - at < STAGE_BYTES ? bytes - at : STAGE_BYTES;
