@@ -41,7 +41,7 @@ struct warp {
 static thread threads[MAX_THREADS];
 static warp warps[MAX_THREADS / LANES];
 static int ready[MAX_THREADS], nready;
-static std::vector<fiber *> idle;
+static std::vector<fiber *> &idle = *new std::vector<fiber *>(); /* never destroyed, nor are they */
 static int count, nwaiting, nended, flagged, flagged_before;
 static int now = -1, chosen;  /* the thread that runs, and the one that goes next */
 static bool any_of_ready;
@@ -213,6 +213,12 @@ static void work()
 	}
 }
 
+static void check_in_kernel(const site &at)
+{
+	if (now < 0)
+		fail("%s (%s:%d) outside of a kernel", at.what, at.file, at.line);
+}
+
 /* The thread that runs has come to where it waits; returns when it is chosen again. */
 static void wait(state is, const site &at)
 {
@@ -230,6 +236,7 @@ static void wait(state is, const site &at)
 
 int block_barrier(site at, bool flag)
 {
+	check_in_kernel(at);
 	flagged += flag;
 	nwaiting++;
 	wait(AT_BARRIER, at);
@@ -238,6 +245,7 @@ int block_barrier(site at, bool flag)
 
 const uint64_t *warp_exchange(site at, unsigned mask, uint64_t value)
 {
+	check_in_kernel(at);
 	warp *w = &warps[now / LANES];
 	uint64_t *slot = w->slot[threads[now].turn++ % 2];
 
