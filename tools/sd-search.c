@@ -159,6 +159,8 @@ static int search(struct search_run *r, struct sd_dataset *ds, const struct sd_p
 	int ret = -1;
 	if (sd_run_begin(&r->run, &run_options))
 		return -1;
+	if (r->run.done)
+		return 0;
 	struct sd_search_options options = search_options(&r->run, ds, prims);
 	if (sd_search_init(&r->search, r->run.engine, ds, &options, o.seed, run_options.start_epoch,
 			 run_options.epochs))

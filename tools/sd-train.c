@@ -228,6 +228,8 @@ static int train(struct train_run *r, const struct sd_dataset *ds, const struct 
 			arch->name);
 	if (sd_run_begin(&r->run, &run_options))
 		return -1;
+	if (r->run.done)
+		return 0;
 	struct sd_train_options options = train_options(&r->run, ds, &arch->g);
 	int ret = -1;
 	if (sd_train_init(&r->train, r->run.engine, ds, &options, o.seed, run_options.start_epoch,

@@ -234,6 +234,17 @@ static int resume_from(struct sd_run *r, struct sd_run_options *o)
 	return 0;
 }
 
+/* Whether the output is there already, and whole. */
+static bool is_done(const struct sd_run *r)
+{
+	if (!strcmp(r->output, "-") || access(r->output, F_OK))
+		return false;
+	struct sd_artifact *art = sd_artifact_open(r->output, SD_ARTIFACT_NODATA);
+	bool done = art && is_same_run(r, art);
+	sd_artifact_close(art);
+	return done;
+}
+
 /* A loop that forgets the seed makes the same file again and again. */
 static void say_repeats(const struct sd_run *r)
 {
@@ -255,6 +266,12 @@ int sd_run_begin(struct sd_run *r, struct sd_run_options *o)
 		return -1;
 	if (o->resume && (!strcmp(o->resume, "auto") ? resume_auto(r) : resume_from(r, o)))
 		return -1;
+	r->done = o->resume && !r->resume && is_done(r);
+	if (r->done) {
+		sd_tool_say(r->tool, r->shared->quiet, "'%s' is this run's and complete: there is nothing to do",
+			r->output);
+		return 0;
+	}
 	int continued = r->start && !o->restart_lr;
 	if (schedule(r, o, continued ? o->start_epoch + epochs - 1 : epochs) ||
 	    sd_stamp_check_target(r->stamp, r->output, r->shared->force))

@@ -116,6 +116,7 @@ struct sd_run {
 	double *lr;                  /* (epochs) */
 	struct sd_artifact *resume;  /* a checkpoint of this run, to go on from, or NULL */
 	struct sd_artifact *start;   /* an artifact of another run whose state this one begins with, or NULL */
+	bool done;                   /* --resume was given, and the output is there: nothing is to be run */
 	struct sd_artifact *load;    /* what --load names, or NULL */
 };
 
@@ -141,7 +142,9 @@ int sd_run_check_later(const struct sd_run_options *o, size_t n, const struct sd
  * Stamps what --load and --resume name.  A checkpoint of the same run (the claim but for payload,
  * epochs_done and complete) becomes r->resume; an artifact of another run becomes r->start, an input
  * "resume" of a new run, whose first epoch's number is then, unless given, the one behind the last epoch of
- * the other; if this new run was stopped before, r->resume is its own checkpoint. Sets r->lr: the rates of
+ * the other; if this new run was stopped before, r->resume is its own checkpoint.  Where there is none and the
+ * output is the run's, r->done is set and that is all.
+ * Sets r->lr: the rates of
  * o->epochs epochs, as if from epoch 1 on, but for a run that r->start begins: without --restart_lr those
  * of a run that ends with the same epoch.  A warm-up that was not asked for is cut to leave two epochs to
  * anneal over (o->warmup_epochs is then the new value); one epoch without one has the highest rate. Checks

@@ -231,6 +231,23 @@ kills() {
 	cmp whole.h5 m.h5
 }
 
+@test "resume: what is complete is left alone" {
+	local tool
+	for tool in "$TRAIN" "$SEARCH"; do
+		tool="${tool/ -q/} --epochs 2"
+		$tool -o m.h5 --force 2> /dev/null
+		cp -p m.h5 before.h5
+		run $tool -o m.h5 --resume auto
+		assert_success
+		assert_output --partial "'m.h5' is this run's and complete: there is nothing to do"
+		[ ! m.h5 -nt before.h5 ]
+		cmp m.h5 before.h5
+		run $tool -o m.h5 --resume auto --seed 5
+		assert_failure 64
+		assert_output --partial "is of another run"
+	done
+}
+
 @test "resume: a run that would only repeat another one says so" {
 	local few="${TRAIN#sd-train} --epochs 1 --limit-batches 1"
 	few=${few/ -q/}
