@@ -175,9 +175,6 @@ void sd_cu_not_finite(struct sd_cu_run *r, const float *x, size_t count, int32_t
 /* The results of an op that a predicate governs: y = on ? x : 0 (acc: y += on ? x : 0), and for rows in place. */
 void sd_cu_select_image(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_img *x,
 	const struct sd_cu_dst *y);
-/* y = x where the predicate is off; else y stays */
-void sd_cu_restore_image(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_img *x,
-	const struct sd_cu_img *y);
 void sd_cu_select(struct sd_cu_run *r, struct sd_cu_on on, float *y, size_t count);
 /* y[i] = x[i] in another type; packed */
 void sd_cu_cast(struct sd_cu_run *r, const float *x, size_t count, enum sd_cu_type type, void *y);

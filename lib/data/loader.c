@@ -245,6 +245,17 @@ void sd_loader_free(struct sd_loader *l)
 	free(l);
 }
 
+void sd_loader_spec(const struct sd_loader *l, struct sd_feed_spec *spec)
+{
+	*spec = (struct sd_feed_spec){
+		.images = l->split->images, .labels = l->split->labels, .images_n = l->split->n,
+		.C = l->ds->C, .H = l->ds->H, .W = l->ds->W, .table = l->table.value[0],
+		.indices = l->indices, .n = l->n, .batch = l->batch,
+		.shuffle = l->kind == SD_ORDER_SHUFFLE, .draw = l->kind == SD_ORDER_DRAW,
+		.shuffle_key = l->shuffle_key, .augment_key = l->augment_key, .policy = l->policy,
+	};
+}
+
 uint32_t sd_loader_batches(const struct sd_loader *l)
 {
 	return l->batches;

@@ -47,6 +47,23 @@ struct sd_loader;
 struct sd_loader *sd_loader_new(const struct sd_dataset *ds, const struct sd_loader_options *options);
 void sd_loader_free(struct sd_loader *l);
 
+/* All that a device needs to make the same batches by itself: a split of a data set, and how batches are taken
+ * from it. */
+struct sd_feed_spec {
+	const uint8_t *images;   /* (images_n, C, H, W) */
+	const int32_t *labels;   /* (images_n) */
+	uint32_t images_n;
+	int C, H, W;
+	const float *table;      /* (C, 256): struct sd_augment_table */
+	const uint32_t *indices; /* (n) which images; NULL: all */
+	uint32_t n, batch;
+	int shuffle, draw;       /* a new permutation each epoch; a fresh draw each step; neither: as they are */
+	struct sd_rng_key shuffle_key, augment_key;
+	struct sd_augment policy;
+};
+/* Pointers into the loader and its data set. */
+void sd_loader_spec(const struct sd_loader *l, struct sd_feed_spec *spec);
+
 /* Batches in an epoch; for SD_ORDER_DRAW there is no end: UINT32_MAX. */
 uint32_t sd_loader_batches(const struct sd_loader *l);
 

@@ -296,15 +296,14 @@ int sd_program_run(struct sd_program *p, const struct sd_bind *bind)
 
 /* ---- feeds ---- */
 
-int sd_device_feed_fits(struct sd_engine *e, const struct sd_dataset *ds)
+int sd_device_feed_fits(struct sd_engine *e, size_t bytes)
 {
-	return e->ops->feed_fits && e->ops->feed_fits(e, ds);
+	return e->ops->feed_fits && e->ops->feed_fits(e, bytes);
 }
 
-struct sd_device_feed *sd_device_feed_new(struct sd_engine *e, const struct sd_dataset *ds,
-	const struct sd_loader_options *o)
+struct sd_device_feed *sd_device_feed_new(struct sd_engine *e, const struct sd_feed_spec *spec)
 {
-	struct sd_device_feed *f = e->ops->feed_new(e, ds, o);
+	struct sd_device_feed *f = e->ops->feed_new(e, spec);
 
 	if (f)
 		f->engine = e;

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "data/loader.h"
 #include "graph/graph.h"
 #include "graph/plan.h"
 
@@ -62,16 +63,12 @@ size_t sd_program_arena(const struct sd_program *p); /* bytes; programs of an en
 int sd_program_run(struct sd_program *p, const struct sd_bind *bind);
 
 /* ---- batches made on the device ---- */
-struct sd_dataset;        /* data/dataset.h */
-struct sd_loader_options; /* data/loader.h */
-/* A data set's bytes in device memory, from which batches are cut and augmented there: bit for bit what a loader of
- * the same options gives. */
+/* A data set's bytes in device memory, from which batches are cut and augmented there: bit for bit what a loader
+ * (data/loader.h) gives of that specification. */
 struct sd_device_feed;
-/* Whether the engine can, and has the memory to, feed itself from that data set; else a loader does. */
-int sd_device_feed_fits(struct sd_engine *e, const struct sd_dataset *ds);
-/* `ds` may go afterwards.  NULL with a message. */
-struct sd_device_feed *sd_device_feed_new(struct sd_engine *e, const struct sd_dataset *ds,
-	const struct sd_loader_options *o);
+/* Whether the engine can feed itself from that many bytes of images; else a loader does. */
+int sd_device_feed_fits(struct sd_engine *e, size_t bytes);
+struct sd_device_feed *sd_device_feed_new(struct sd_engine *e, const struct sd_feed_spec *spec); /* NULL: message */
 void sd_device_feed_free(struct sd_device_feed *f);
 /* Starts at batch `from` of an epoch, as sd_loader_epoch. */
 int sd_device_feed_epoch(struct sd_device_feed *f, uint32_t epoch, uint32_t from);

@@ -63,9 +63,8 @@ struct sd_engine_ops {
 	/* binds have been checked */
 	int (*run)(int n, const struct sd_work *work);
 	/* NULL: never */
-	int (*feed_fits)(struct sd_engine *e, const struct sd_dataset *ds);
-	struct sd_device_feed *(*feed_new)(struct sd_engine *e, const struct sd_dataset *ds,
-		const struct sd_loader_options *o);
+	int (*feed_fits)(struct sd_engine *e, size_t bytes);
+	struct sd_device_feed *(*feed_new)(struct sd_engine *e, const struct sd_feed_spec *spec);
 	void (*feed_free)(struct sd_device_feed *f);
 	int (*feed_epoch)(struct sd_device_feed *f, uint32_t epoch, uint32_t from);
 	int (*read_value)(struct sd_program *p, sd_val v, void *host); /* v has storage in the plan */

@@ -173,9 +173,8 @@ struct sd_cu_img sd_cuda_operand(const struct sd_cuda_step *st, int i);
 struct sd_cu_dst sd_cuda_result(const struct sd_cuda_step *st);
 
 /* ---- feed.c ---- */
-int sd_cuda_feed_fits(struct sd_engine *e, const struct sd_dataset *ds);
-struct sd_device_feed *sd_cuda_feed_new(struct sd_engine *e, const struct sd_dataset *ds,
-	const struct sd_loader_options *o);
+int sd_cuda_feed_fits(struct sd_engine *e, size_t bytes);
+struct sd_device_feed *sd_cuda_feed_new(struct sd_engine *e, const struct sd_feed_spec *spec);
 void sd_cuda_feed_free(struct sd_device_feed *f);
 int sd_cuda_feed_epoch(struct sd_device_feed *f, uint32_t epoch, uint32_t from);
 /* Puts the next batch into the buffers of w. */

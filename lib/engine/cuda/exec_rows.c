@@ -222,18 +222,21 @@ static void choose(struct sd_cuda_step *st)
 	}
 }
 
-/* An op under a predicate that adds to its result: the sum as it was is kept aside and put back where the
- * predicate is off, so that the kernels need not know. */
+/* An op under a predicate that adds to its result: what is there is kept aside, the op adds to zeros, and the sum
+ * is made of what was chosen. */
 static int add_chosen(struct sd_cuda_step *st)
 {
 	struct sd_cu_dst y = sd_cuda_result(st);
-	struct sd_cu_src old = { .x = y.y };
-	struct sd_cu_dst kept = { sd_cuda_scratch_image(st, y.y.n, y.y.c, y.y.h, y.y.w), 0 };
+	struct sd_cu_src old = { .x = y.y }, kept;
+	struct sd_cu_dst aside = { sd_cuda_scratch_image(st, y.y.n, y.y.c, y.y.h, y.y.w), 0 };
 
-	sd_cu_load(&st->run, &old, &kept);
+	sd_cu_load(&st->run, &old, &aside);
+	sd_cu_fill(&st->run, 0, &y.y);
 	if (dispatch(st))
 		return -1;
-	sd_cu_restore_image(&st->run, on(st), &kept.y, &y.y);
+	choose(st);
+	kept = (struct sd_cu_src){ .x = aside.y };
+	sd_cu_add(&st->run, 1, &kept, &y);
 	return 0;
 }
 

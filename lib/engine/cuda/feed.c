@@ -6,16 +6,12 @@
 
 #include "base/err.h"
 #include "base/rng.h"
-#include "data/loader.h"
 
-int sd_cuda_feed_fits(struct sd_engine *e, const struct sd_dataset *ds)
+int sd_cuda_feed_fits(struct sd_engine *e, size_t bytes)
 {
-	size_t bytes = 0, free_bytes = 0, total = 0;
-	int i;
+	size_t free_bytes = 0, total = 0;
 
 	(void)e;
-	for (i = 0; i < SD_NSPLIT; i++)
-		bytes += (size_t)ds->split[i].n * (sd_dataset_image_bytes(ds) + sizeof(int32_t));
 	/* by all of the memory, not by what is free now: the choice changes no number, but should not waver either */
 	return cudaMemGetInfo(&free_bytes, &total) == cudaSuccess && bytes <= total / 4;
 }
@@ -49,14 +45,13 @@ static int put(struct sd_cuda_engine *e, void **to, const void *from, size_t byt
 	return from ? sd_cuda_upload(e, *to, from, bytes) : 0;
 }
 
-static struct sd_cuda_split *split_take(struct sd_cuda_engine *e, const struct sd_dataset *ds, int which)
+static struct sd_cuda_split *split_take(struct sd_cuda_engine *e, const struct sd_feed_spec *spec)
 {
-	const struct sd_split *from = &ds->split[which];
-	struct sd_augment_table table;
+	size_t pixels = (size_t)spec->C * (size_t)spec->H * (size_t)spec->W;
 	struct sd_cuda_split *s;
 
 	for (s = e->split; s; s = s->next)
-		if (s->host == from->images) {
+		if (s->host == spec->images) {
 			s->uses++;
 			return s;
 		}
@@ -65,14 +60,13 @@ static struct sd_cuda_split *split_take(struct sd_cuda_engine *e, const struct s
 		sd_error(SD_ERR_IO, "out of memory");
 		return NULL;
 	}
-	s->host = from->images;
+	s->host = spec->images;
 	s->uses = 1;
 	s->next = e->split;
 	e->split = s;
-	sd_augment_table_init(&table, ds);
-	if (put(e, (void **)&s->images, from->images, (size_t)from->n * sd_dataset_image_bytes(ds)) ||
-			put(e, (void **)&s->labels, from->labels, (size_t)from->n * sizeof(int32_t)) ||
-			put(e, (void **)&s->table, table.value, (size_t)ds->C * sizeof(*table.value))) {
+	if (put(e, (void **)&s->images, spec->images, spec->images_n * pixels) ||
+			put(e, (void **)&s->labels, spec->labels, spec->images_n * sizeof(int32_t)) ||
+			put(e, (void **)&s->table, spec->table, (size_t)spec->C * 256 * sizeof(float))) {
 		split_release(e, s);
 		return NULL;
 	}
@@ -94,13 +88,10 @@ void sd_cuda_feed_free(struct sd_device_feed *base)
 	free(f);
 }
 
-struct sd_device_feed *sd_cuda_feed_new(struct sd_engine *base, const struct sd_dataset *ds,
-	const struct sd_loader_options *o)
+struct sd_device_feed *sd_cuda_feed_new(struct sd_engine *base, const struct sd_feed_spec *spec)
 {
 	struct sd_cuda_engine *e = (struct sd_cuda_engine *)base;
 	struct sd_cuda_feed *f = calloc(1, sizeof(*f));
-	const char *site = o->site ? o->site : "";
-	int draw = o->order == SD_ORDER_DRAW;
 
 	if (!f) {
 		sd_error(SD_ERR_IO, "out of memory");
@@ -108,15 +99,13 @@ struct sd_device_feed *sd_cuda_feed_new(struct sd_engine *base, const struct sd_
 	}
 	f->base.engine = base;
 	f->id = ++e->ids;
-	f->n = o->indices ? o->n : ds->split[o->split].n;
-	f->split = split_take(e, ds, o->split);
-	if (!f->split)
+	f->n = spec->n;
+	f->split = split_take(e, spec);
+	if (!f->split || put(e, (void **)&f->epoch, NULL, 2 * sizeof(int32_t)))
 		goto fail;
-	if (put(e, (void **)&f->epoch, NULL, 2 * sizeof(int32_t)))
+	if (spec->indices && put(e, (void **)&f->indices, spec->indices, (size_t)f->n * sizeof(uint32_t)))
 		goto fail;
-	if (o->indices && put(e, (void **)&f->indices, o->indices, (size_t)f->n * sizeof(uint32_t)))
-		goto fail;
-	if (o->order == SD_ORDER_SHUFFLE) {
+	if (spec->shuffle) {
 		f->permutation = malloc(((size_t)f->n + 1) * sizeof(uint32_t));
 		if (!f->permutation) {
 			sd_error(SD_ERR_IO, "out of memory");
@@ -126,11 +115,10 @@ struct sd_device_feed *sd_cuda_feed_new(struct sd_engine *base, const struct sd_
 			goto fail;
 	}
 	f->batch = (struct sd_cu_batch){
-		.images = f->split->images, .labels = f->split->labels, .table = f->split->table, .c = ds->C, .h = ds->H,
-		.w = ds->W, .indices = f->indices, .order = f->order, .n = f->n, .draw = draw, .batch = o->batch,
-		.shuffle_key = draw ? sd_rng_key(o->seed, "valid", "search") : sd_rng_key(o->seed, "shuffle", site),
-		.augment_key = sd_augment_key(o->seed, site), .policy = o->policy, .next = f->epoch + 1,
-		.epoch = f->epoch,
+		.images = f->split->images, .labels = f->split->labels, .table = f->split->table, .c = spec->C,
+		.h = spec->H, .w = spec->W, .indices = f->indices, .order = f->order, .n = f->n, .draw = spec->draw,
+		.batch = spec->batch, .shuffle_key = spec->shuffle_key, .augment_key = spec->augment_key,
+		.policy = spec->policy, .next = f->epoch + 1, .epoch = f->epoch,
 	};
 	return &f->base;
 fail:
