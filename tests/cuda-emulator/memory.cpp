@@ -30,20 +30,6 @@ static void *take(allocations &in, size_t bytes)
 	return p;
 }
 
-/* Its size, or 0 where nothing was allocated there. */
-static size_t give_back(allocations &in, void *p)
-{
-	auto i = in.find(reinterpret_cast<uintptr_t>(p));
-	size_t bytes;
-
-	if (i == in.end())
-		return 0;
-	bytes = i->second;
-	in.erase(i);
-	free(p);
-	return bytes;
-}
-
 enum where { INSIDE, OUTSIDE, ACROSS };
 
 static where place(const allocations &in, const void *p, size_t bytes)
@@ -117,21 +103,31 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
 	return cudaSuccess;
 }
 
+/* Of a lost device too: the host's memory behind it is not lost. */
+static cudaError_t release(allocations &in, void *p)
+{
+	cudaError_t e = sticky_error();
+
+	if (!e && forbid_capture())
+		return cudaErrorStreamCaptureUnsupported;
+	if (!p)
+		return e;
+	drain_all();
+	auto i = in.find(reinterpret_cast<uintptr_t>(p));
+	if (i == in.end())
+		return set_error(e ? e : cudaErrorInvalidValue);
+	if (&in == &device)
+		used -= i->second;
+	in.erase(i);
+	free(p);
+	return e;
+}
+
 cudaError_t cudaFree(void *p)
 {
 	lock held;
-	size_t bytes;
 
-	if (sticky_error())
-		return sticky_error();
-	if (forbid_capture())
-		return cudaErrorStreamCaptureUnsupported;
-	if (!p)
-		return cudaSuccess;
-	drain_all();
-	bytes = give_back(device, p);
-	used -= bytes;
-	return bytes ? cudaSuccess : set_error(cudaErrorInvalidValue);
+	return release(device, p);
 }
 
 cudaError_t cudaHostAlloc(void **p, size_t bytes, unsigned)
@@ -154,14 +150,7 @@ cudaError_t cudaFreeHost(void *p)
 {
 	lock held;
 
-	if (sticky_error())
-		return sticky_error();
-	if (forbid_capture())
-		return cudaErrorStreamCaptureUnsupported;
-	if (!p)
-		return cudaSuccess;
-	drain_all();
-	return give_back(pinned, p) ? cudaSuccess : set_error(cudaErrorInvalidValue);
+	return release(pinned, p);
 }
 
 cudaError_t cudaMemGetInfo(size_t *free, size_t *all)
