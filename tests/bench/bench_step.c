@@ -1,10 +1,11 @@
 /* bench_step: times one full step on random data.
  *
  *   bench_step --mode search|train|eval [--threads N] [--steps K] [--batch B] [--arch NAME]
- *              [--layers L] [--channels C] [--primitives LIST] [--max-w] [--unfused] [--profile]
+ *              [--layers L] [--channels C] [--primitives LIST] [--max-w] [--unrolled] [--unfused]
+ *              [--profile]
  *
  * search: an architecture step and a weight step of the reference's size (16 channels, 8 cells, 4 nodes,
- * DARTS_PRIMITIVES, 32x32, batch 64).  train: a weight step of the network that is trained
+ * DARTS_PRIMITIVES, 32x32, batch 64), of second order with --unrolled.  train: a weight step of the network that is trained
  * (SHARPSEPCONV_DARTS, 36 channels, 20 cells, auxiliary head).  eval: that network, evaluated.
  * Prints TSV: mode, threads, median seconds a step, bytes of arena, peak resident bytes. */
 #include <getopt.h>
@@ -17,6 +18,7 @@
 #include "base/err.h"
 #include "base/rng.h"
 #include "train/step.h"
+#include "train/unrolled.h"
 
 static int die(void)
 {
@@ -39,7 +41,7 @@ static int by_value(const void *a, const void *b)
 
 struct options {
 	const char *mode, *arch, *primitives;
-	int threads, steps, batch, layers, channels, max_w, unfused, profile;
+	int threads, steps, batch, layers, channels, max_w, unrolled, unfused, profile;
 };
 
 static int parse(struct options *o, int argc, char **argv)
@@ -48,7 +50,7 @@ static int parse(struct options *o, int argc, char **argv)
 		{ "mode", 1, 0, 'm' }, { "threads", 1, 0, 't' }, { "steps", 1, 0, 's' },
 		{ "batch", 1, 0, 'b' },
 		{ "arch", 1, 0, 'a' }, { "layers", 1, 0, 'l' }, { "channels", 1, 0, 'c' },
-		{ "primitives", 1, 0, 'p' }, { "max-w", 0, 0, 'w' }, { "unfused", 0, 0, 'u' },
+		{ "primitives", 1, 0, 'p' }, { "max-w", 0, 0, 'w' }, { "unrolled", 0, 0, 'U' }, { "unfused", 0, 0, 'u' },
 		{ "profile", 0, 0, 'P' }, { 0, 0, 0, 0 }
 	};
 	int c;
@@ -63,6 +65,7 @@ static int parse(struct options *o, int argc, char **argv)
 		case 'c': o->channels = atoi(optarg); break;
 		case 'p': o->primitives = optarg; break;
 		case 'w': o->max_w = 1; break;
+		case 'U': o->unrolled = 1; break;
 		case 'u': o->unfused = 1; break;
 		case 'P': o->profile = 1; break;
 		default: return -1;
@@ -117,10 +120,13 @@ int main(int argc, char **argv)
 	enum sd_step_kind kind = strcmp(o.mode, "eval") ? SD_STEP_WEIGHTS : SD_STEP_EVAL;
 	double built = now();
 	struct sd_step_program *main_step, *alphas = NULL;
+	struct sd_unrolled *unrolled = NULL;
 	main_step = sd_step_program_new(&vars, &net, &step, kind, o.batch, 0);
-	if (search)
+	if (search && o.unrolled)
+		unrolled = sd_unrolled_new(&vars, &net, &step, o.batch, 1, &o.batch, 0);
+	else if (search)
 		alphas = sd_step_program_new(&vars, &net, &step, SD_STEP_ALPHAS, o.batch, 0);
-	if (!main_step || (search && !alphas))
+	if (!main_step || (search && !alphas && !unrolled))
 		return die();
 	fprintf(stderr, "planned in %.2f s\n", now() - built);
 
@@ -139,10 +145,12 @@ int main(int argc, char **argv)
 	    sd_vars_set_f32(&vars, SD_VAR_DROP_PROB, 0.2f))
 		return die();
 
+	struct sd_unrolled_batch all = { o.batch, x, labels, ids };
 	for (int i = -1; i < o.steps; i++) { /* the first warms up */
 		double start = now();
 		if (sd_vars_set_i32(&vars, SD_VAR_STEP, i + 1) ||
 		    (alphas && sd_step_run(alphas, x, labels, ids)) ||
+		    (unrolled && sd_unrolled_run(unrolled, &all, &all)) ||
 		    sd_step_run(main_step, x, labels, ids))
 			return die();
 		if (i >= 0)
@@ -152,8 +160,9 @@ int main(int argc, char **argv)
 	struct rusage use;
 	getrusage(RUSAGE_SELF, &use);
 	size_t arena = sd_program_arena(main_step->program);
-	if (alphas && sd_program_arena(alphas->program) > arena)
-		arena = sd_program_arena(alphas->program);
+	const struct sd_step_program *other = unrolled ? unrolled->valid : alphas;
+	if (other && sd_program_arena(other->program) > arena)
+		arena = sd_program_arena(other->program);
 	printf("%s\t%d\t%.4f\t%zu\t%zu\n", o.mode, sd_engine_threads(e), seconds[o.steps / 2], arena,
 		(size_t)use.ru_maxrss * 1024);
 	struct sd_sums sums;
@@ -168,6 +177,7 @@ int main(int argc, char **argv)
 	free(seconds);
 	sd_step_program_free(main_step);
 	sd_step_program_free(alphas);
+	sd_unrolled_free(unrolled);
 	sd_vars_release(&vars);
 	sd_engine_close(e);
 	sd_genotype_release(&genotype);
