@@ -2,8 +2,6 @@
 # the models to a table and pictures.  A pipeline sets the variables below and includes this; all of
 # them can be overridden on the command line.
 #
-#   OUT           the folder of results
-#   BIN           the folder of the tools, with a slash behind it; empty: from PATH
 #   DATA          the data set artifact, for which the pipeline has a rule
 #   SEARCH        options of sd-search        SEARCH_SEED  its seed
 #   DERIVE        options of sd-derive
@@ -11,19 +9,11 @@
 #   TRAIN         options of sd-train
 #   SEEDS         seeds of the training runs: one model each
 #   EVAL          options of sd-eval          COLLECT      options of sd-collect
-#   SOURCE        the hash of the tools' source: with another one everything is run again; empty: never mind
 #   RECORDED      a table of payload digests to compare with
-#   THREADS       threads of a tool; empty: what there is.  With `make -j N`, as many as one run is to have
 #
-# A stage is run again when one of its inputs or its options changed; options are kept in OUT/*.options.
-# An interrupted training run goes on from its checkpoint.
+# and OUT, BIN, SOURCE and THREADS as in common.mk.  `make ... OUT/search.svg` is the search as an animated picture.
 
-.DELETE_ON_ERROR:
-# Make must not delete an interrupted run's checkpoint, nor a model that others wait for.
-.SECONDARY:
-here := $(dir $(lastword $(MAKEFILE_LIST)))
-tool = $(if $(BIN),$(BIN:%/=%)/)$(1)
-threads = $(if $(THREADS),--threads $(THREADS))
+include $(dir $(lastword $(MAKEFILE_LIST)))common.mk
 
 MODELS = $(SEEDS:%=$(OUT)/model-%.h5)
 EVALS = $(SEEDS:%=$(OUT)/eval-%.h5)
@@ -41,13 +31,6 @@ all: $(OUT)/results.tsv $(OUT)/payloads.tsv $(CELLS) $(CURVES)
 		then echo 'bit for bit the recorded results ($(RECORDED))'; \
 		else echo 'not the recorded results: compare $(OUT)/payloads.tsv with $(RECORDED)'; fi)
 
-# $(call options,NAME,TEXT): OUT/NAME.options holds TEXT, and is newer than what was made with another one.
-define options
-$(OUT)/$(1).options: FORCE
-	@mkdir -p $(OUT)
-	@printf '%s\n' '$(2)' > $$@.new
-	@if cmp -s $$@.new $$@; then rm -f $$@.new; else mv -f $$@.new $$@; fi
-endef
 $(eval $(call options,data,$(SOURCE)))
 $(eval $(call options,search,$(SEARCH) --seed $(SEARCH_SEED) $(SOURCE)))
 $(eval $(call options,cell,$(if $(ARCH),arch $(ARCH),$(DERIVE))))
@@ -55,9 +38,8 @@ $(eval $(call options,train,$(TRAIN) $(SOURCE)))
 $(eval $(call options,collect,$(EVAL) $(COLLECT) $(SEEDS)))
 
 $(OUT)/search.h5: $(DATA) $(OUT)/search.options
-	@[ $@.ckpt -nt $(OUT)/search.options ] || rm -f $@.ckpt
-	$(call tool,sd-search) $(SEARCH) --seed $(SEARCH_SEED) --data $(DATA) $(threads) --resume auto --force \
-		-o $@ 2>> $(OUT)/search.log || { tail -n 1 $(OUT)/search.log >&2; exit 1; }
+	$(call run,$(call tool,sd-search) $(SEARCH) --seed $(SEARCH_SEED) --data $(DATA),$(OUT)/search.log,\
+		$(OUT)/search.options)
 
 ifneq ($(ARCH),)
 # The name of a genotype, or a file.
@@ -69,9 +51,8 @@ $(GENOTYPE): $(OUT)/search.h5 $(OUT)/cell.options
 endif
 
 $(OUT)/model-%.h5: $(GENOTYPE) $(DATA) $(OUT)/train.options
-	@[ $@.ckpt -nt $(OUT)/train.options -a $@.ckpt -nt $(GENOTYPE) ] || rm -f $@.ckpt $(OUT)/train-$*.log
-	$(call tool,sd-train) $(TRAIN) --arch $(GENOTYPE) --seed $* --data $(DATA) $(threads) --resume auto --force \
-		-o $@ 2>> $(OUT)/train-$*.log || { tail -n 1 $(OUT)/train-$*.log >&2; exit 1; }
+	$(call run,$(call tool,sd-train) $(TRAIN) --arch $(GENOTYPE) --seed $* --data $(DATA),$(OUT)/train-$*.log,\
+		$(OUT)/train.options $(GENOTYPE))
 
 $(OUT)/eval-%.h5: $(OUT)/model-%.h5 $(DATA)
 	$(call tool,sd-eval) $(EVAL) $< $(DATA) $(threads) --force -o $@ > $(OUT)/eval-$*.tsv
@@ -87,21 +68,15 @@ $(OUT)/payloads.tsv: $(EVALS) $(OUT)/collect.options
 		printf '%s\t%s\n' $${f##*/} $$payload || exit 1; done > $@
 
 # ---- pictures ----
-$(OUT)/%.dot: $(GENOTYPE)
+PICTURE = $(OUT)/normal $(OUT)/reduce
+$(PICTURE:=.dot): $(OUT)/%.dot: $(GENOTYPE)
 	$(call tool,sd-dot) --cell $* --force -o $@ $<
-$(OUT)/%.svg: $(OUT)/%.dot
+$(PICTURE:=.svg): %.svg: %.dot
 	dot -Tsvg $< -o $@
-$(OUT)/%.png: $(OUT)/%.dot
+$(PICTURE:=.png): %.png: %.dot
 	dot -Tpng -Gdpi=120 $< -o $@
 
-# The lines of progress as a table.
-$(OUT)/history-%.tsv: $(OUT)/model-%.h5 $(here)history.awk
-	awk -f $(here)history.awk $(OUT)/train-$*.log > $@
-$(OUT)/curves.svg: TERMINAL = svg size 900,600 background "white"
-$(OUT)/curves.png: TERMINAL = pngcairo size 900,600
-$(CURVES): $(SEEDS:%=$(OUT)/history-%.tsv) $(here)curves.gp
-	gnuplot -e 'set terminal $(TERMINAL); set output "$@"; files = "$(SEEDS:%=$(OUT)/history-%.tsv)"' \
-		$(here)curves.gp
+$(CURVES): $(MODELS)
+	$(call tool,sd-collect) -q --metric error --plot $@ --force $(MODELS) > /dev/null
 
-FORCE:
-.PHONY: all FORCE
+.PHONY: all

@@ -65,7 +65,8 @@ static void head(double level, struct sd_table *t)
 {
 	char low[32], high[32];
 	const char *const names[] = { "data", "a", "b", "test", "seed", "n_a", "n_b", "mean_a", "mean_b",
-		"difference", low, high, "statistic", "df", "only_a_right", "only_b_right", "p" };
+		"difference", low, high, "statistic", "df", "only_a_right", "only_b_right", "p",
+		"artifacts" };
 	sd_level_name(low, level, "_low");
 	sd_level_name(high, level, "_high");
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -87,7 +88,19 @@ static void begin(const char *data, const char *const name[2], const char *test,
 	sd_table_real(t, b, 6);
 }
 
-static void end_t(const struct sd_test *test, struct sd_table *t)
+/* The last column: the runs of both sides. */
+static void end(const struct group *a, const struct group *b, struct sd_table *t)
+{
+	struct sd_str ids = SD_STR_INIT;
+	for (int i = 0; i < a->n; i++)
+		sd_str_addf(&ids, "%s ", a->v[i].id);
+	for (int i = 0; i < b->n; i++)
+		sd_str_addf(&ids, "%s ", b->v[i].id);
+	sd_table_ids(t, ids.s, 1);
+	sd_str_release(&ids);
+}
+
+static void end_t(const struct sd_test *test, const struct group *a, const struct group *b, struct sd_table *t)
 {
 	sd_table_real(t, test->difference, 6);
 	sd_table_real(t, test->low, 6);
@@ -97,6 +110,7 @@ static void end_t(const struct sd_test *test, struct sd_table *t)
 	sd_table_none(t);
 	sd_table_none(t);
 	sd_table_short(t, test->p);
+	end(a, b, t);
 }
 
 static void mcnemar(const struct sd_result *x, const struct sd_result *y, const char *const name[2],
@@ -116,6 +130,7 @@ static void mcnemar(const struct sd_result *x, const struct sd_result *y, const 
 	sd_table_int(t, only[0]);
 	sd_table_int(t, only[1]);
 	sd_table_short(t, sd_mcnemar(only[0], only[1]));
+	end(&(struct group){ x, 1 }, &(struct group){ y, 1 }, t);
 }
 
 static void compare(const struct group *a, const struct group *b, const char *const name[2], double level,
@@ -126,7 +141,7 @@ static void compare(const struct group *a, const struct group *b, const char *co
 	double *x = sd_xcalloc((size_t)a->n, sizeof *x), *y = sd_xcalloc((size_t)a->n, sizeof *y);
 	int n = 0;
 	begin(a->v->data, name, "welch", "-", a->n, b->n, s[0].mean, s[1].mean, t);
-	end_t(&test, t);
+	end_t(&test, a, b, t);
 	for (int i = 0; i < a->n; i++) {
 		const struct sd_result *other = partner(a, b, i);
 		if (!other)
@@ -138,7 +153,7 @@ static void compare(const struct group *a, const struct group *b, const char *co
 		test = sd_paired_t(x, y, n, level);
 		begin(a->v->data, name, "paired_t", "-", n, n, sd_summarize(x, n).mean,
 			sd_summarize(y, n).mean, t);
-		end_t(&test, t);
+		end_t(&test, a, b, t);
 	}
 	for (int i = 0; i < a->n; i++) {
 		const struct sd_result *other = partner(a, b, i);

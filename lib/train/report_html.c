@@ -185,7 +185,7 @@ static void put_tables(const struct sd_results *results, const struct sd_report_
 	struct sd_table t = SD_TABLE_INIT;
 	fprintf(f, "<h2>Results</h2>\n<p class=\"note\">%s of n runs that differ in their seed%s: mean+/-standard "
 		"deviation and the confidence interval of the mean by Student's t. The best of n is one lucky run; "
-		"it grows with n and is not what another run would give.</p>\n", sd_measure_text[results->measure],
+		"it gets better with n and is not what another run would give.</p>\n", sd_measure_text[results->measure],
 		results->pooled ? " or are grouped by hand" : "");
 	sd_results_groups_table(results, &groups, &t);
 	sd_table_print(&t, SD_TABLE_HTML, f);

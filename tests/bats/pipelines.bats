@@ -1,0 +1,77 @@
+# The study of pipelines/cifar10.mk at its smallest, and the pictures of searches.
+
+load setup
+
+study() {
+	make --no-print-directory -f "$ROOT/pipelines/cifar10.mk" SCALE=smoke BIN="$BUILD/bin" OUT=run \
+		ARCHIVE=cifar-10-batches-bin SEARCH_SEEDS='1 2' WEIGHTINGS=scalar RANDOM_SEEDS=1 SEEDS='1 2' \
+		SEARCH_SIZE='--batch_size 20 --layers_of_cells 2 --layers_in_cells 1 --init_channels 2 --limit-batches 1' \
+		TRAIN_SIZE='--batch_size 20 --layers 3 --init_channels 4 --limit-batches 2' CELL_NODES=1 "$@"
+}
+
+@test "the study shows its commands without data or tools" {
+	run make -n -f "$ROOT/pipelines/cifar10.mk" ARCHIVE=/dev/null
+	assert_success
+	for tool in prep search derive train eval collect; do
+		assert_output --partial "sd-$tool "
+	done
+	assert_output --partial '--weighting_algorithm max_w --seed 22'
+	assert_output --partial '--random 1 '
+	assert_output --partial '--train_portion 0.5'
+	refute_output --partial 'cifar10.1'
+	run make -n -f "$ROOT/pipelines/cifar10.mk" ARCHIVE=/dev/null ARCHIVE_10_1=/dev/null
+	assert_output --partial 'sd-prep cifar10.1 '
+}
+
+@test "the study runs from the archive to the report, and only once" {
+	colours data.h5
+	/usr/bin/python3 -c 'import numpy' || skip 'no numpy'
+	mkdir new
+	/usr/bin/python3 - <<-'EOS'
+	import numpy as n
+	n.save('new/cifar10.1_v6_data.npy', n.arange(30 * 3072).astype('u1').reshape(30, 32, 32, 3))
+	n.save('new/cifar10.1_v6_labels.npy', (n.arange(30) % 10).astype('int64'))
+	EOS
+	run study ARCHIVE_10_1=new ARCHS=DARTS_V2
+	assert_success
+	for f in results.tsv results.md compare.tsv curves.svg report.html scalar/pick.tsv scalar/cell.genotype \
+		random/model-2.h5 DARTS_V2/eval-1.h5; do
+		assert_file_not_empty run/$f
+	done
+	# three methods on two data sets, two seeds each
+	assert_equal "$(cut -f 2-4 run/results.tsv | sed 1d | sort | tr '\t\n' ' ,')" \
+		"DARTS_V2 cifar10 2,DARTS_V2 cifar10.1 2,random cifar10 2,random cifar10.1 2,scalar cifar10 2,scalar cifar10.1 2,"
+	# what was picked is what did best on images that neither it nor its search was trained on
+	best=$(sed 1d run/scalar/pick.tsv | sort -t "$(printf '\t')" -k5,5g -k8,8 | head -n 1 | cut -f 8)
+	cmp "${best%pick.h5}cell.genotype" run/scalar/cell.genotype
+	assert_equal "$(cut -f 3 run/scalar/pick.tsv | sed 1d | uniq)" cifar10/valid
+	grep -q 'welch' run/compare.tsv
+	run study ARCHIVE_10_1=new ARCHS=DARTS_V2
+	assert_success
+	refute_output --partial "$BUILD/bin/sd-"
+	run sd-verify run/*/*.h5
+	assert_success
+}
+
+@test "a search becomes one animated picture" {
+	command -v dot > /dev/null || skip 'no Graphviz'
+	mkdir run
+	"$BUILD/tests/test_genofile" --write run/search.h5
+	make -s -f "$ROOT/pipelines/cifar10.mk" BIN="$BUILD/bin" OUT=run -o run/search.h5 run/search.svg
+	assert_equal "$(ls run/frames | tr '\n' ' ')" '00001.svg 00002.svg 00003.svg '
+	/usr/bin/python3 - <<-'EOS'
+	import xml.dom.minidom as m
+	root = m.parse('run/search.svg').documentElement
+	frames = [g for g in root.childNodes if g.nodeName == 'g']
+	assert [g.getAttribute('visibility') for g in frames] == ['hidden', 'hidden', 'visible']
+	shown = []
+	for g in frames:
+	    a = g.getElementsByTagName('animate')[0]
+	    at = [float(t) for t in a.getAttribute('keyTimes').split(';')] + [1]
+	    shown += [(p, q) for p, q, v in zip(at, at[1:], a.getAttribute('values').split(';')) if v == 'visible']
+	# one after the other, none twice, always one
+	assert shown[0][0] == 0 and shown[-1][1] == 1 and all(p[1] == q[0] for p, q in zip(shown, shown[1:])), shown
+	for i, g in enumerate(frames, 1):
+	    assert any('epoch %d of 3' % i in t.firstChild.data for t in g.getElementsByTagName('text'))
+	EOS
+}
