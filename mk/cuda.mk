@@ -22,7 +22,7 @@ CUDA_O = $(patsubst %,$(BUILD)/cuda/%.o,$(CU) $(filter-out %/libs.c,$(CUDA_C)) $
 CUDA_INC = -Itests/cuda-emulator/include -I.
 CUDA_LIBS = -lstdc++
 # The kernels as C++; their launches and barriers are the emulator's.
-CUDA_CXXFLAGS = -std=c++17 -Wall -Wextra -Wno-unknown-pragmas $(if $(DEVELOPER),-Werror) -O2 -g \
+CUDA_CXXFLAGS = -std=c++17 -Wall -Wextra -Wno-unknown-pragmas $(if $(DEVELOPER),-Werror) -O1 -g \
 	-ffp-contract=off -fPIC $(SAN)
 $(BUILD)/cuda/%.cu.o: %.cu $(BUILD)/flags
 	@mkdir -p $(@D)

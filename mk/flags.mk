@@ -46,6 +46,9 @@ endif
 
 ALL_CPPFLAGS = -Ilib -D_GNU_SOURCE -DH5_USE_110_API $(HARDEN_CPP) \
 	$(PROBE_CPPFLAGS) $(CPPFLAGS)
+ifeq ($(strip $(ISAS)),generic)
+ALL_CPPFLAGS += -DSD_GENERIC_ONLY
+endif
 ALL_CFLAGS = -std=gnu11 $(WARN) -ffp-contract=off -pthread $(HARDEN) $(OPTIM) $(SAN) $(CFLAGS)
 # -rdynamic: engine-cuda.so takes what it needs of the library from the program that opens it.
 ALL_LDFLAGS = -pie -rdynamic -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)

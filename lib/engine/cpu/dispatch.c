@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(SD_GENERIC_ONLY)
 #include <cpuid.h>
 #define HAVE_X86 1
 #else

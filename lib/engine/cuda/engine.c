@@ -127,14 +127,8 @@ static void cuda_close(struct sd_engine *base)
 
 static int prepare(struct sd_cuda_engine *e)
 {
-	int i;
-
 	TRY(cudaStreamCreateWithFlags(&e->stream, cudaStreamNonBlocking), "a stream");
 	TRY(cudaMalloc((void **)&e->flag, sizeof(*e->flag)), "memory");
-	for (i = 0; i < SD_STAGES; i++) {
-		TRY(cudaMallocHost((void **)&e->stage[i].p, STAGE_BYTES), "pinned memory");
-		TRY(cudaEventCreateWithFlags(&e->stage[i].done, cudaEventDisableTiming), "an event");
-	}
 	e->lt = sd_libs_cublaslt();
 	if (!e->lt)
 		return -1;
@@ -255,11 +249,16 @@ static void cuda_release(struct sd_buffer *b)
 static int take_stage(struct sd_cuda_engine *e, size_t bytes, char **p)
 {
 	if (e->stage_used + bytes > STAGE_BYTES) {
+		if (!e->stage[e->stage_at].done)
+			TRY(cudaEventCreateWithFlags(&e->stage[e->stage_at].done, cudaEventDisableTiming), "an event");
 		TRY(cudaEventRecord(e->stage[e->stage_at].done, e->stream), "an event");
 		e->stage_at = (e->stage_at + 1) % SD_STAGES;
 		e->stage_used = 0;
-		TRY(cudaEventSynchronize(e->stage[e->stage_at].done), "copies before");
+		if (e->stage[e->stage_at].done)
+			TRY(cudaEventSynchronize(e->stage[e->stage_at].done), "copies before");
 	}
+	if (!e->stage[e->stage_at].p) /* made as they are needed: pinning is slow */
+		TRY(cudaMallocHost((void **)&e->stage[e->stage_at].p, STAGE_BYTES), "pinned memory");
 	*p = e->stage[e->stage_at].p + e->stage_used;
 	e->stage_used += (bytes + 63) / 64 * 64;
 	return 0;
