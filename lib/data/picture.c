@@ -15,6 +15,9 @@
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 
+/* Pixels that a byte of a file can stand for: one of deflate's for 1032 of 8 each in PNG, less in JPEG. */
+enum { PIXELS_A_BYTE = 8256 };
+
 /* A progressive file may ask for as much work as it likes with every scan; real ones have about ten. */
 enum { MAX_SCANS = 100 };
 
@@ -27,17 +30,19 @@ const char *sd_picture_jpeg_library(void)
 #endif
 }
 
-static int check_size(const char *name, unsigned long H, unsigned long W)
+static int check_size(const char *name, size_t size, unsigned long H, unsigned long W)
 {
 	if (!H || !W || H > SD_PICTURE_SIDE || W > SD_PICTURE_SIDE || H * W > SD_PICTURE_PIXELS)
 		return sd_error(SD_ERR_DATA, "%s: a picture of %lu x %lu pixels, at most %d on a side and %d in all are "
 				"expected", name, W, H, SD_PICTURE_SIDE, SD_PICTURE_PIXELS);
+	if (H * W / PIXELS_A_BYTE > size)
+		return sd_error(SD_ERR_DATA, "%s: %lu x %lu pixels are more than %zu bytes can hold", name, W, H, size);
 	return 0;
 }
 
-static int make_room(struct sd_picture *p, const char *name, unsigned long H, unsigned long W)
+static int make_room(struct sd_picture *p, const char *name, size_t size, unsigned long H, unsigned long W)
 {
-	if (check_size(name, H, W))
+	if (check_size(name, size, H, W))
 		return -1;
 	p->H = (int)H;
 	p->W = (int)W;
@@ -122,7 +127,7 @@ static int decode_jpeg(struct sd_picture *p, const char *name, const uint8_t *fi
 	j->z.progress = &j->progress;
 	jpeg_mem_src(&j->z, file, size);
 	jpeg_read_header(&j->z, TRUE);
-	if (make_room(p, name, j->z.image_height, j->z.image_width))
+	if (make_room(p, name, size, j->z.image_height, j->z.image_width))
 		goto out;
 	j->z.out_color_space = j->z.num_components == 4 ? JCS_CMYK : JCS_RGB;
 	j->z.dct_method = JDCT_ISLOW;
@@ -205,7 +210,7 @@ static int decode_png(struct sd_picture *p, const char *name, const uint8_t *fil
 	png_set_chunk_malloc_max(g->z, 8 << 20);
 	png_set_crc_action(g->z, PNG_CRC_ERROR_QUIT, PNG_CRC_WARN_DISCARD);
 	png_read_info(g->z, g->info);
-	if (make_room(p, name, png_get_image_height(g->z, g->info), png_get_image_width(g->z, g->info)))
+	if (make_room(p, name, size, png_get_image_height(g->z, g->info), png_get_image_width(g->z, g->info)))
 		goto out;
 	png_set_scale_16(g->z);
 	png_set_palette_to_rgb(g->z);

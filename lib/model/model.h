@@ -64,7 +64,7 @@ sd_val sd_build_resizable_pool(struct sd_build *b, const char *prefix, sd_val x,
 	int max);
 /* The CIFAR stem: 3x3 convolution 0, norm 1 (always affine). */
 sd_val sd_build_stem(struct sd_build *b, const char *prefix, sd_val x, int c_out);
-/* Auxiliary classifiers, x (N, C, 8, 8) and (N, C, 7, 7): (N, classes). */
+/* Auxiliary classifiers, x (N, C, S, S), S from 2 on: (N, classes).  The reference has them for S = 8 and S = 7. */
 sd_val sd_build_aux_head_cifar(struct sd_build *b, const char *prefix, sd_val x, int classes);
 sd_val sd_build_aux_head_imagenet(struct sd_build *b, const char *prefix, sd_val x, int classes);
 

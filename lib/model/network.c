@@ -15,17 +15,29 @@ static int has_size(const struct sd_build *b, sd_val x, int least, int most)
 	return s->d[2] >= least && s->d[2] <= most && s->d[3] >= least && s->d[3] <= most;
 }
 
-/* relu, 5x5 average pool, 1x1 convolution, norm, relu, 2x2 convolution, norm, relu, classifier.  The
+/* The pool that leaves 2 x 2 of a square image.  That of the reference, 5x5 with a given stride, wherever it
+ * does; for other sizes, which the reference refuses, one whose windows cover the whole image in about the
+ * same proportion, 5 to 3 out of 8. */
+static struct sd_window aux_pool(int size, int stride)
+{
+	int step = 3 * size / 8 > 0 ? 3 * size / 8 : 1;
+
+	if (size >= 5 + stride && size < 5 + 2 * stride)
+		return sd_window(5, stride, 0, 1);
+	return sd_window(size - step, step, 0, 1);
+}
+
+/* relu, average pool to 2x2, 1x1 convolution, norm, relu, 2x2 convolution, norm, relu, classifier.  The
  * parameters are declared in any case; without x that is all. */
 static sd_val aux_head(struct sd_build *b, const char *prefix, sd_val x, int c, int classes, int stride)
 {
 	struct sd_name conv2 = sd_name(prefix, "features.2"), conv5 = sd_name(prefix, "features.5");
 	struct sd_name fc = sd_name(prefix, "classifier");
-	struct sd_window pool = sd_window(5, stride, 0, 1);
 	struct sd_window one = sd_window(1, 1, 0, 1), two = sd_window(2, 1, 0, 1);
 	struct sd_norm_params norm3, norm6;
 	double macs = b->macs;
 	struct sd_tail t;
+	int size;
 	sd_val w2, w5, w, bias;
 
 	w2 = sd_layer_weight(b, conv2, sd_shape4(128, c, 1, 1));
@@ -36,9 +48,10 @@ static sd_val aux_head(struct sd_build *b, const char *prefix, sd_val x, int c, 
 	bias = sd_layer_bias(b, fc, classes);
 	if (x == SD_NIL)
 		return SD_NIL;
-	if (!has_size(b, x, 5 + stride, 5 + 2 * stride - 1))
-		return sd_graph_fail(b->g, "the images have the wrong size for the auxiliary head");
-	x = sd_avgpool(b->g, sd_relu(b->g, x), pool, 0);
+	size = sd_shape_of(b->g, x)->d[2];
+	if (size < 2 || sd_shape_of(b->g, x)->d[3] != size)
+		return sd_graph_fail(b->g, "the images are too small for the auxiliary head, or not square");
+	x = sd_avgpool(b->g, sd_relu(b->g, x), aux_pool(size, stride), 0);
 	t = sd_tail_norm(b, sd_conv(b->g, x, w2, SD_NIL, one), &norm3);
 	x = sd_relu(b->g, sd_tail_finish(b, &t));
 	t = sd_tail_norm(b, sd_conv(b->g, x, w5, SD_NIL, two), &norm6);
