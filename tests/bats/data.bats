@@ -196,7 +196,7 @@ pictures() {
 				refused "${f##*/}" "$name" "$set"
 			done
 			: > "$f"
-			refused "${f##*/}: the file is empty" "$name" "$set"
+			refused "${f##*/}: " "$name" "$set"
 			head -c 3000 /dev/zero | tr '\0' 'x' > "$f"
 			refused "${f##*/}" "$name" "$set"
 			rm "$f"
