@@ -536,8 +536,7 @@ void sd_cu_loss_scale(struct sd_cu_run *r, struct sd_cu_on on, float *scale, int
 }
 
 void sd_cu_metrics(struct sd_cu_run *r, struct sd_cu_on on, double *sums, const float *loss,
-	const int32_t *rank,
-	int n)
+	const int32_t *rank, int n)
 {
 	SD_LAUNCH(r, metrics_kernel, 1, 32, 0, on, sums, loss, rank, n);
 }

@@ -273,6 +273,38 @@ static void test_scalars()
 	CHECK(ratio == a / b, "%g", ratio);
 }
 
+static void test_loss_scale()
+{
+	float numbers[] = {1, -INFINITY, NAN, 0}, scale = 4;
+	int32_t finite[4], good = 0, off = 0, seen[8];
+	static const int32_t ok[] = {1, 1, 1, 0, 0, 0, 1, 1};
+	static const float want[] = {4, 4, 8, 4, 2, 1, 1, 1};
+	float scales[8], top = 16777216;
+	int32_t two = 2;
+	size_t bad = 0;
+	Run r;
+
+	for (int i = 0; i < 4; i++)
+		sd_cu_finite(r, numbers + i, finite + i);
+	r.end();
+	CHECK(finite[0] == 1 && finite[1] == 0 && finite[2] == 0 && finite[3] == 1, "finite");
+	for (int i = 0; i < 8; i++) {
+		sd_cu_loss_scale(r, sd_cu_on{&off, 1}, &scale, &good, ok + i, 3);
+		sd_cu_loss_scale(r, sd_cu_on{}, &scale, &good, ok + i, 3);
+		r.end();
+		scales[i] = scale;
+		seen[i] = good;
+	}
+	for (int i = 0; i < 8; i++)
+		bad += scales[i] != want[i];
+	CHECK(bad == 0 && seen[2] == 0 && seen[7] == 2, "loss scale: %zu differ", bad);
+	scale = 1;
+	sd_cu_loss_scale(r, sd_cu_on{}, &scale, &good, ok + 3, 3);
+	sd_cu_loss_scale(r, sd_cu_on{}, &top, &two, ok, 3);
+	r.end();
+	CHECK(scale == 1 && top == 16777216, "bounds of the loss scale: %g, %g", scale, top);
+}
+
 static void test_metrics()
 {
 	for (int n : {1, 31, 32, 100}) {
@@ -476,6 +508,7 @@ static void tests()
 	test_mix_factors();
 	test_vectors();
 	test_scalars();
+	test_loss_scale();
 	test_metrics();
 	test_norm();
 	test_sgd();
