@@ -1,0 +1,406 @@
+/* test_window: dwconv.cu and pool.cu against plain loops. */
+#include "kernel_test.h"
+
+using namespace test;
+
+static const Shape shapes[] = {{2, 3, 5, 7}, {1, 16, 9, 8}, {2, 36, 6, 5}, {2, 130, 4, 3}, {3, 18, 1, 11},
+	{5, 8, 13, 10}};
+static const struct {
+	int more, offset;
+} places[] = {{0, 0}, {8, 0}, {5, 3}, {2, 2}, {4, 4}};
+static const sd_cu_type types[] = {SD_CU_F32, SD_CU_BF16, SD_CU_F16};
+
+static const struct sd_window convs[] = {
+	{3, 3, 1, 1, 1, 1, 1, 1}, {5, 5, 1, 1, 2, 2, 1, 1}, {7, 7, 1, 1, 3, 3, 1, 1},
+	{3, 3, 2, 2, 1, 1, 1, 1}, {5, 5, 2, 2, 2, 2, 1, 1}, {7, 7, 2, 2, 3, 3, 1, 1},
+	{3, 3, 1, 1, 2, 2, 2, 2}, {5, 5, 1, 1, 4, 4, 2, 2}, {3, 3, 2, 2, 2, 2, 2, 2}, {5, 5, 2, 2, 4, 4, 2,
+		2},
+	{3, 3, 1, 1, 3, 3, 3, 3}, {3, 3, 2, 2, 3, 3, 3, 3}, {3, 3, 1, 2, 1, 1, 1, 1}, {3, 3, 3, 3, 2, 2, 1,
+		1},
+	{3, 3, 4, 4, 2, 2, 2, 2}, {1, 7, 1, 1, 0, 3, 1, 1}, {7, 1, 2, 1, 3, 0, 1, 1}, {2, 2, 2, 2, 1, 1, 1,
+		1},
+	{4, 3, 1, 2, 2, 1, 1, 2}, {5, 5, 1, 1, 5, 6, 1, 1},
+};
+static const struct sd_window pools[] = {
+	{3, 3, 1, 1, 1, 1, 1, 1}, {3, 3, 2, 2, 1, 1, 1, 1}, {3, 3, 2, 1, 0, 1, 1, 1}, {2, 2, 2, 2, 0, 0, 1,
+		1},
+	{3, 3, 3, 3, 1, 1, 1, 1}, {3, 3, 1, 1, 2, 2, 2, 2}, {5, 5, 2, 3, 2, 2, 1, 1}, {3, 2, 2, 1, 1, 0, 1,
+		2},
+	{17, 16, 1, 1, 8, 8, 1, 1},
+};
+
+static int out_size(int in, int k, int s, int p, int d)
+{
+	return (in + 2 * p - d * (k - 1) - 1) / s + 1;
+}
+/* Whether a window fits; `o` is then the shape of its output. */
+static bool output(Shape s, const struct sd_window &w, Shape *o)
+{
+	if (s.h + 2 * w.ph < w.dh * (w.kh - 1) + 1 || s.w + 2 * w.pw < w.dw * (w.kw - 1) + 1)
+		return false;
+	*o = {s.n, s.c, out_size(s.h, w.kh, w.sh, w.ph, w.dh), out_size(s.w, w.kw, w.sw, w.pw, w.dw)};
+	return true;
+}
+
+/* f(oy, ox, iy, ix, tap) for all taps that lie inside an (h, w) image. */
+template <typename F> static void taps(const struct sd_window &w, int oy, int ox, int h, int wide, F f)
+{
+	for (int i = 0; i < w.kh; i++)
+		for (int j = 0; j < w.kw; j++) {
+			int y = oy * w.sh - w.ph + i * w.dh, x = ox * w.sw - w.pw + j * w.dw;
+
+			if (y >= 0 && y < h && x >= 0 && x < wide)
+				f(y, x, i * w.kw + j);
+		}
+}
+
+/* The same numbers in another place. */
+static Image moved(const Image &x, int more, int offset, int samples)
+{
+	Image y({samples, x.m.c, x.m.h, x.m.w}, x.m.type, more, offset);
+
+	y.each([&](int n, int c, int h, int w) { y.set(n, c, h, w, x.get(n, c, h, w)); });
+	return y;
+}
+static bool same(const Image &a, const Image &b)
+{
+	bool equal = true;
+
+	b.each([&](int n, int c, int h, int w) {
+		float x = a.get(n, c, h, w), y = b.get(n, c, h, w);
+
+		equal = equal && !memcmp(&x, &y, sizeof(x));
+	});
+	return equal;
+}
+
+/* Sums in double, by (n, c, h, w). */
+struct Sums {
+	Shape s;
+	std::vector<double> v;
+
+	Sums(Shape s) : s(s), v(static_cast<size_t>(s.n) * s.c * s.h * s.w) {}
+	double &operator()(int n, int c, int h, int w)
+	{
+		return v[((static_cast<size_t>(n) * s.c + c) * s.h + h) * s.w + w];
+	}
+};
+
+/* f(shape, output, window, type, round) for all windows that fit */
+template <typename F, size_t N> static void all(const struct sd_window (&windows)[N], F f)
+{
+	int round = 0;
+
+	for (const Shape &s : shapes)
+		for (const struct sd_window &w : windows)
+			for (sd_cu_type t : types) {
+				Shape o;
+
+				if (output(s, w, &o))
+					f(s, o, w, t, round++);
+			}
+}
+
+static void test_dwconv()
+{
+	all(convs, [](Shape s, Shape o, const struct sd_window &win, sd_cu_type t, int round) {
+		auto p = places[round % 5], q = places[round / 2 % 5];
+		int acc = round / 3 % 2, ntap = win.kh * win.kw;
+		Source x(Image(s, t, p.more, p.offset).fill(), round % 4);
+		std::vector<float> w = vector(static_cast<size_t>(s.c) * ntap);
+		Image y(o, t, q.more, q.offset);
+		Run r;
+
+		y.fill();
+		Image before = y;
+		sd_cu_src src = x.src();
+		sd_cu_dst to = {y.m, acc};
+
+		sd_cu_dwconv(r, &src, w.data(), win, &to);
+		r.end();
+		check_image("dwconv", y, [&](int n, int c, int h, int v) {
+			double sum = acc ? before.get(n, c, h, v) : 0;
+
+			taps(win, h, v, s.h, s.w, [&](int iy, int ix, int k) {
+				sum += w[c * ntap + k] * x.get(n, c, iy, ix);
+			});
+			return sum;
+		});
+
+		/* a sample alone, lying elsewhere, has the same bits */
+		Source one(moved(x.x, 0, 0, 1), x.kind);
+		one.norm = x.norm;
+		Image alone = moved(before, 1, 1, 1);
+		src = one.src();
+		to = {alone.m, acc};
+		sd_cu_dwconv(r, &src, w.data(), win, &to);
+		r.end();
+		CHECK(same(y, alone), "dwconv: a sample's numbers depend on others");
+	});
+}
+
+static void test_dwconv_bwd_x()
+{
+	all(convs, [](Shape s, Shape o, const struct sd_window &win, sd_cu_type t, int round) {
+		auto p = places[round % 5], q = places[round / 2 % 5];
+		int acc = round / 3 % 2, ntap = win.kh * win.kw;
+		Image gy(o, t, p.more, p.offset), gx(s, t, q.more, q.offset);
+		std::vector<float> w = vector(static_cast<size_t>(s.c) * ntap);
+		Sums sum(s);
+		Run r;
+
+		gy.fill();
+		gx.fill();
+		gx.each([&](int n, int c, int h, int v) { sum(n, c, h, v) = acc ? gx.get(n, c, h, v) : 0; });
+		gy.each([&](int n, int c, int h, int v) {
+			taps(win, h, v, s.h, s.w, [&](int iy, int ix, int k) {
+				sum(n, c, iy, ix) += w[c * ntap + k] * static_cast<double>(gy.get(n, c, h,
+					v));
+			});
+		});
+		sd_cu_dst to = {gx.m, acc};
+
+		sd_cu_dwconv_bwd_x(r, &gy.m, w.data(), win, &to);
+		r.end();
+		check_image("dwconv_bwd_x", gx, sum);
+	});
+}
+
+static void test_dwconv_bwd_w()
+{
+	all(convs, [](Shape s, Shape o, const struct sd_window &win, sd_cu_type t, int round) {
+		auto p = places[round % 5], q = places[round / 2 % 5];
+		int ntap = win.kh * win.kw;
+		Source x(Image(s, t, p.more, p.offset).fill(), round % 4);
+		Image gy(o, t, q.more, q.offset);
+		std::vector<float> gw(static_cast<size_t>(s.c) * ntap, NAN), again = gw;
+		std::vector<double> sum(gw.size());
+		Run r;
+
+		gy.fill();
+		gy.each([&](int n, int c, int h, int v) {
+			taps(win, h, v, s.h, s.w, [&](int iy, int ix, int k) {
+				sum[c * ntap + k] += x.get(n, c, iy, ix) * gy.get(n, c, h, v);
+			});
+		});
+		sd_cu_src src = x.src();
+
+		sd_cu_dwconv_bwd_w(r, &src, &gy.m, win, gw.data());
+		r.end();
+		check_close("dwconv_bwd_w", gw, sum, 2e-5);
+		digest(gw);
+
+		/* packs of another width add up in the same order */
+		Source other(moved(x.x, 1, 1, s.n), x.kind);
+		other.norm = x.norm;
+		src = other.src();
+		sd_cu_dwconv_bwd_w(r, &src, &gy.m, win, again.data());
+		r.end();
+		check_equal("dwconv_bwd_w elsewhere", again, gw);
+	});
+}
+
+/* Long enough for many chunks and several blocks of channels. */
+static void test_dwconv_long()
+{
+	static const struct sd_window windows[] = {{3, 3, 1, 1, 1, 1, 1, 1}, {5, 5, 2, 2, 4, 4, 2, 2}, {2,
+		2, 2, 2, 0, 0, 1, 1}};
+
+	for (const struct sd_window &win : windows) {
+		Shape s = {7, 20, 33, 32}, o;
+		int ntap = win.kh * win.kw;
+		Run r;
+
+		output(s, win, &o);
+		Source x(Image(s, SD_CU_F32).fill(), 3);
+		Image gy(o, SD_CU_F32);
+		std::vector<float> gw(static_cast<size_t>(s.c) * ntap, NAN);
+		std::vector<double> sum(gw.size());
+		sd_cu_src src = x.src();
+
+		gy.fill();
+		gy.each([&](int n, int c, int h, int v) {
+			taps(win, h, v, s.h, s.w, [&](int iy, int ix, int k) {
+				sum[c * ntap + k] += x.get(n, c, iy, ix) * gy.get(n, c, h, v);
+			});
+		});
+		sd_cu_dwconv_bwd_w(r, &src, &gy.m, win, gw.data());
+		r.end();
+		check_close("dwconv_bwd_w", gw, sum, 2e-5);
+		digest(gw);
+	}
+}
+
+/* Few different numbers, so that there are ties, and some that are not numbers. */
+static Image tied(Shape s, sd_cu_type t, int more, int offset, bool nans)
+{
+	Image x(s, t, more, offset);
+
+	x.each([&](int n, int c, int h, int w) { x.set(n, c, h, w, nans && !below(29) ? NAN :
+		below(5) - 2.0f); });
+	return x;
+}
+
+/* Compares, taking any NaN for any other. */
+template <typename F> static void check_nan(const char *what, const Image &y, F f)
+{
+	size_t bad = 0;
+
+	y.each([&](int n, int c, int h, int w) {
+		double is = y.get(n, c, h, w), want = f(n, c, h, w);
+
+		bad += is != want && !close(is, want, rounding(y.m.type)) && !(is != is && want != want);
+	});
+	CHECK(bad == 0, "%s: %zu elements differ (%d, %d, %d, %d), ld %d, type %d", what, bad, y.m.n, y.m.c,
+		y.m.h,
+		y.m.w, y.m.ld, y.m.type);
+	CHECK(y.marks(), "%s: wrote beside the image", what);
+	digest(y.memory);
+}
+
+/* The winner of an output: its value and its tap, -1 for none. */
+struct Winner {
+	double value;
+	int tap, y, x;
+};
+static Winner winner(const Source &x, const struct sd_window &win, int n, int c, int h, int w)
+{
+	Winner best = {-INFINITY, -1, 0, 0};
+
+	taps(win, h, w, x.x.m.h, x.x.m.w, [&](int iy, int ix, int k) {
+		double v = x.get(n, c, iy, ix);
+
+		if (best.tap < 0 || v > best.value || (v != v && best.value == best.value))
+			best = {v, k, iy, ix};
+	});
+	return best;
+}
+
+static void test_maxpool()
+{
+	all(pools, [](Shape s, Shape o, const struct sd_window &win, sd_cu_type t, int round) {
+		auto p = places[round % 5], q = places[round / 2 % 5];
+		int acc = round / 3 % 2;
+		Source x(tied(s, t, p.more, p.offset, round % 3 == 0), round % 4);
+		Image y(o, t, q.more, q.offset), gy(o, t, q.more, q.offset), gx(s, t, p.more, p.offset);
+		Sums sum(s);
+		Run r;
+
+		y.fill();
+		gy.fill();
+		gx.fill();
+		Image before = y;
+		sd_cu_src src = x.src();
+		sd_cu_dst to = {y.m, acc}, back = {gx.m, acc};
+
+		sd_cu_maxpool(r, &src, win, &to);
+		r.end();
+		check_nan("maxpool", y, [&](int n, int c, int h, int w) {
+			return winner(x, win, n, c, h, w).value + (acc ? before.get(n, c, h, w) : 0);
+		});
+		gx.each([&](int n, int c, int h, int w) { sum(n, c, h, w) = acc ? gx.get(n, c, h, w) : 0; });
+		gy.each([&](int n, int c, int h, int w) {
+			Winner won = winner(x, win, n, c, h, w);
+
+			if (won.tap >= 0)
+				sum(n, c, won.y, won.x) += gy.get(n, c, h, w);
+		});
+		sd_cu_maxpool_bwd(r, &src, &gy.m, win, &back);
+		r.end();
+		check_image("maxpool_bwd", gx, sum);
+	});
+}
+
+static void test_avgpool()
+{
+	all(pools, [](Shape s, Shape o, const struct sd_window &win, sd_cu_type t, int round) {
+		auto p = places[round % 5], q = places[round / 2 % 5];
+		int acc = round / 3 % 2, include_pad = round / 6 % 2;
+		Source x(Image(s, t, p.more, p.offset).fill(), round % 4);
+		Image y(o, t, q.more, q.offset), gy(o, t, q.more, q.offset), gx(s, t, p.more, p.offset);
+		Sums sum(s);
+		Run r;
+		auto count = [&](int h, int w) {
+			int n = 0;
+
+			taps(win, h, w, s.h, s.w, [&](int, int, int) { n++; });
+			return include_pad ? win.kh * win.kw : n;
+		};
+
+		y.fill();
+		gy.fill();
+		gx.fill();
+		Image before = y;
+		sd_cu_src src = x.src();
+		sd_cu_dst to = {y.m, acc}, back = {gx.m, acc};
+
+		sd_cu_avgpool(r, &src, win, include_pad, &to);
+		r.end();
+		check_image("avgpool", y, [&](int n, int c, int h, int w) {
+			double v = 0;
+
+			taps(win, h, w, s.h, s.w, [&](int iy, int ix, int) { v += x.get(n, c, iy, ix); });
+			return (v ? v / count(h, w) : 0) + (acc ? before.get(n, c, h, w) : 0);
+		});
+		gx.each([&](int n, int c, int h, int w) { sum(n, c, h, w) = acc ? gx.get(n, c, h, w) : 0; });
+		gy.each([&](int n, int c, int h, int w) {
+			taps(win, h, w, s.h, s.w, [&](int iy, int ix, int) {
+				sum(n, c, iy, ix) += static_cast<double>(gy.get(n, c, h, w)) / count(h, w);
+			});
+		});
+		sd_cu_avgpool_bwd(r, &gy.m, win, include_pad, &back);
+		r.end();
+		check_image("avgpool_bwd", gx, sum);
+	});
+}
+
+static void test_gap()
+{
+	int round = 0;
+
+	for (const Shape &s : shapes)
+		for (sd_cu_type t : types)
+			for (auto p : places) {
+				Source x(Image(s, t, p.more, p.offset).fill(), round % 4);
+				Image gx(s, t, p.more, p.offset);
+				int acc = round++ / 4 % 2;
+				std::vector<float> y(static_cast<size_t>(s.n) * s.c, NAN),
+					gy = vector(y.size());
+				std::vector<double> sum(y.size());
+				Run r;
+
+				gx.fill();
+				Image before = gx;
+				sd_cu_src src = x.src();
+				sd_cu_dst to = {gx.m, acc};
+
+				x.x.each([&](int n, int c, int h, int w) {
+					sum[n * s.c + c] += x.get(n, c, h, w) / (s.h * s.w);
+				});
+				sd_cu_gap(r, &src, y.data());
+				sd_cu_gap_bwd(r, gy.data(), &to);
+				r.end();
+				check_close("gap", y, sum);
+				digest(y);
+				check_image("gap_bwd", gx, [&](int n, int c, int h, int w) {
+					return gy[n * s.c + c] / static_cast<double>(s.h * s.w) +
+						(acc ? before.get(n, c, h, w) : 0);
+				});
+			}
+}
+
+static void tests()
+{
+	test_dwconv();
+	test_dwconv_bwd_x();
+	test_dwconv_bwd_w();
+	test_dwconv_long();
+	test_maxpool();
+	test_avgpool();
+	test_gap();
+}
+
+int main(int argc, char **argv)
+{
+	return run(argc, argv, tests);
+}
