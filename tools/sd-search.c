@@ -107,7 +107,8 @@ static void report(void *ctx, int epoch, const double *row, double seconds)
 	struct search_run *r = ctx;
 	sd_tool_say(opts.tool, shared.quiet,
 		"epoch %d/%d: lr %.6f, train loss %.4f top1 %.2f, valid loss %.4f top1 %.2f, "
-		"%d and %d skips, entropy %.3f and %.3f, %.1f s", epoch, run_options.start_epoch + r->search.loop.epochs - 1, row[SD_SEARCH_LR],
+		"%d and %d skips, entropy %.3f and %.3f, %.1f s",
+		epoch, run_options.start_epoch + r->search.loop.epochs - 1, row[SD_SEARCH_LR],
 		row[SD_SEARCH_TRAIN_LOSS], row[SD_SEARCH_TRAIN_TOP1], row[SD_SEARCH_VALID_LOSS],
 		row[SD_SEARCH_VALID_TOP1], (int)row[SD_SEARCH_SKIPS_NORMAL], (int)row[SD_SEARCH_SKIPS_REDUCE],
 		row[SD_SEARCH_ENTROPY_NORMAL], row[SD_SEARCH_ENTROPY_REDUCE], seconds);

@@ -8,7 +8,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* A parameter's value in a claim as the command line has it, in buf where it isn't a string; NULL if it is neither. */
+/* A parameter's value in a claim as the command line has it, in buf where it isn't a string; NULL if it is
+ * neither. */
 static const char *text_of(const json_t *v, char buf[32])
 {
 	if (json_is_string(v))

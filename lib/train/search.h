@@ -66,23 +66,24 @@ int sd_search_init(struct sd_search *s, struct sd_engine *engine, const struct s
 	const struct sd_search_options *o, uint64_t seed, int first_epoch, int epochs);
 void sd_search_release(struct sd_search *s);
 
-/* Writes the payload: /primitives (K) names, /alphas and /weights {normal,reduce} (epochs, edges, K), /entropy
- * {normal,reduce} (epochs, edges) and /genotypes (epochs), /stopped_on_skips (1 or 0), /state, /optimizer and
- * /history (store.h).  `partial` adds what a checkpoint needs. */
+/* Writes the payload: /primitives (K) names, /alphas and /weights {normal,reduce} (epochs, edges, K),
+ * /entropy {normal,reduce} (epochs, edges) and /genotypes (epochs), /stopped_on_skips (1 or 0), /state,
+ * /optimizer and /history (store.h).  `partial` adds what a checkpoint needs. */
 int sd_search_write(const struct sd_search *s, struct sd_artifact_out *out, bool partial);
 /* Goes back to what a checkpoint holds. */
 int sd_search_read(struct sd_search *s, struct sd_artifact *art);
 
 /* ---- search_eval.c ---- */
-/* Sets the alphas from an artifact's /alphas_last, whose cells must have the shape given (edges, primitives). */
+/* Sets the alphas from an artifact's /alphas_last, whose cells must have the shape given (edges,
+ * primitives). */
 int sd_search_load_alphas(struct sd_vars *vars, const struct sd_shape *shape, struct sd_artifact *art);
 /* Evaluates the network of a search artifact on the two parts of the training split and on the test split, no
  * image being augmented: a table on f, with a header (split, images, loss, top1, top5 in percent). */
 int sd_search_evaluate(struct sd_engine *engine, const struct sd_dataset *ds, const struct sd_search_options *o,
 	struct sd_artifact *art, FILE *f);
 
-/* The columns of its history.  SKIPS and ENTROPY (the mean over the edges, in nat) watch for the collapse into skip
- * connections.  The last is missing where there is no step of the alphas. */
+/* The columns of its history.  SKIPS and ENTROPY (the mean over the edges, in nat) watch for the collapse
+ * into skip connections.  The last is missing where there is no step of the alphas. */
 enum {
 	SD_SEARCH_LR, SD_SEARCH_TRAIN_LOSS, SD_SEARCH_TRAIN_TOP1, SD_SEARCH_TRAIN_TOP5,
 	SD_SEARCH_VALID_LOSS, SD_SEARCH_VALID_TOP1, SD_SEARCH_VALID_TOP5,

@@ -43,7 +43,8 @@ static int evaluate(struct sd_vars *vars, const struct sd_net *net, const struct
 	struct sd_evaluator *e = sd_evaluator_new(vars, net, ds, &part, o->limit, o->step.plan_flags);
 	/* the first one makes the variables */
 	int ret = !e || load(vars, net, art) || sd_evaluator_run(e, 0, &ev) ? -1 : 0;
-	if (!ret && fprintf(f, "%s\t%" PRIu64 "\t%.6f\t%.4f\t%.4f\n", name, ev.n, ev.loss, ev.top1, ev.top5) < 0)
+	if (!ret && fprintf(f, "%s\t%" PRIu64 "\t%.6f\t%.4f\t%.4f\n", name, ev.n, ev.loss, ev.top1,
+			ev.top5) < 0)
 		ret = sd_error_errno("cannot write the table");
 	sd_evaluation_release(&ev);
 	sd_evaluator_free(e);
@@ -71,7 +72,8 @@ int sd_search_evaluate(struct sd_engine *engine, const struct sd_dataset *ds, co
 		goto out;
 	}
 	if ((ntrain && evaluate(&vars, &net, ds, o, art, "train", SD_SPLIT_TRAIN, order, ntrain, f)) ||
-	    (ntrain < n && evaluate(&vars, &net, ds, o, art, "valid", SD_SPLIT_TRAIN, order + ntrain, n - ntrain, f)) ||
+	    (ntrain < n && evaluate(&vars, &net, ds, o, art, "valid", SD_SPLIT_TRAIN, order + ntrain, n - ntrain,
+		     f)) ||
 	    (ntest && evaluate(&vars, &net, ds, o, art, "test", SD_SPLIT_TEST, NULL, 0, f)))
 		goto out;
 	ret = 0;

@@ -1,7 +1,7 @@
 /* search_watch.c: what each epoch of a search has come to: alphas, weights, entropies, genotypes.
  *
- * A search collapses when skip connections win the edges (DARTS+, arXiv:1909.06035, ends it when the normal cell
- * has two).  The number of them in the derived cells and the entropy of the edges' weights show it coming. */
+ * A search collapses when skip connections win the edges (DARTS+, arXiv:1909.06035, ends it when the normal
+ * cell has two).  The number of them in the derived cells and the entropy of the edges' weights show it coming. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,8 +70,8 @@ static int derive(const struct sd_search *s, int n, struct sd_genotype *g)
 	for (int i = 0; i < 2; i++)
 		for (size_t k = 0; k < s->ncell[i]; k++)
 			w[(i ? s->ncell[0] : 0) + k] = (double)s->epochs.weight[i][(size_t)n * s->ncell[i] + k];
-	int ret = sd_derive_genotype(g, w, w + s->ncell[0], net->steps, net->multiplier ? net->multiplier : net->steps,
-		net->prims, false);
+	int multiplier = net->multiplier ? net->multiplier : net->steps;
+	int ret = sd_derive_genotype(g, w, w + s->ncell[0], net->steps, multiplier, net->prims, false);
 	free(w);
 	return ret;
 }

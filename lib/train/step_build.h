@@ -14,11 +14,12 @@ struct sd_step_moved {
 	int n, nweights; /* all, and without the alphas */
 	sd_val *param, *grad, *state;
 };
-/* Differentiates the loss in the weights and, if asked, the alphas, which fills p->grad and p->grad_alphas too.
- * -1 when the graph has failed; to be released in any case. */
+/* Differentiates the loss in the weights and, if asked, the alphas, which fills p->grad and p->grad_alphas
+ * too. -1 when the graph has failed; to be released in any case. */
 int sd_step_gradients(struct sd_step_program *p, int alphas, struct sd_step_moved *moved);
 void sd_step_moved_release(struct sd_step_moved *moved);
-/* The alphas of the graph, and the gradient in them alone into p->grad_alphas; -1 when the graph has failed. */
+/* The alphas of the graph, and the gradient in them alone into p->grad_alphas; -1 when the graph has
+ * failed. */
 int sd_step_alpha_gradients(struct sd_step_program *p, sd_val *alphas);
 /* Adam on those of the two that have a gradient: the token. */
 sd_val sd_step_adam(struct sd_graph *g, const struct sd_step_options *o, const sd_val *alphas,

@@ -1,6 +1,6 @@
 /* unrolled.h: a second-order step of the alphas (DARTS, section 2.3, equations 6 to 8).
  *
- * With w the weights, m their momentum, xi the learning rate of the weights, the alphas' gradient is that of
+ * With w the weights, m their momentum and xi their learning rate, the alphas' gradient is that of
  * L_valid(w', alpha) at w' = w - xi (momentum m + dL_train/dw + decay w), nothing being clipped, less
  *     xi (dL_train/dalpha(w + R v) - dL_train/dalpha(w - R v)) / (2 R),   v = dL_valid/dw',  R = 0.01 / |v|,
  * a finite difference that stands for a Hessian-vector product (0.01 is the authors' choice, an option here).

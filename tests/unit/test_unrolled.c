@@ -78,9 +78,10 @@ static void fill(struct setting *t)
 		randomise(&t->vars, sd_alpha_names[i], 1);
 }
 
-/* L_valid(w - xi (momentum m + dL_train/dw + decay w), alpha) at alpha + h along d; the running statistics that
- * it moves count for nothing here. */
-static double objective(struct setting *t, struct sd_unrolled *u, float *const alpha[2], float *const d[2], float h)
+/* L_valid(w - xi (momentum m + dL_train/dw + decay w), alpha) at alpha + h along d; the running statistics
+ * that it moves count for nothing here. */
+static double objective(struct setting *t, struct sd_unrolled *u, float *const alpha[2], float *const d[2],
+	float h)
 {
 	float a[ALPHAS], loss = NAN;
 	for (int i = 0; i < 2; i++) {
@@ -102,8 +103,8 @@ static double inner(float *const a[2], float *const b[2])
 	return sum;
 }
 
-/* Along several directions the gradient must be what the objective does; a gradient without the finite difference,
- * or one with the wrong sign, fails by far more than is allowed. */
+/* Along several directions the gradient must be what the objective does; a gradient without the finite
+ * difference, or one with the wrong sign, fails by far more than is allowed. */
 static void test_objective(enum sd_weighting weighting)
 {
 	struct setting t;
@@ -114,8 +115,8 @@ static void test_objective(enum sd_weighting weighting)
 	int size = BATCH, telling = 0;
 
 	open_setting(&t, 2, weighting);
-	/* The paper's radius steps over many kinks of relus, where the difference is none of a derivative; this one, with
-	 * these weights, over none. */
+	/* The paper's radius steps over many kinks of relus, where the difference is none of a derivative; this one,
+	 * with these weights, over none. */
 	t.o.radius = 1e-4f;
 	struct sd_unrolled *u = sd_unrolled_new(&t.vars, &t.net, &t.o, BATCH, 1, &size, 1);
 	CHECK(u != NULL, "%s", sd_error_text());
@@ -237,7 +238,8 @@ static void test_as_weights(void)
 	for (int i = 0; i < 2; i++) {
 		CHECK(!sd_vars_get(&t.vars, sd_alpha_names[i], now));
 		for (int k = 0; k < ALPHAS; k++) {
-			double want = -(double)lr * (coef * (double)grad[i][k] + (double)t.o.weight_decay * (double)before[i][k]);
+			double decay = (double)t.o.weight_decay * (double)before[i][k];
+			double want = -(double)lr * (coef * (double)grad[i][k] + decay);
 			diff = fmax(diff, fabs((double)now[k] - (double)before[i][k] - want));
 			most = fmax(most, fabs(want));
 		}
