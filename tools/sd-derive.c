@@ -139,11 +139,12 @@ out:
 	return rc;
 }
 
+static char *space; /* the primitives of a search: what the option then points to */
+
 /* The space's options, unless they were given: of a search, or (NULL) the original's defaults. */
 static int space_of(const char *search)
 {
 	struct sd_snapshots s = { 0 };
-	static char *list; /* the option points to it from then on */
 	struct sd_artifact *art;
 	char steps[16];
 	int rc = -1;
@@ -154,8 +155,8 @@ static int space_of(const char *search)
 	art = sd_artifact_open(search, o.partial ? SD_ARTIFACT_PARTIAL : 0);
 	if (art && sd_snapshots_read(&s, art) == 0) {
 		snprintf(steps, sizeof(steps), "%d", s.steps);
-		list = *s.list.name ? sd_xstrdup(s.list.name) : sd_primitive_list_text(&s.list);
-		rc = sd_opts_default(&opts, "primitives", list) < 0 ||
+		space = *s.list.name ? sd_xstrdup(s.list.name) : sd_primitive_list_text(&s.list);
+		rc = sd_opts_default(&opts, "primitives", space) < 0 ||
 			sd_opts_default(&opts, "layers_in_cells", steps) < 0 ? -1 : 0;
 	}
 	sd_snapshots_release(&s);
@@ -237,5 +238,6 @@ int main(int argc, char **argv)
 		rc = sd_opts_given(&opts, "random") ? draw(output) :
 			derive(opts.noperand ? opts.operand[0] : "-", output);
 	sd_opts_release(&opts);
+	free(space);
 	return rc < 0 ? sd_tool_fail(TOOL) : sd_tool_close(TOOL);
 }

@@ -381,17 +381,19 @@ int sd_results_add(struct sd_results *r, struct sd_artifact *art)
 
 void sd_results_drop_evaluated(struct sd_results *r)
 {
+	bool *evaluated = sd_xcalloc((size_t)r->n + 1, sizeof *evaluated);
 	int kept = 0;
+	for (int i = 0; i < r->n; i++)
+		for (int k = 0; k < r->n && !evaluated[i]; k++)
+			evaluated[i] = !strcmp(r->v[k].model, r->v[i].id) && !strcmp(r->v[k].data, r->v[i].data);
 	for (int i = 0; i < r->n; i++) {
-		bool evaluated = false;
-		for (int k = 0; k < r->n && !evaluated; k++)
-			evaluated = !strcmp(r->v[k].model, r->v[i].id) && !strcmp(r->v[k].data, r->v[i].data);
-		if (evaluated)
+		if (evaluated[i])
 			result_release(&r->v[i], r->nby);
 		else
 			r->v[kept++] = r->v[i];
 	}
 	r->n = kept;
+	free(evaluated);
 }
 
 static bool pooled; /* of the results being sorted: qsort has no argument for it */

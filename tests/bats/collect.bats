@@ -46,6 +46,10 @@ setup() {
 	assert_equal "${#lines[@]}" 2
 	assert_equal "$(echo "${lines[1]}" | cut -f 4)" 3
 	assert_equal "$(echo "${lines[1]}" | cut -f 5-)" "$(sd-collect 1.h5 2.h5 3.h5 | tail -n 1 | cut -f 5-)"
+	# a model and its evaluation count once, as the evaluation
+	assert_equal "$(sd-collect 1.h5 e2.h5 2.h5 e1.h5 3.h5 e3.h5)" "$output"
+	sd-collect --by kind 1.h5 2.h5 e1.h5 > mixed
+	assert_equal "$(cut -f 4,5 mixed | sed 1d | sort | tr '\t\n' ' ,')" "eval 1,model 1,"
 }
 
 @test "collect: the same run counts once and is said to" {
