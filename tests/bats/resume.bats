@@ -3,9 +3,9 @@ load setup
 # Stopped runs of both tools go on to the bits of a run that never stopped, and a run may begin where
 # another one ended.
 
-TRAIN="sd-train --arch DARTS_V2 --data digits.h5 --epochs 6 --init_channels 4 --layers 3 --batch_size 32
+TRAIN="sd-train --arch DARTS_V2 --data digits.h5 --epochs 8 --init_channels 4 --layers 3 --batch_size 32
 	--limit-batches 12 --context none --checkpoint_seconds 0 -q"
-SEARCH="sd-search --data digits.h5 --primitives DARTS_PRIMITIVES --epochs 6 --init_channels 2 --layers 2
+SEARCH="sd-search --data digits.h5 --primitives DARTS_PRIMITIVES --epochs 8 --init_channels 2 --layers 2
 	--layers_in_cells 2 --batch_size 32 --limit-batches 8 --context none --checkpoint_seconds 0 -q"
 
 setup() {
@@ -30,27 +30,44 @@ killed() {
 	wait $pid || status=$?
 }
 
-# kills COMMAND...: by every signal at several points, until it is done; it must be the same file as whole.h5.
+# The checkpoint that is there, whichever it is: a new one is another file.
+checkpoint() {
+	stat -c '%i %y' parts.h5.ckpt 2> /dev/null || true
+}
+
+# killed_later SIGNAL SECONDS COMMAND...: kills it so long after it has written a checkpoint, status in $status.
+killed_later() {
+	local signal=$1 after=$2 before pid
+	shift 2
+	before=$(checkpoint)
+	"$@" &
+	pid=$!
+	while kill -0 $pid 2> /dev/null && [ "$(checkpoint)" = "$before" ]; do
+		sleep 0.005
+	done
+	sleep "$after"
+	kill -"$signal" $pid 2> /dev/null || true
+	status=0
+	wait $pid || status=$?
+}
+
+# kills COMMAND...: at its start, and by every signal at several points of several epochs, until it is done; it
+# must be the same file as whole.h5.
 kills() {
-	local n=0 hit=0 at signal began took
-	began=$(date +%s%N)
+	local n=0 hit=0 signal
 	"$@" -o whole.h5
-	took=$((($(date +%s%N) - began) / 1000000))
-	for signal in KILL TERM KILL USR1 INT KILL; do
-		at=$((took * (1 + n % 4) / 6))
-		killed $signal "$(printf '%d.%03d' $((at / 1000)) $((at % 1000)))" "$@" -o parts.h5 --resume auto
+	killed KILL 0.02 "$@" -o parts.h5 --resume auto
+	for signal in KILL TERM KILL USR1; do
+		killed_later $signal 0.0$((2 * n)) "$@" -o parts.h5 --resume auto
 		case $signal,$status in
-		KILL,137 | TERM,143 | USR1,75) ;;
-		INT,130 | INT,0) ;; # ignored in the background of a shell without job control
-		*,0) ;;             # was done before
+		KILL,137 | TERM,143 | USR1,75) hit=$((hit + 1)) ;;
+		*,0) break ;; # was done before
 		*)
 			echo "SIG$signal: status $status"
 			return 1
 			;;
 		esac
 		n=$((n + 1))
-		[ $status = 0 ] || hit=$((hit + 1))
-		[ ! -e parts.h5 ] || break
 	done
 	"$@" -o parts.h5 --resume auto
 	cmp whole.h5 parts.h5
