@@ -140,7 +140,7 @@ static void refused_edge(const char *names, const char *what)
 static void refusals(void)
 {
 	refused_network(4, 32, SD_OPS, 3, "there is no primitive 'nor_conv_3x3' in OPS");
-	refused_network(4, 16, SD_DARTS_OPS, 3, "the auxiliary head");
+	refused_network(4, 4, SD_DARTS_OPS, 3, "too small for the auxiliary head");
 	refused_network(0, 32, SD_DARTS_OPS, 3, "0 channels");
 	refused_network(4, 32, SD_DARTS_OPS, 0, "0 cells");
 	refused_edge("none,dil_flood_conv_5x5", "'dil_flood_conv_5x5' gives 4x4x4 where a mixed edge needs 4x8x8");
