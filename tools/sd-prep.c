@@ -40,13 +40,17 @@ static struct sd_opt rows[] = {
 		    "what the data set calls itself in the artifact (DATASET)"),
 	SD_OPT_SEED("seed", NULL, &o.seed, "0",
 		    "seed of the shuffles for the limits, and of a contact sheet's augmentation"),
-	SD_OPT_CHOICE("split", NULL, SD_OUTPUT, &o.split, "train", "train|test", "contact sheet: which images"),
-	SD_OPT_INT("images", NULL, SD_OUTPUT, &o.images, "8", "N", "contact sheet: how many images of each class",
+	SD_OPT_CHOICE("split", NULL, SD_OUTPUT, &o.split, "train", "train|test",
+		      "contact sheet: which images"),
+	SD_OPT_INT("images", NULL, SD_OUTPUT, &o.images, "8", "N",
+		   "contact sheet: how many images of each class",
 		   SD_BETWEEN(1, 1000)),
-	SD_OPT_INT("classes", NULL, SD_OUTPUT, &o.classes, "100", "N", "contact sheet: how many classes, the first ones",
+	SD_OPT_INT("classes", NULL, SD_OUTPUT, &o.classes, "100", "N",
+		   "contact sheet: how many classes, the first ones",
 		   SD_BETWEEN(1, SD_MAX_CLASSES)),
 	SD_OPT_FLAG("cutout", NULL, SD_OUTPUT, &o.cutout, "contact sheet: these as sd-train has them"),
-	SD_OPT_INT("cutout_length", NULL, SD_OUTPUT, &o.cutout_length, "16", "N", "likewise", SD_BETWEEN(1, 1024)),
+	SD_OPT_INT("cutout_length", NULL, SD_OUTPUT, &o.cutout_length, "16", "N", "likewise",
+		   SD_BETWEEN(1, 1024)),
 	SD_OPT_FLAG("autoaugment", NULL, SD_OUTPUT, &o.autoaugment, "likewise"),
 	SD_OPT_FLAG("random_eraser", NULL, SD_OUTPUT, &o.random_eraser, "likewise"),
 	SD_OPTS_COMMON(shared),
@@ -61,8 +65,8 @@ static struct sd_opts opts = {
 	.max_operands = 2,
 	.rows = rows,
 	.epilog = "PATH is an archive, a folder or a file, - is standard input.  Without -o the artifact\n"
-		  "is DATASET.h5 in the current folder.  info prints what an artifact holds, contact-sheet draws\n"
-		  "some images of each class, plain and augmented, into the PNG file of -o.",
+		  "is DATASET.h5 in the current folder.  info prints what an artifact holds, contact-sheet\n"
+		  "draws some images of each class, plain and augmented, into the PNG file of -o.",
 };
 
 static void list(void)
@@ -209,8 +213,8 @@ static int stamp_many(struct sd_stamp *st, const struct sd_archive *a, size_t co
 	return sd_stamp_input_raw(st, "raw", sd_archive_name(a), size, hex);
 }
 
-/* Each raw file that was read goes into the claim: an archive as "raw", the files of a folder as "raw/NAME", or
- * all of them as "raw" if there are many. */
+/* Each raw file that was read goes into the claim: an archive as "raw", the files of a folder as
+ * "raw/NAME", or all of them as "raw" if there are many. */
 static int stamp_raw(struct sd_stamp *st, const struct sd_archive *a)
 {
 	enum { MANY = 64 };
@@ -246,7 +250,8 @@ static void warn(struct sd_stamp *st, const struct sd_reader *r, const struct sd
 
 		if (!expected || !strcmp(expected, raw->sha256))
 			continue;
-		sd_str_addf(&text, "%s has SHA-256 %s, the published file of %s has %s", raw->name, raw->sha256, r->name,
+		sd_str_addf(&text, "%s has SHA-256 %s, the published file of %s has %s", raw->name,
+			    raw->sha256, r->name,
 			    expected);
 		sd_tool_say(TOOL, shared.quiet, "warning: %s", text.s);
 		json_array_append_new(warnings, sd_json_bytes(text.s));
@@ -277,7 +282,8 @@ static int check_name(const char *name)
 	size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
 
 	if (!len || name[len] || len >= sizeof(((struct sd_dataset *)0)->name) || *name == '.')
-		return sd_error(SD_ERR_USAGE, "--name: up to %zu letters, digits, dots, hyphens and underscores are expected",
+		return sd_error(SD_ERR_USAGE,
+				"--name: up to %zu letters, digits, '.', '-' and '_' are expected",
 				sizeof(((struct sd_dataset *)0)->name) - 1);
 	return 0;
 }
@@ -346,7 +352,8 @@ int main(int argc, char **argv)
 		ret = 0;
 	} else if (o.list || opts.noperand != 2) {
 		ret = sd_error(SD_ERR_USAGE, o.list ? "--list takes no operands" :
-			       "two operands are expected: a data set and its file, or info or contact-sheet and an artifact");
+			       "two operands are expected: a data set and its file, or info (contact-sheet) "
+			       "and an artifact");
 	} else if (!strcmp(opts.operand[0], "info")) {
 		ret = info(opts.operand[1]);
 	} else if (!strcmp(opts.operand[0], "contact-sheet")) {

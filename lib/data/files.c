@@ -30,7 +30,8 @@ uint8_t *sd_gunzip(const char *name, const uint8_t *data, size_t size, size_t mo
 			bigger = have > most ? NULL : realloc(buf, more + 1);
 			if (!bigger) {
 				if (have > most)
-					sd_error(SD_ERR_DATA, "%s: gzip: it holds more than %zu bytes", name, most);
+					sd_error(SD_ERR_DATA, "%s: gzip: it holds more than %zu bytes", name,
+						 most);
 				else
 					sd_error(SD_ERR_IO, "out of memory for '%s'", name);
 				goto fail;
@@ -118,7 +119,8 @@ int sd_files_collect(struct sd_archive *a, const struct sd_wanted *want, int n, 
 		int packed, i;
 
 		if (e.bare)
-			return sd_error(SD_ERR_DATA, "%s: this is no archive (tar or zip)", sd_archive_name(a));
+			return sd_error(SD_ERR_DATA, "%s: this is no archive (tar or zip)",
+					sd_archive_name(a));
 		i = which(want, n, e.base, &packed);
 		if (i < 0) {
 			if (other && other(a, &e, arg))
@@ -153,7 +155,8 @@ void sd_files_release(struct sd_found *found, int n)
 	memset(found, 0, (size_t)n * sizeof(*found));
 }
 
-int sd_files_need(const struct sd_archive *a, const struct sd_wanted *want, const struct sd_found *found, int n)
+int sd_files_need(const struct sd_archive *a, const struct sd_wanted *want, const struct sd_found *found,
+		  int n)
 {
 	for (int i = 0; i < n; i++)
 		if (!found[i].data)
@@ -188,5 +191,6 @@ int sd_files_names(const struct sd_found *f, int n, char (*names)[SD_NAME_MAX])
 	if (have == n)
 		return 0;
 bad:
-	return sd_error(SD_ERR_DATA, "%s: %d class names of printable text are expected, one a line", f->path, n);
+	return sd_error(SD_ERR_DATA, "%s: %d class names of printable text are expected, one a line", f->path,
+			n);
 }

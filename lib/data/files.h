@@ -1,4 +1,5 @@
-/* files.h: the files that a data set is made of, picked out of an archive or a folder (private to this room). */
+/* files.h: the files that a data set is made of, picked out of an archive or a folder (private to this
+ * room). */
 #ifndef SD_DATA_FILES_H
 #define SD_DATA_FILES_H
 
@@ -7,7 +8,8 @@
 
 #include "data/archive.h"
 
-/* A file by its own name, whatever folder it lies in; NAME.gz stands for it, too.  `most`: bytes, unpacked. */
+/* A file by its own name, whatever folder it lies in; NAME.gz stands for it, too.  `most`: bytes,
+ * unpacked. */
 struct sd_wanted {
 	const char *name;
 	size_t most;
@@ -31,7 +33,8 @@ int sd_files_collect(struct sd_archive *a, const struct sd_wanted *want, int n, 
 void sd_files_release(struct sd_found *found, int n);
 
 /* 0, or -1 and "x.tar: there is no train.bin" for the first of them that wasn't found. */
-int sd_files_need(const struct sd_archive *a, const struct sd_wanted *want, const struct sd_found *found, int n);
+int sd_files_need(const struct sd_archive *a, const struct sd_wanted *want, const struct sd_found *found,
+		  int n);
 
 /* One text a line, blank lines left out, all printable: exactly n of them, in `names`. */
 enum { SD_NAME_MAX = 64 };

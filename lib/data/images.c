@@ -107,7 +107,8 @@ static int place(struct image *m, const char *archive)
 		}
 	}
 	if (n < 2)
-		return sd_error(SD_ERR_DATA, "%s: %s: a folder with the name of its class is expected around it",
+		return sd_error(SD_ERR_DATA,
+				"%s: %s: a folder with the name of its class is expected around it",
 				archive, m->path);
 	m->class = part[n - 2];
 	m->class_len = len[n - 2];
@@ -125,18 +126,21 @@ static int keep(struct sd_images *im, const struct sd_picture *p, const char *na
 		im->W = p->W;
 		im->first = strdup(path);
 		if (p->H > SD_MAX_SIDE || p->W > SD_MAX_SIDE)
-			return sd_error(SD_ERR_DATA, "%s: %d x %d pixels, at most %d on a side are expected (--size "
+			return sd_error(SD_ERR_DATA,
+					"%s: %d x %d pixels, at most %d on a side are expected (--size "
 					"makes them smaller)", name, p->W, p->H, SD_MAX_SIDE);
 	}
 	if (p->H != im->H || p->W != im->W)
-		return sd_error(SD_ERR_DATA, "%s: %d x %d pixels, and %d x %d in %s (--size makes them one size)", name,
+		return sd_error(SD_ERR_DATA,
+				"%s: %d x %d pixels, and %d x %d in %s (--size makes them one size)", name,
 				p->W, p->H, im->W, im->H, im->first ? im->first : "the first");
 	if (im->n == im->pixel_room) {
 		size_t room = im->pixel_room ? 2 * im->pixel_room : 64;
 		uint8_t *bigger;
 
 		if (im->n >= MOST_BYTES / bytes)
-			return sd_error(SD_ERR_DATA, "%s: more than %zu bytes of pixels (--size makes them fewer)", name,
+			return sd_error(SD_ERR_DATA,
+					"%s: more than %zu bytes of pixels (--size makes them fewer)", name,
 					MOST_BYTES);
 		bigger = realloc(im->pixels, room * bytes);
 		if (!bigger)
@@ -247,7 +251,8 @@ static int count_splits(struct sd_images *im, const struct sd_archive *a, uint32
 		return sd_error(SD_ERR_DATA, "%s: some pictures are in folders train and test, %u are not",
 				sd_archive_name(a), nowhere);
 	if (count[SD_SPLIT_TEST] && count[VALID])
-		return sd_error(SD_ERR_DATA, "%s: there is both a test and a validation folder, one is expected",
+		return sd_error(SD_ERR_DATA,
+				"%s: there is both a test and a validation folder, one is expected",
 				sd_archive_name(a));
 	if (!nowhere && !count[SD_SPLIT_TRAIN])
 		return sd_error(SD_ERR_DATA, "%s: there is no picture in a train folder", sd_archive_name(a));
@@ -289,7 +294,8 @@ static int fill(const struct sd_images *im, const struct image *const *class, st
 
 	for (int c = 0; c < ds->nclass; c++) {
 		if (class[c]->class_len >= sizeof(name))
-			return sd_error(SD_ERR_DATA, "a class whose name is longer than %zu bytes", sizeof(name) - 1);
+			return sd_error(SD_ERR_DATA, "a class whose name is longer than %zu bytes",
+					sizeof(name) - 1);
 		memcpy(name, class[c]->class, class[c]->class_len);
 		name[class[c]->class_len] = 0;
 		if (sd_dataset_name_class(ds, c, name))
@@ -348,7 +354,8 @@ struct sd_dataset *sd_images_finish(struct sd_images *im, const char *name, cons
 	int whole, nclass;
 
 	if (!im->n) {
-		sd_error(SD_ERR_DATA, "%s: there are no pictures (.jpg, .jpeg, .png) in it", sd_archive_name(a));
+		sd_error(SD_ERR_DATA, "%s: there are no pictures (.jpg, .jpeg, .png) in it",
+			 sd_archive_name(a));
 		return NULL;
 	}
 	whole = count_splits(im, a, n);

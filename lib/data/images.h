@@ -1,9 +1,9 @@
 /* images.h: a data set out of picture files in folders, one folder a class (private to this room).
  *
- * A path is FOLDERS/SPLIT/CLASS/FILE, SPLIT being train or test (or val, valid, validation where there is no
- * test), in any case; or FOLDERS/CLASS/FILE.  Then there is no split, and four fifths of the pictures, rounded
- * down, become training images after a shuffle with a fixed seed.  Classes are sorted by name, the images of a
- * split by path, bytewise, so that an archive and a folder give the same. */
+ * A path is FOLDERS/SPLIT/CLASS/FILE, SPLIT being train or test (or val, valid, validation where there is
+ * no test), in any case; or FOLDERS/CLASS/FILE.  Then there is no split, and four fifths of the pictures,
+ * rounded down, become training images after a shuffle with a fixed seed.  Classes are sorted by name,
+ * the images of a split by path, bytewise, so that an archive and a folder give the same. */
 #ifndef SD_DATA_IMAGES_H
 #define SD_DATA_IMAGES_H
 

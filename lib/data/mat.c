@@ -1,7 +1,7 @@
 /* mat.c: a look at every variable of a MATLAB file before libmatio sees it, and then the one asked for.
  *
- * The look makes sure of what libmatio takes on trust: that there is nothing but plain arrays of numbers, that
- * all sizes agree, and that compressed data is whole, checksum included.  The format is described in
+ * The look makes sure of what libmatio takes on trust: that there is nothing but plain arrays of numbers,
+ * that all sizes agree, and that compressed data is whole, checksum included.  The format is described in
  * MathWorks, "MAT-File Format" (level 5). */
 #include <matio.h>
 #include <stdio.h>
@@ -36,7 +36,8 @@ static unsigned storage(uint32_t type)
 }
 
 /* One subelement at *at of the head: its type, size and place; short ones are packed into their tag. */
-static int subelement(const uint8_t *head, size_t have, size_t *at, uint32_t *type, uint32_t *size, size_t *data)
+static int subelement(const uint8_t *head, size_t have, size_t *at, uint32_t *type, uint32_t *size,
+		      size_t *data)
 {
 	if (have < *at + 8)
 		return -1;
@@ -65,7 +66,8 @@ static int plain(const uint8_t *head, size_t have, uint64_t total, uint64_t most
 	if (have < 8 || le32(head) != TYPE_MATRIX || le32(head + 4) != total - 8)
 		return 0;
 	/* class and flags: no complex numbers */
-	if (subelement(head, have, &at, &type, &size, &data) || at > have || type != TYPE_UINT32 || size != 8 ||
+	if (subelement(head, have, &at, &type, &size, &data) || at > have || type != TYPE_UINT32 ||
+	    size != 8 ||
 	    head[data] < CLASS_DOUBLE || head[data] > CLASS_UINT64 || head[data + 1] & 8)
 		return 0;
 	if (subelement(head, have, &at, &type, &size, &data) || at > have || type != TYPE_INT32 || size % 4)
@@ -89,7 +91,8 @@ static int plain(const uint8_t *head, size_t have, uint64_t total, uint64_t most
 }
 
 /* Inflates a whole variable, keeping its beginning. */
-static int inflate_head(const uint8_t *in, uint32_t size, uint64_t most, uint8_t *head, size_t *have, uint64_t *total)
+static int inflate_head(const uint8_t *in, uint32_t size, uint64_t most, uint8_t *head, size_t *have,
+			uint64_t *total)
 {
 	uint8_t out[1 << 14];
 	z_stream z = { .next_in = (Bytef *)in, .avail_in = size };
@@ -131,12 +134,14 @@ static int look(const char *name, const uint8_t *file, size_t size, uint64_t mos
 		type = le32(file + at);
 		n = le32(file + at + 4);
 		if (n > size - at - 8)
-			return sd_error(SD_ERR_DATA, "%s: the file is cut short: a variable of %u bytes at byte %zu",
+			return sd_error(SD_ERR_DATA,
+					"%s: the file is cut short: a variable of %u bytes at byte %zu",
 					name, n, at);
 		if (type == TYPE_COMPRESSED) {
 			/* doubles are the largest numbers */
 			if (inflate_head(file + at + 8, n, 8 * most + HEAD, head, &have, &total))
-				return sd_error(SD_ERR_DATA, "%s: the variable at byte %zu is damaged, or too large",
+				return sd_error(SD_ERR_DATA,
+						"%s: the variable at byte %zu is damaged, or too large",
 						name, at);
 		} else {
 			total = (uint64_t)n + 8;
@@ -144,7 +149,8 @@ static int look(const char *name, const uint8_t *file, size_t size, uint64_t mos
 			memcpy(head, file + at, have);
 		}
 		if (!plain(head, have, total, most))
-			return sd_error(SD_ERR_DATA, "%s: the variable at byte %zu is no array of numbers, or too large",
+			return sd_error(SD_ERR_DATA,
+					"%s: the variable at byte %zu is no array of numbers, or too large",
 					name, at);
 		at += 8 + (size_t)n;
 	}
@@ -225,7 +231,8 @@ int sd_mat_read(struct sd_mat *mat, const char *name, const uint8_t *file, size_
 		goto out;
 	}
 	if (to_bytes(v, n, mat->data)) {
-		sd_error(SD_ERR_DATA, "%s: variable '%s' holds something other than whole numbers of 0 to 255", name,
+		sd_error(SD_ERR_DATA,
+			 "%s: variable '%s' holds something other than whole numbers of 0 to 255", name,
 			 variable);
 		goto out;
 	}

@@ -26,7 +26,8 @@ static int check_size(const struct sd_nd *nd, const char *name, size_t have)
 	if (need == UINT64_MAX)
 		return sd_error(SD_ERR_DATA, "%s: the sizes in the header are absurd", name);
 	if (need != have)
-		return sd_error(SD_ERR_DATA, "%s: %zu bytes of data, the sizes in the header make %llu", name, have,
+		return sd_error(SD_ERR_DATA, "%s: %zu bytes of data, the sizes in the header make %llu", name,
+				have,
 				(unsigned long long)need);
 	return 0;
 }
@@ -39,11 +40,13 @@ int sd_nd_idx(struct sd_nd *nd, const char *name, const uint8_t *file, size_t si
 	if (size < 4 || file[0] || file[1])
 		return sd_error(SD_ERR_DATA, "%s: this is no IDX file", name);
 	if (file[2] != 8)
-		return sd_error(SD_ERR_DATA, "%s: IDX type 0x%02x, unsigned bytes (0x08) are expected", name, file[2]);
+		return sd_error(SD_ERR_DATA, "%s: IDX type 0x%02x, unsigned bytes (0x08) are expected", name,
+				file[2]);
 	nd->rank = file[3];
 	head = 4 + 4 * (size_t)nd->rank;
 	if (nd->rank < 1 || nd->rank > SD_ND_RANK)
-		return sd_error(SD_ERR_DATA, "%s: IDX with %d axes, 1 to %d are expected", name, nd->rank, SD_ND_RANK);
+		return sd_error(SD_ERR_DATA, "%s: IDX with %d axes, 1 to %d are expected", name, nd->rank,
+				SD_ND_RANK);
 	if (size < head)
 		return sd_error(SD_ERR_DATA, "%s: the file is cut short in its header", name);
 	for (int i = 0; i < nd->rank; i++) {
@@ -72,7 +75,8 @@ static const char *value_of(const char *header, const char *key)
 /* '|u1', '<i4' and the like. */
 static int read_type(struct sd_nd *nd, const char *p)
 {
-	if (!p || p[0] != '\'' || !strchr("|<", p[1]) || !strchr("ui", p[2]) || !strchr("1248", p[3]) || p[4] != '\'')
+	if (!p || p[0] != '\'' || !strchr("|<", p[1]) || !strchr("ui", p[2]) || !strchr("1248", p[3]) ||
+	    p[4] != '\'')
 		return -1;
 	nd->is_signed = p[2] == 'i';
 	nd->item = p[3] - '0';
@@ -122,7 +126,8 @@ int sd_nd_npy(struct sd_nd *nd, const char *name, const uint8_t *file, size_t si
 	order = value_of(header, "fortran_order");
 	if (read_type(nd, value_of(header, "descr")) || read_shape(nd, value_of(header, "shape")) || !order ||
 	    strncmp(order, "False", 5))
-		return sd_error(SD_ERR_DATA, "%s: an array of little-endian integers in C order is expected", name);
+		return sd_error(SD_ERR_DATA, "%s: an array of little-endian integers in C order is expected",
+				name);
 	nd->data = file + at + len;
 	return check_size(nd, name, size - at - len);
 }

@@ -1,4 +1,5 @@
-/* ndarray.h: arrays in the file formats IDX and NPY, as views into the bytes of a file (private to this room). */
+/* ndarray.h: arrays in the file formats IDX and NPY, as views into the bytes of a file (private to this
+ * room). */
 #ifndef SD_DATA_NDARRAY_H
 #define SD_DATA_NDARRAY_H
 

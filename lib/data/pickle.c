@@ -38,7 +38,8 @@ static int wrong(const struct sd_pickle *p, const char *what)
 }
 
 /* Room for one more of *n things of `size` bytes, `most` being allowed. */
-static int grow(const struct sd_pickle *p, void *array, size_t size, uint32_t n, uint32_t *room, uint32_t most)
+static int grow(const struct sd_pickle *p, void *array, size_t size, uint32_t n, uint32_t *room,
+		uint32_t most)
 {
 	void **a = array, *bigger;
 	uint32_t more = *room ? 2 * *room : 64;
@@ -278,7 +279,8 @@ static int push_global(struct sd_pickle *p, const uint8_t *module, uint64_t modu
 		       uint64_t name_size)
 {
 	for (size_t i = 0; i < sizeof(globals) / sizeof(globals[0]); i++)
-		if (equals(module, module_size, globals[i].module) && equals(name, name_size, globals[i].name)) {
+		if (equals(module, module_size, globals[i].module) &&
+		    equals(name, name_size, globals[i].name)) {
 			struct sd_pickle_value *v = push_new(p, SD_PICKLE_GLOBAL);
 
 			if (v)
@@ -312,7 +314,8 @@ static int global_texts(struct sd_pickle *p)
 }
 
 /* Item i of a tuple, or one of kind NONE. */
-static const struct sd_pickle_value *item(const struct sd_pickle *p, const struct sd_pickle_value *v, uint32_t i)
+static const struct sd_pickle_value *item(const struct sd_pickle *p, const struct sd_pickle_value *v,
+					  uint32_t i)
 {
 	static const struct sd_pickle_value none;
 
@@ -365,7 +368,8 @@ static int build(struct sd_pickle *p)
 		return 0;
 	shape = item(p, s, 1);
 	data = item(p, s, 4);
-	if (v->text || s->items != 5 || shape->kind != SD_PICKLE_TUPLE || shape->items < 1 || shape->items > 2 ||
+	if (v->text || s->items != 5 || shape->kind != SD_PICKLE_TUPLE || shape->items < 1 ||
+	    shape->items > 2 ||
 	    item(p, s, 2)->kind != SD_PICKLE_TYPE || item(p, s, 3)->kind != SD_PICKLE_NUMBER ||
 	    data->kind != SD_PICKLE_TEXT)
 		return wrong(p, "this is no array of bytes with one or two axes");
@@ -578,10 +582,12 @@ void sd_pickle_free(struct sd_pickle *p)
 	free(p);
 }
 
-const struct sd_pickle_value *sd_pickle_find(const struct sd_pickle *p, const char *key, enum sd_pickle_kind kind)
+const struct sd_pickle_value *sd_pickle_find(const struct sd_pickle *p, const char *key,
+					     enum sd_pickle_kind kind)
 {
 	static const char *const what[] = {
-		"nothing", "a number", "a text", "a tuple", "a list", "a dictionary", "a name", "a type", "an array",
+		"nothing", "a number", "a text", "a tuple", "a list", "a dictionary", "a name", "a type",
+		"an array",
 	};
 	const struct sd_pickle_value *d = &p->value[p->root];
 

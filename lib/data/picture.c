@@ -33,10 +33,12 @@ const char *sd_picture_jpeg_library(void)
 static int check_size(const char *name, size_t size, unsigned long H, unsigned long W)
 {
 	if (!H || !W || H > SD_PICTURE_SIDE || W > SD_PICTURE_SIDE || H * W > SD_PICTURE_PIXELS)
-		return sd_error(SD_ERR_DATA, "%s: a picture of %lu x %lu pixels, at most %d on a side and %d in all are "
+		return sd_error(SD_ERR_DATA,
+				"%s: a picture of %lu x %lu pixels, at most %d on a side and %d in all are "
 				"expected", name, W, H, SD_PICTURE_SIDE, SD_PICTURE_PIXELS);
 	if (H * W / PIXELS_A_BYTE > size)
-		return sd_error(SD_ERR_DATA, "%s: %lu x %lu pixels are more than %zu bytes can hold", name, W, H, size);
+		return sd_error(SD_ERR_DATA, "%s: %lu x %lu pixels are more than %zu bytes can hold", name, W,
+				H, size);
 	return 0;
 }
 
@@ -139,7 +141,8 @@ static int decode_jpeg(struct sd_picture *p, const char *name, const uint8_t *fi
 	}
 	jpeg_start_decompress(&j->z);
 	while (j->z.output_scanline < j->z.output_height) {
-		uint8_t *to = p->pixels + 3 * (size_t)p->W * j->z.output_scanline, *row = j->cmyk ? j->cmyk : to;
+		uint8_t *to = p->pixels + 3 * (size_t)p->W * j->z.output_scanline;
+		uint8_t *row = j->cmyk ? j->cmyk : to;
 
 		jpeg_read_scanlines(&j->z, &row, 1);
 		if (j->cmyk)

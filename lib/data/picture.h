@@ -21,17 +21,17 @@ struct sd_picture {
 	enum sd_picture_format format;
 };
 
-/* Decodes a file in memory, whichever of the two its first bytes say it is.  Grey becomes equal colours, an
- * alpha channel is dropped, 16 bits are scaled to 8, CMYK is converted as Pillow does.  -1 with a message that
- * begins with `name`. */
+/* Decodes a file in memory, whichever of the two its first bytes say it is.  Grey becomes equal colours,
+ * an alpha channel is dropped, 16 bits are scaled to 8, CMYK is converted as Pillow does.  -1 with a
+ * message that begins with `name`. */
 int sd_picture_decode(struct sd_picture *p, const char *name, const uint8_t *file, size_t size);
 void sd_picture_release(struct sd_picture *p);
 
 /* Whether a file name ends like that of a picture: .jpg, .jpeg or .png in any case. */
 int sd_picture_name(const char *name);
 
-/* Brings the shorter side to `size` pixels (bilinear, each output pixel averaging over what it stands for, the
- * bytes those of Pillow 9.4) and cuts out the middle `size` x `size`.  -1 with a message. */
+/* Brings the shorter side to `size` pixels (bilinear, each output pixel averaging over what it stands
+ * for, the bytes those of Pillow 9.4) and cuts out the middle `size` x `size`.  -1 with a message. */
 int sd_picture_resize(struct sd_picture *p, int size);
 
 /* Luma of a pixel, as Pillow's conversion to grey: 0.299 R + 0.587 G + 0.114 B in 16 bits, rounded. */

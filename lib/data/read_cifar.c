@@ -1,10 +1,10 @@
-/* read_cifar.c: CIFAR-10 and CIFAR-100 (Krizhevsky, "Learning multiple layers of features from tiny images",
- * 2009; https://www.cs.toronto.edu/~kriz/cifar.html), in the binary form, in the Python form, and CIFAR-10 as a
- * picture each.
+/* read_cifar.c: CIFAR-10 and CIFAR-100 (Krizhevsky, "Learning multiple layers of features from tiny
+ * images", 2009; https://www.cs.toronto.edu/~kriz/cifar.html), in the binary form, in the Python form,
+ * and CIFAR-10 as a picture each.
  *
- * Binary: a record is a label byte (CIFAR-100: two, the second being the fine label) and 3 planes (red, green,
- * blue) of 32 rows of 32 pixels.  Python: a pickled dictionary with an array of such rows under `data` and a
- * list of labels.  The split is the official one, in the official order. */
+ * Binary: a record is a label byte (CIFAR-100: two, the second being the fine label) and 3 planes (red,
+ * green, blue) of 32 rows of 32 pixels.  Python: a pickled dictionary with an array of such rows under
+ * `data` and a list of labels.  The split is the official one, in the official order. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +36,9 @@ static const struct form cifar10[FORMS] = {
 	{
 		.batches = 6,
 		.file = {
-			{ "data_batch_1.bin", BATCH }, { "data_batch_2.bin", BATCH }, { "data_batch_3.bin", BATCH },
-			{ "data_batch_4.bin", BATCH }, { "data_batch_5.bin", BATCH }, { "test_batch.bin", BATCH },
+			{ "data_batch_1.bin", BATCH }, { "data_batch_2.bin", BATCH },
+			{ "data_batch_3.bin", BATCH }, { "data_batch_4.bin", BATCH },
+			{ "data_batch_5.bin", BATCH }, { "test_batch.bin", BATCH },
 			{ "batches.meta.txt", 1 << 16 },
 		},
 		.label_bytes = 1,
@@ -55,7 +56,9 @@ static const struct form cifar10[FORMS] = {
 static const struct form cifar100[FORMS] = {
 	{
 		.batches = 2,
-		.file = { { "train.bin", BATCH }, { "test.bin", BATCH }, { "fine_label_names.txt", 1 << 16 } },
+		.file = {
+			{ "train.bin", BATCH }, { "test.bin", BATCH }, { "fine_label_names.txt", 1 << 16 },
+		},
 		.label_bytes = 2,
 	}, {
 		.batches = 2,
@@ -94,7 +97,8 @@ static int read_binary(const struct form *form, const struct sd_found *f, int cl
 
 	b->n = (uint32_t)(f->size / record);
 	if (f->size % record)
-		return sd_error(SD_ERR_DATA, "%s: record %u is cut short: %zu of %zu bytes", f->path, b->n + 1,
+		return sd_error(SD_ERR_DATA, "%s: record %u is cut short: %zu of %zu bytes", f->path,
+				b->n + 1,
 				f->size % record, record);
 	b->first = f->data + form->label_bytes;
 	b->next = record;
@@ -121,8 +125,10 @@ static int read_python(const struct form *form, const struct sd_found *f, int cl
 	if (!labels)
 		return -1;
 	if (data->columns != PIXELS || data->rows != labels->items || !data->rows)
-		return sd_error(SD_ERR_DATA, "%s: an array of %llu x %llu and %u labels, N x %d and N are expected", f->path,
-				(unsigned long long)data->rows, (unsigned long long)data->columns, labels->items, PIXELS);
+		return sd_error(SD_ERR_DATA,
+				"%s: an array of %llu x %llu and %u labels, N x %d and N are expected",
+				f->path, (unsigned long long)data->rows, (unsigned long long)data->columns,
+				labels->items, PIXELS);
 	b->n = labels->items;
 	b->first = data->text;
 	b->next = data->number ? 1 : PIXELS;
@@ -139,7 +145,8 @@ static int read_python(const struct form *form, const struct sd_found *f, int cl
 	return 0;
 }
 
-static int read_python_names(const struct form *form, const struct sd_found *f, int n, char (*names)[SD_NAME_MAX])
+static int read_python_names(const struct form *form, const struct sd_found *f, int n,
+			     char (*names)[SD_NAME_MAX])
 {
 	struct sd_pickle *p = sd_pickle_read(f->path, f->data, f->size);
 	const struct sd_pickle_value *list = p ? sd_pickle_find(p, form->names, SD_PICKLE_LIST) : NULL;
@@ -181,7 +188,8 @@ static void fill(struct sd_dataset *ds, int split, const struct batch *b, int ba
 }
 
 /* The data set from the files of one form. */
-static struct sd_dataset *make(struct sd_archive *a, const struct sd_reader *r, const struct form *form, int python,
+static struct sd_dataset *make(struct sd_archive *a, const struct sd_reader *r, const struct form *form,
+			       int python,
 			       const struct sd_found *found)
 {
 	struct batch batch[MAX_BATCHES] = { 0 };
@@ -237,27 +245,32 @@ static int other_file(struct sd_archive *a, const struct sd_archive_entry *e, vo
 
 	/* data_batch_6.bin, or the files of the other CIFAR */
 	if (len > 4 && !strcmp(e->base + len - 4, ".bin"))
-		return sd_error(SD_ERR_DATA, "%s: %s: %s has no file of that name", sd_archive_name(a), e->path, c->r->name);
+		return sd_error(SD_ERR_DATA, "%s: %s: %s has no file of that name", sd_archive_name(a),
+				e->path, c->r->name);
 	return c->images && sd_images_add(c->images, a, e) < 0 ? -1 : 0;
 }
 
 /* CIFAR-10 out of pictures, whose folders have to be the right ones. */
-static struct sd_dataset *from_images(struct sd_archive *a, const struct sd_reader *r, struct sd_images *images)
+static struct sd_dataset *from_images(struct sd_archive *a, const struct sd_reader *r,
+				      struct sd_images *images)
 {
 	struct sd_dataset *ds = sd_images_finish(images, r->name, a);
-	int ok = ds && ds->H == SIDE && ds->W == SIDE && ds->nclass == SD_CIFAR10_CLASSES && ds->split[SD_SPLIT_TEST].n;
+	int ok = ds && ds->H == SIDE && ds->W == SIDE && ds->nclass == SD_CIFAR10_CLASSES &&
+		ds->split[SD_SPLIT_TEST].n;
 
 	for (int i = 0; ok && i < SD_CIFAR10_CLASSES; i++)
 		ok = !strcmp(ds->classes[i], sd_cifar10_class[i]);
 	if (ok || !ds)
 		return ds;
-	sd_error(SD_ERR_DATA, "%s: pictures of %d x %d pixels in %d folders, 32 x 32 in folders train and test with "
+	sd_error(SD_ERR_DATA,
+		 "%s: pictures of %d x %d pixels in %d folders, 32 x 32 in folders train and test with "
 		 "airplane, automobile, ... are expected", sd_archive_name(a), ds->W, ds->H, ds->nclass);
 	sd_dataset_free(ds);
 	return NULL;
 }
 
-static struct sd_dataset *read_forms(struct sd_archive *a, const struct sd_reader *r, const struct form form[FORMS],
+static struct sd_dataset *read_forms(struct sd_archive *a, const struct sd_reader *r,
+				     const struct form form[FORMS],
 				     struct sd_images *images, struct sd_read_notes *notes)
 {
 	struct collection c = { r, images };
@@ -288,7 +301,8 @@ out:
 	return ds;
 }
 
-struct sd_dataset *sd_read_cifar10(struct sd_archive *a, const struct sd_reader *r, const struct sd_read_options *o,
+struct sd_dataset *sd_read_cifar10(struct sd_archive *a, const struct sd_reader *r,
+				   const struct sd_read_options *o,
 				   struct sd_read_notes *notes)
 {
 	struct sd_images *images = sd_images_new(0, 0);
@@ -299,7 +313,8 @@ struct sd_dataset *sd_read_cifar10(struct sd_archive *a, const struct sd_reader 
 	return ds;
 }
 
-struct sd_dataset *sd_read_cifar100(struct sd_archive *a, const struct sd_reader *r, const struct sd_read_options *o,
+struct sd_dataset *sd_read_cifar100(struct sd_archive *a, const struct sd_reader *r,
+				    const struct sd_read_options *o,
 				    struct sd_read_notes *notes)
 {
 	(void)o;

@@ -1,6 +1,6 @@
-/* read_cifar10_1.c: CIFAR-10.1 (Recht, Roelofs, Schmidt and Shankar, "Do CIFAR-10 classifiers generalize to
- * CIFAR-10?", 2018; https://github.com/modestyachts/CIFAR-10.1), version 4 or 6: test images only, as a pair of
- * NumPy files, images (N, 32, 32, 3) of bytes and labels (N). */
+/* read_cifar10_1.c: CIFAR-10.1 (Recht, Roelofs, Schmidt and Shankar, "Do CIFAR-10 classifiers generalize
+ * to CIFAR-10?", 2018; https://github.com/modestyachts/CIFAR-10.1), version 4 or 6: test images only, as
+ * a pair of NumPy files, images (N, 32, 32, 3) of bytes and labels (N). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +11,8 @@
 
 enum { SIDE = 32, PLANE = SIDE * SIDE };
 
-static int fill(struct sd_dataset *ds, const struct sd_nd *images, const struct sd_nd *labels, const char *name)
+static int fill(struct sd_dataset *ds, const struct sd_nd *images, const struct sd_nd *labels,
+		const char *name)
 {
 	struct sd_split *sp = &ds->split[SD_SPLIT_TEST];
 
@@ -34,7 +35,8 @@ static int fill(struct sd_dataset *ds, const struct sd_nd *images, const struct 
 	return 0;
 }
 
-struct sd_dataset *sd_read_cifar10_1(struct sd_archive *a, const struct sd_reader *r, const struct sd_read_options *o,
+struct sd_dataset *sd_read_cifar10_1(struct sd_archive *a, const struct sd_reader *r,
+				     const struct sd_read_options *o,
 				     struct sd_read_notes *notes)
 {
 	static const struct sd_wanted v4[2] = {

@@ -1,7 +1,9 @@
-/* read_idx.c: the data sets that are distributed as IDX files: MNIST (LeCun, Cortes and Burges, 1998), Fashion
- * MNIST (Xiao, Rasul and Vollgraf, 2017) and EMNIST, balanced (Cohen, Afshar, Tapson and van Schaik, 2017).
+/* read_idx.c: the data sets that are distributed as IDX files: MNIST (LeCun, Cortes and Burges, 1998),
+ * Fashion MNIST (Xiao, Rasul and Vollgraf, 2017) and EMNIST, balanced (Cohen, Afshar, Tapson and van
+ * Schaik, 2017).
  *
- * EMNIST's images lie on their side, rows and columns exchanged; the reference leaves them so, and so do we. */
+ * EMNIST's images lie on their side, rows and columns exchanged; the reference leaves them so, and so do
+ * we. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,15 +19,20 @@ enum { SIDE = 28, FILES = 4 };
 #define LABELS ((size_t)4 << 20)
 
 static const struct sd_wanted mnist[FILES] = {
-	{ "train-images-idx3-ubyte", IMAGES }, { "train-labels-idx1-ubyte", LABELS },
-	{ "t10k-images-idx3-ubyte", IMAGES }, { "t10k-labels-idx1-ubyte", LABELS },
+	{ "train-images-idx3-ubyte", IMAGES },
+	{ "train-labels-idx1-ubyte", LABELS },
+	{ "t10k-images-idx3-ubyte", IMAGES },
+	{ "t10k-labels-idx1-ubyte", LABELS },
 }, emnist[FILES] = {
-	{ "emnist-balanced-train-images-idx3-ubyte", IMAGES }, { "emnist-balanced-train-labels-idx1-ubyte", LABELS },
-	{ "emnist-balanced-test-images-idx3-ubyte", IMAGES }, { "emnist-balanced-test-labels-idx1-ubyte", LABELS },
+	{ "emnist-balanced-train-images-idx3-ubyte", IMAGES },
+	{ "emnist-balanced-train-labels-idx1-ubyte", LABELS },
+	{ "emnist-balanced-test-images-idx3-ubyte", IMAGES },
+	{ "emnist-balanced-test-labels-idx1-ubyte", LABELS },
 };
 
 static const char *const fashion_class[] = {
-	"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+	"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+	"Ankle boot",
 };
 /* Small letters that look like capitals are counted among these. */
 static const char emnist_class[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt";
@@ -49,7 +56,8 @@ static int fill(struct sd_dataset *ds, int split, const struct sd_nd *images, co
 	memcpy(sp->images, images->data, (size_t)sp->n * SIDE * SIDE);
 	for (uint32_t i = 0; i < sp->n; i++) {
 		if (labels->data[i] >= ds->nclass)
-			return sd_error(SD_ERR_DATA, "%s: label %u is %u, 0 to %d is expected", name, i, labels->data[i],
+			return sd_error(SD_ERR_DATA, "%s: label %u is %u, 0 to %d is expected", name, i,
+					labels->data[i],
 					ds->nclass - 1);
 		sp->labels[i] = labels->data[i];
 		sp->source[i] = i;
@@ -57,7 +65,8 @@ static int fill(struct sd_dataset *ds, int split, const struct sd_nd *images, co
 	return 0;
 }
 
-struct sd_dataset *sd_read_idx(struct sd_archive *a, const struct sd_reader *r, const struct sd_read_options *o,
+struct sd_dataset *sd_read_idx(struct sd_archive *a, const struct sd_reader *r,
+			       const struct sd_read_options *o,
 			       struct sd_read_notes *notes)
 {
 	const struct sd_wanted *want = r->variant == SD_IDX_EMNIST ? emnist : mnist;

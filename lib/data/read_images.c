@@ -5,7 +5,8 @@
 #include "data/images.h"
 #include "data/reader.h"
 
-struct sd_dataset *sd_read_images(struct sd_archive *a, const struct sd_reader *r, const struct sd_read_options *o,
+struct sd_dataset *sd_read_images(struct sd_archive *a, const struct sd_reader *r,
+				  const struct sd_read_options *o,
 				  struct sd_read_notes *notes)
 {
 	struct sd_images *images = sd_images_new(o->size, o->grey || r->channels == 1);
@@ -28,7 +29,8 @@ struct sd_dataset *sd_read_images(struct sd_archive *a, const struct sd_reader *
 	notes->jpeg = sd_images_jpeg(images);
 	ds = sd_images_finish(images, r->name, a);
 	if (ds && r->classes && ds->nclass != r->classes) {
-		sd_error(SD_ERR_DATA, "%s: %d classes, %s has %d", sd_archive_name(a), ds->nclass, r->name, r->classes);
+		sd_error(SD_ERR_DATA, "%s: %d classes, %s has %d", sd_archive_name(a), ds->nclass, r->name,
+			 r->classes);
 		sd_dataset_free(ds);
 		ds = NULL;
 	}

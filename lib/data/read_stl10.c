@@ -1,8 +1,8 @@
 /* read_stl10.c: STL-10 in its binary form (Coates, Lee and Ng, "An analysis of single-layer networks in
  * unsupervised feature learning", 2011; https://cs.stanford.edu/~acoates/stl10).
  *
- * An image is 3 planes of 96 columns of 96 pixels; labels are bytes counted from 1.  The images without labels
- * are passed over. */
+ * An image is 3 planes of 96 columns of 96 pixels; labels are bytes counted from 1.  The images without
+ * labels are passed over. */
 #include <stdlib.h>
 
 #include "base/err.h"
@@ -16,13 +16,16 @@ static int check(const struct sd_found *X, const struct sd_found *y, uint32_t *n
 	size_t bytes = 3 * PLANE;
 
 	if (X->size % bytes)
-		return sd_error(SD_ERR_DATA, "%s: image %zu is cut short: %zu of %zu bytes", X->path, X->size / bytes,
+		return sd_error(SD_ERR_DATA, "%s: image %zu is cut short: %zu of %zu bytes", X->path,
+				X->size / bytes,
 				X->size % bytes, bytes);
 	if (y->size != X->size / bytes)
-		return sd_error(SD_ERR_DATA, "%s: %zu labels for %zu images", y->path, y->size, X->size / bytes);
+		return sd_error(SD_ERR_DATA, "%s: %zu labels for %zu images", y->path, y->size,
+				X->size / bytes);
 	for (size_t i = 0; i < y->size; i++)
 		if (y->data[i] < 1 || y->data[i] > CLASSES)
-			return sd_error(SD_ERR_DATA, "%s: label %zu is %u, 1 to %d is expected", y->path, i, y->data[i],
+			return sd_error(SD_ERR_DATA, "%s: label %zu is %u, 1 to %d is expected", y->path, i,
+					y->data[i],
 					CLASSES);
 	*n = (uint32_t)y->size;
 	return 0;
@@ -41,7 +44,8 @@ static void fill(struct sd_split *sp, const struct sd_found *X, const struct sd_
 	}
 }
 
-struct sd_dataset *sd_read_stl10(struct sd_archive *a, const struct sd_reader *r, const struct sd_read_options *o,
+struct sd_dataset *sd_read_stl10(struct sd_archive *a, const struct sd_reader *r,
+				 const struct sd_read_options *o,
 				 struct sd_read_notes *notes)
 {
 	static const struct sd_wanted want[FILES] = {
@@ -61,7 +65,8 @@ struct sd_dataset *sd_read_stl10(struct sd_archive *a, const struct sd_reader *r
 	(void)o;
 	(void)notes;
 	if (sd_files_collect(a, want, FILES, found, NULL, NULL) || sd_files_need(a, want, found, NAMES) ||
-	    check(&found[0], &found[1], &n[SD_SPLIT_TRAIN]) || check(&found[2], &found[3], &n[SD_SPLIT_TEST]) ||
+	    check(&found[0], &found[1], &n[SD_SPLIT_TRAIN]) ||
+	    check(&found[2], &found[3], &n[SD_SPLIT_TEST]) ||
 	    (found[NAMES].data && sd_files_names(&found[NAMES], CLASSES, given)))
 		goto out;
 	ds = sd_dataset_new(r->name, 3, SIDE, SIDE, CLASSES, n);

@@ -1,9 +1,10 @@
-/* read_svhn.c: street view house numbers, cropped digits (Netzer, Wang, Coates, Bissacco, Wu and Ng, "Reading
- * digits in natural images with unsupervised feature learning", 2011; http://ufldl.stanford.edu/housenumbers).
+/* read_svhn.c: street view house numbers, cropped digits (Netzer, Wang, Coates, Bissacco, Wu and Ng,
+ * "Reading digits in natural images with unsupervised feature learning", 2011;
+ * http://ufldl.stanford.edu/housenumbers).
  *
- * Two MATLAB files with X, (32, 32, 3, N) bytes of row, column, colour and image, the row running fastest, and
- * y, (N, 1) labels in which 10 stands for the digit 0.  The further images of extra_32x32.mat are left alone,
- * as by the reference. */
+ * Two MATLAB files with X, (32, 32, 3, N) bytes of row, column, colour and image, the row running
+ * fastest, and y, (N, 1) labels in which 10 stands for the digit 0.  The further images of
+ * extra_32x32.mat are left alone, as by the reference. */
 #include <stdlib.h>
 
 #include "base/err.h"
@@ -33,7 +34,8 @@ static int read_file(const struct sd_found *f, struct sd_mat *X, struct sd_mat *
 	return 0;
 }
 
-static int fill(struct sd_dataset *ds, int split, const struct sd_mat *X, const struct sd_mat *y, const char *name)
+static int fill(struct sd_dataset *ds, int split, const struct sd_mat *X, const struct sd_mat *y,
+		const char *name)
 {
 	struct sd_split *sp = &ds->split[split];
 
@@ -42,7 +44,8 @@ static int fill(struct sd_dataset *ds, int split, const struct sd_mat *X, const 
 		uint8_t *to = sp->images + (size_t)i * 3 * PLANE;
 
 		if (y->data[i] > CLASSES)
-			return sd_error(SD_ERR_DATA, "%s: label %u is %u, 0 to %d is expected", name, i, y->data[i], CLASSES);
+			return sd_error(SD_ERR_DATA, "%s: label %u is %u, 0 to %d is expected", name, i,
+					y->data[i], CLASSES);
 		sp->labels[i] = y->data[i] % CLASSES;
 		sp->source[i] = i;
 		for (int k = 0; k < 3 * PLANE; k++)
@@ -51,7 +54,8 @@ static int fill(struct sd_dataset *ds, int split, const struct sd_mat *X, const 
 	return 0;
 }
 
-struct sd_dataset *sd_read_svhn(struct sd_archive *a, const struct sd_reader *r, const struct sd_read_options *o,
+struct sd_dataset *sd_read_svhn(struct sd_archive *a, const struct sd_reader *r,
+				const struct sd_read_options *o,
 				struct sd_read_notes *notes)
 {
 	static const struct sd_wanted want[SD_NSPLIT] = {
@@ -65,7 +69,8 @@ struct sd_dataset *sd_read_svhn(struct sd_archive *a, const struct sd_reader *r,
 
 	(void)o;
 	(void)notes;
-	if (sd_files_collect(a, want, SD_NSPLIT, found, NULL, NULL) || sd_files_need(a, want, found, SD_NSPLIT))
+	if (sd_files_collect(a, want, SD_NSPLIT, found, NULL, NULL) ||
+	    sd_files_need(a, want, found, SD_NSPLIT))
 		goto out;
 	for (int s = 0; s < SD_NSPLIT; s++) {
 		if (read_file(&found[s], &X[s], &y[s]))

@@ -163,7 +163,7 @@ const struct sd_reader sd_readers[] = {
 	},
 	{
 		.name = "emnist",
-		.what = "131,600 grey handwritten digits and letters of 28x28 in 47 classes, the balanced set",
+		.what = "131,600 grey handwritten digits and letters of 28x28 in 47 classes (balanced)",
 		.files = emnist_files,
 		.read = sd_read_idx,
 		.variant = SD_IDX_EMNIST,
@@ -224,7 +224,7 @@ const struct sd_reader sd_readers[] = {
 	},
 	{
 		.name = "images",
-		.what = "pictures (JPEG, PNG) in a folder for each class, with folders train and test around or without",
+		.what = "pictures (JPEG, PNG) in a folder for each class, train and test around or not",
 		.read = sd_read_images,
 		.limits = { .entry_bytes = 64 * MIB, .total_bytes = 256 * GIB, .entries = 1 << 22 },
 		.padding = 4,
@@ -301,7 +301,8 @@ static struct sd_dataset *convert(struct sd_dataset *ds, const struct sd_read_op
 				goto fail;
 			}
 			for (size_t k = 0; k < (size_t)C * to; k++)
-				out[k] = grey ? sd_picture_luma(p.pixels + 3 * k) : p.pixels[3 * (k % to) + k / to];
+				out[k] = grey ? sd_picture_luma(p.pixels + 3 * k) :
+					p.pixels[3 * (k % to) + k / to];
 			sd_picture_release(&p);
 		}
 		free(sp->images);

@@ -30,7 +30,8 @@ struct sd_reader {
 	const char *what;      /* one line for --list */
 	const struct sd_raw_file *files; /* ended by a NULL name; NULL: any */
 	/* Reads the whole set: images, labels, sources and class names.  `r` is the row. */
-	struct sd_dataset *(*read)(struct sd_archive *a, const struct sd_reader *r, const struct sd_read_options *o,
+	struct sd_dataset *(*read)(struct sd_archive *a, const struct sd_reader *r,
+				   const struct sd_read_options *o,
 				   struct sd_read_notes *notes);
 	int variant;           /* for a function that reads several sets */
 	struct sd_archive_limits limits;
@@ -59,7 +60,8 @@ const char *sd_reader_sha256(const struct sd_reader *r, const char *name);
 
 typedef struct sd_dataset *sd_read_function(struct sd_archive *a, const struct sd_reader *r,
 					    const struct sd_read_options *o, struct sd_read_notes *notes);
-sd_read_function sd_read_cifar10, sd_read_cifar100, sd_read_cifar10_1, sd_read_idx, sd_read_svhn, sd_read_stl10,
+sd_read_function sd_read_cifar10, sd_read_cifar100, sd_read_cifar10_1, sd_read_idx, sd_read_svhn,
+	sd_read_stl10,
 		 sd_read_images, sd_read_digits;
 /* Variants of sd_read_cifar10_1 and sd_read_idx. */
 enum { SD_CIFAR10_1_V4 = 4, SD_CIFAR10_1_V6 = 6 };

@@ -71,20 +71,22 @@ static uint8_t rounded(int32_t sum)
 
 /* Resamples along one axis: `lines` lines whose pixels lie `step` bytes apart and which begin `next` bytes
  * after one another, for input and output. */
-static void apply(const struct axis *a, int lines, const uint8_t *in, size_t in_step, size_t in_next, uint8_t *out,
+static void apply(const struct axis *a, int lines, const uint8_t *in, size_t in_step, size_t in_next,
+		  uint8_t *out,
 		  size_t out_step, size_t out_next)
 {
 	for (int l = 0; l < lines; l++)
 		for (int i = 0; i < a->out; i++) {
 			const int32_t *w = a->weight + i * a->most;
 			const uint8_t *from = in + (size_t)l * in_next + (size_t)a->first[i] * in_step;
+			uint8_t *to = out + (size_t)l * out_next + (size_t)i * out_step;
 			int32_t sum[3] = { 1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1) };
 
 			for (int k = 0; k < a->count[i]; k++, from += in_step)
 				for (int c = 0; c < 3; c++)
 					sum[c] += from[c] * w[k];
 			for (int c = 0; c < 3; c++)
-				out[(size_t)l * out_next + (size_t)i * out_step + (size_t)c] = rounded(sum[c]);
+				to[c] = rounded(sum[c]);
 		}
 }
 
@@ -134,7 +136,8 @@ int sd_picture_resize(struct sd_picture *p, int size)
 	int H = size, W = size, top, left;
 
 	if (longer * size > SD_PICTURE_PIXELS)
-		return sd_error(SD_ERR_DATA, "a picture of %d x %d pixels is too narrow for size %d", p->W, p->H, size);
+		return sd_error(SD_ERR_DATA, "a picture of %d x %d pixels is too narrow for size %d", p->W,
+				p->H, size);
 	if (p->H < p->W)
 		W = (int)longer;
 	else

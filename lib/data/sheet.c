@@ -74,7 +74,8 @@ static void write_text(struct sheet *s, int y, int x, const char *text)
 }
 
 /* (C, H, W) bytes, each pixel `times` wide and high; fewer than three channels are shown as grey. */
-static void draw_image(struct sheet *s, int y, int x, const struct sd_dataset *ds, const uint8_t *image, int times)
+static void draw_image(struct sheet *s, int y, int x, const struct sd_dataset *ds, const uint8_t *image,
+		       int times)
 {
 	size_t plane = (size_t)ds->H * (size_t)ds->W;
 
@@ -104,7 +105,8 @@ static const uint8_t *augmented(struct augmenter *a, uint32_t i)
 	struct sd_augment_params params;
 
 	sd_augment_draw(&a->o->policy, a->key, i, a->o->epoch, ds->H, ds->W, &params);
-	sd_augment_apply(&a->o->policy, &params, &a->table, ds->C, ds->H, ds->W, sd_dataset_image(ds, a->o->split, i),
+	sd_augment_apply(&a->o->policy, &params, &a->table, ds->C, ds->H, ds->W,
+			 sd_dataset_image(ds, a->o->split, i),
 			 a->work, a->value);
 	for (int c = 0; c < ds->C; c++)
 		for (size_t k = c * plane; k < (c + 1) * plane; k++) {
@@ -126,7 +128,8 @@ static int name_width(const struct sd_dataset *ds, int classes)
 	return 2 * GAP + LETTER_W * (longest > LETTERS ? LETTERS : (int)longest);
 }
 
-int sd_sheet_draw(const struct sd_dataset *ds, const struct sd_sheet_options *o, uint8_t **pixels, int *H, int *W)
+int sd_sheet_draw(const struct sd_dataset *ds, const struct sd_sheet_options *o, uint8_t **pixels, int *H,
+		  int *W)
 {
 	const struct sd_split *sp = &ds->split[o->split];
 	int longer = ds->H > ds->W ? ds->H : ds->W, times = longer < LARGE ? LARGE / longer : 1;
@@ -134,13 +137,15 @@ int sd_sheet_draw(const struct sd_dataset *ds, const struct sd_sheet_options *o,
 	int classes = o->classes < ds->nclass ? o->classes : ds->nclass, left = name_width(ds, classes);
 	int middle = left + o->images * wide + 2 * GAP;
 	size_t bytes = sd_dataset_image_bytes(ds);
-	struct sheet s = { .H = LETTER_H + 2 * GAP + classes * (high + GAP), .W = middle + o->images * wide + GAP };
+	struct sheet s = { .H = LETTER_H + 2 * GAP + classes * (high + GAP),
+			  .W = middle + o->images * wide + GAP };
 	struct augmenter a = { .ds = ds, .o = o, .key = sd_augment_key(o->seed, "train") };
 	int *done = calloc((size_t)classes + 1, sizeof(*done)), ret = -1;
 
 	/* JPEG-sized images of a thousand classes would make a picture that nothing can show */
 	if ((int64_t)s.H * s.W > 1 << 28) {
-		sd_error(SD_ERR_USAGE, "a sheet of %d x %d pixels is too large: fewer classes or images are needed", s.W,
+		sd_error(SD_ERR_USAGE,
+			 "a sheet of %d x %d pixels is too large: fewer classes or images are needed", s.W,
 			 s.H);
 		goto out;
 	}
@@ -157,7 +162,8 @@ int sd_sheet_draw(const struct sd_dataset *ds, const struct sd_sheet_options *o,
 	write_text(&s, GAP, left, "plain");
 	write_text(&s, GAP, middle, "augmented");
 	for (int c = 0; c < classes; c++)
-		write_text(&s, LETTER_H + 2 * GAP + c * (high + GAP) + (high - LETTER_H) / 2, GAP, ds->classes[c]);
+		write_text(&s, LETTER_H + 2 * GAP + c * (high + GAP) + (high - LETTER_H) / 2, GAP,
+			   ds->classes[c]);
 	for (uint32_t i = 0; i < sp->n; i++) {
 		int c = sp->labels[i], y = LETTER_H + 2 * GAP + c * (high + GAP);
 

@@ -44,9 +44,12 @@ def pickle2(items):
         out += text(key) + b"q" + bytes([memo])
         memo += 1
         if isinstance(value, np.ndarray):
-            out += (b"cnumpy.core.multiarray\n_reconstruct\nq\x20cnumpy\nndarray\nq\x21K\x00\x85U\x01b\x87Rq\x22(K\x01"
-                    + b"".join(map(number, value.shape)) + b"\x86cnumpy\ndtype\nq\x23U\x02u1K\x00K\x01\x87Rq\x24(K\x03"
-                    + b"U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T" + struct.pack("<I", value.size)
+            out += (b"cnumpy.core.multiarray\n_reconstruct\nq\x20cnumpy\nndarray\nq\x21K\x00\x85"
+                    + b"U\x01b\x87Rq\x22(K\x01"
+                    + b"".join(map(number, value.shape)) + b"\x86cnumpy\ndtype\nq\x23U\x02u1"
+                    + b"K\x00K\x01\x87Rq\x24(K\x03"
+                    + b"U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T"
+                    + struct.pack("<I", value.size)
                     + value.tobytes() + b"tb")
         elif isinstance(value, list):
             out += b"]q\x30(" + b"".join(text(v) if isinstance(v, str) else number(v) for v in value) + b"e"
@@ -57,7 +60,9 @@ def pickle2(items):
 
 def pickle0(key, names):
     out = b"(dp1\nS'num_cases_per_batch'\np2\nI10000\nsS'" + key.encode() + b"'\np3\n(lp4\n"
-    return out + b"".join(b"S'" + n.encode() + b"'\np" + str(5 + i).encode() + b"\na" for i, n in enumerate(names)) + b"s."
+    for i, n in enumerate(names):
+        out += b"S'" + n.encode() + b"'\np" + str(5 + i).encode() + b"\na"
+    return out + b"s."
 
 
 # MATLAB level 5: one compressed variable after another.
@@ -121,7 +126,8 @@ elif what in ("mnist", "fashion", "emnist"):
 elif what == "svhn":
     x, y, tx, ty = images(15, 3, 32), labels(15, 10), images(6, 3, 32), labels(6, 10)
     for name, bx, by in ("train", x, y), ("test", tx, ty):
-        put(name + "_32x32.mat", mat(X=bx.transpose(2, 3, 1, 0), y=np.where(by == 0, 10, by).astype(np.uint8)[:, None]))
+        ten = np.where(by == 0, 10, by).astype(np.uint8)
+        put(name + "_32x32.mat", mat(X=bx.transpose(2, 3, 1, 0), y=ten[:, None]))
 elif what == "stl10":
     x, y, tx, ty = images(12, 3, 96), labels(12, 10), images(5, 3, 96), labels(5, 10)
     for name, bx, by in ("train", x, y), ("test", tx, ty):
