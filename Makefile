@@ -3,6 +3,7 @@
 #   make              libraries are looked for, the tools end up in build/bin/
 #   make deps         installs the Debian packages that are missing
 #   make check        all of the set-up, then every test
+#   make check-cuda-emulator   those of the CUDA engine alone, on the CPU
 #   make quickstart   all of the set-up, then a whole experiment in runs/quickstart/
 #   make bench        speed beside PyTorch
 #   make install      DESTDIR, prefix; make uninstall
@@ -104,6 +105,13 @@ deps:
 check: deps
 	@$(MAKE) tests
 	@BUILD='$(BUILD)' tests/check
+# The CUDA engine on the CPU, by the emulator of tests/cuda-emulator, under the sanitizers.
+check-cuda-emulator: deps
+	@$(MAKE) emulator
+	@BUILD='$(BUILD)' ONLY=emulator tests/check
+emulator:
+	@$(MAKE) BUILD='$(BUILD)/emu' CUDA=emulated SANITIZE=address,undefined ISAS=generic OPT=-O1 emulated
+emulated: engines $(EMU_TESTS) $(BUILD)/tests/optable $(GOLDEN)
 quickstart: deps
 	@$(MAKE) tools
 	@$(MAKE) -f pipelines/quickstart.mk BIN='$(abspath $(BUILD))/bin' \
@@ -122,7 +130,7 @@ clean:
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: all tools engines unit golden tests deps check quickstart bench print-config clean FORCE
+.PHONY: all tools engines unit golden tests deps check check-cuda-emulator emulator emulated quickstart bench print-config clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(LIB_O:.o=.d) $(TOOLS:$(BUILD)/bin/%=$(BUILD)/tools/%.d) $(GOLDEN_O:.o=.d) $(OPTABLE_O:.o=.d) \

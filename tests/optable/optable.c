@@ -437,7 +437,7 @@ static void check_precision(const struct bench *b, const struct outcome *full, c
 	outcome_free(&o);
 }
 
-static void check_device(const struct tcase *t, const char *device)
+static void check_device(const struct tcase *t, const char *device, int precisions)
 {
 	struct where w = { device, "generic", 0, 0, SD_FP32, 1 };
 	struct bench b;
@@ -455,17 +455,18 @@ static void check_device(const struct tcase *t, const char *device)
 	w.times = 1;
 	check_unfused(&b, &base, &w);
 	/* what rounding the input decides (which of two near equals a pool takes) says nothing of a kernel */
-	if (t->fill == RANDOM && !strstr(t->name, "maxpool"))
+	if (precisions && t->fill == RANDOM && !strstr(t->name, "maxpool"))
 		for (w.precision = SD_TF32; w.precision < SD_PRECISIONS; w.precision++)
 			check_precision(&b, &base, &w);
 	outcome_free(&base);
 	bench_release(&b);
 }
 
-/* optable [--device DEVICE] [PART-OF-A-NAME] */
+/* optable [--device DEVICE [--fp32]] [PART-OF-A-NAME]; --fp32 leaves the other precisions out. */
 int main(int argc, char **argv)
 {
 	const char *device = "cpu", *only = NULL;
+	int precisions = 1;
 	size_t i;
 
 	if (argc > 2 && !strcmp(argv[1], "--device")) {
@@ -473,13 +474,18 @@ int main(int argc, char **argv)
 		argc -= 2;
 		argv += 2;
 	}
+	if (argc > 1 && !strcmp(argv[1], "--fp32")) {
+		precisions = 0;
+		argc--;
+		argv++;
+	}
 	if (argc > 1)
 		only = argv[1];
 	for (i = 0; i < ncase; i++) {
 		if (only && !strstr(cases[i].name, only))
 			continue;
 		if (strcmp(device, "cpu"))
-			check_device(&cases[i], device);
+			check_device(&cases[i], device, precisions);
 		else
 			check_cpu(&cases[i]);
 	}
