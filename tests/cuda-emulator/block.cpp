@@ -41,7 +41,8 @@ struct warp {
 static thread threads[MAX_THREADS];
 static warp warps[MAX_THREADS / LANES];
 static int ready[MAX_THREADS], nready;
-static std::vector<fiber *> &idle = *new std::vector<fiber *>(); /* never destroyed, nor are they */
+static fiber *idle[MAX_THREADS]; /* no more than one for each thread is ever made */
+static int nidle;
 static int count, nwaiting, nended, flagged, flagged_before;
 static int now = -1, chosen;  /* the thread that runs, and the one that goes next */
 static bool any_of_ready;
@@ -178,12 +179,8 @@ static void hand_over()
 {
 	fiber *f = threads[chosen].on;
 
-	if (!f && idle.empty()) {
-		f = fiber_new(work);
-	} else if (!f) {
-		f = idle.back();
-		idle.pop_back();
-	}
+	if (!f)
+		f = nidle ? idle[--nidle] : fiber_new(work);
 	fiber_switch(f);
 }
 
@@ -205,7 +202,7 @@ static void work()
 		chosen = pick();
 		if (chosen >= 0 && !threads[chosen].on)
 			continue;
-		idle.push_back(fiber_current());
+		idle[nidle++] = fiber_current();
 		if (chosen >= 0)
 			hand_over();
 		else
