@@ -7,6 +7,7 @@
 #   make quickstart   all of the set-up, then a whole experiment in runs/quickstart/
 #   make bench        speed beside PyTorch
 #   make install      DESTDIR, prefix; make uninstall
+#   make bundle       a folder for another x86-64 Linux with or without a GPU: build/bundle/
 #
 # Variables: CC, OPT, CFLAGS, LDFLAGS, BUILD, SANITIZE=address,undefined, DEVELOPER=1, NO_DEPS=1, V=1.
 # Other flags than the last time rebuild what they change.
@@ -120,6 +121,7 @@ bench: tools $(BENCH)
 	@BUILD='$(BUILD)' tests/bench/run
 
 include mk/install.mk
+include mk/bundle.mk
 
 print-config:
 	@printf '%s\n' 'version    $(VERSION)' 'build      $(BUILD)' 'CC         $(CC)' \

@@ -47,11 +47,16 @@ CUDA_ENGINE = $(CUDA_SO)
 endif
 CUDA_O = $(patsubst %,$(BUILD)/cuda/%.o,$(CU) $(CUDA_C))
 CUDA_INC = -isystem $(CUDA_HOME)/include -I.
-# The runtime is linked in; cuBLASLt and cuDNN are opened when the engine starts.
-CUDA_LIBS = -L$(CUDA_HOME)/lib64 -lcudart_static -lrt
+# The runtime is linked in, and so is the little of C++'s that kernels' launches use, for programs in C open it;
+# cuBLASLt and cuDNN are opened when the engine starts.
+CUDA_LIBS = -L$(CUDA_HOME)/lib64 -lcudart_static -lrt -l:libstdc++.a
 CUDA_ARCH = -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 \
 	-gencode arch=compute_90,code=compute_90
-NVCC_FLAGS = -std=c++17 -O3 -lineinfo -Werror all-warnings -Xcompiler -Wall,-Wextra,-fPIC $(CUDA_ARCH)
+# Compressed for size: a tenth of what nvcc makes otherwise.  Versions before 12.8 don't know the option.
+CUDA_COMPRESS := $(if $(CUDA_ENGINE),$(if $(shell $(NVCC) --help | grep -- --compress-mode),--compress-mode=size))
+CUDA_DEBUG = -lineinfo
+NVCC_FLAGS = -std=c++17 -O3 $(CUDA_DEBUG) $(CUDA_COMPRESS) -Werror all-warnings -Xcompiler -Wall,-Wextra,-fPIC \
+	$(CUDA_ARCH)
 $(BUILD)/cuda/%.cu.o: %.cu $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY) NVCC $@

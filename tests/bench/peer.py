@@ -2,6 +2,7 @@
 """peer: the same networks as a plain PyTorch program, to be timed beside ours.
 
     peer.py --mode search|train|eval [--threads N] [--steps K] [--batch B] [--lean]
+            [--arch NAME] [--layers L] [--channels C]
             [--device cuda] [--precision fp32|tf32|bf16] [--channels-last] [--compile]
     peer.py --check GOLDEN.h5...
 
@@ -303,7 +304,10 @@ def bench(o):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     else:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    net = Supernet() if o.mode == "search" else Network(parse_genotype(open(GENOTYPES % o.arch).read()))
+    if o.mode == "search":
+        net = Supernet(o.channels or 16, layers=o.layers or 8)
+    else:
+        net = Network(parse_genotype(open(GENOTYPES % o.arch).read()), o.channels or 36, layers=o.layers or 20)
     net.to(o.device)
     x = torch.randn(o.batch, 3, 32, 32, device=o.device)
     if o.channels_last:
@@ -361,7 +365,7 @@ def bench(o):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     if o.device.startswith("cuda"):
         peak = torch.cuda.max_memory_allocated()
-    print("%s\t%d\t%.4f\t0\t%d" % (o.mode, o.threads, seconds[len(seconds) // 2], peak))
+    print("%s\t%d\t%.6f\t0\t%d" % (o.mode, o.threads, seconds[len(seconds) // 2], peak))
 
 
 def main():
@@ -371,6 +375,8 @@ def main():
     p.add_argument("--steps", type=int, default=3)
     p.add_argument("--batch", type=int, default=64)
     p.add_argument("--arch", default="SHARPSEPCONV_DARTS")
+    p.add_argument("--layers", type=int)
+    p.add_argument("--channels", type=int)
     p.add_argument("--lean", action="store_true")
     p.add_argument("--device", default="cpu")
     p.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32")
