@@ -11,8 +11,9 @@
 #define __constant__
 #define __grid_constant__
 /* One block runs at a time, so one instance is enough; the emulator fills it anew for each block.  It finds
- * it by its name, so shared variables are declared in the kernel itself and handed to what it calls. */
-#define __shared__ static
+ * it by its name, so shared variables are declared in the kernel itself and handed to what it calls.  `used`: others
+ * write to it; a compiler that sees only 7 stored must not take what is not 0 for 7. */
+#define __shared__ static __attribute__((used))
 #define __launch_bounds__(...)
 #define __forceinline__ inline __attribute__((always_inline))
 #define __align__(n) __attribute__((aligned(n)))
