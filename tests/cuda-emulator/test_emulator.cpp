@@ -106,6 +106,27 @@ int ahead_is_right(int with_barrier)
 	return fetch(x.p, 1)[0] == 7 ? 0 : 3;
 }
 
+/* Each lane reads what the one before it wrote: right in order, even without a barrier. */
+__global__ void neighbours(int *x, int with_barrier)
+{
+	__shared__ int s[32];
+
+	s[threadIdx.x] = static_cast<int>(threadIdx.x);
+	if (with_barrier)
+		__syncwarp();
+	x[threadIdx.x] = threadIdx.x ? s[threadIdx.x - 1] : 0;
+}
+int neighbours_are_right(int with_barrier)
+{
+	buffer x(32);
+	int sum = 0;
+
+	EMU_LAUNCH(neighbours, 1, 32, 0, 0, x.p, with_barrier);
+	for (int v : fetch(x.p, 32))
+		sum += v;
+	return sum == 465 ? 0 : 3;
+}
+
 /* Blocks that race: the last one to run leaves its number. */
 __global__ void last_block(int *x) { *x = static_cast<int>(blockIdx.x); }
 int print_last_block()
@@ -185,6 +206,8 @@ int run_case(const char *name)
 		return twice_is_right(c != "twice");
 	if (c == "ahead" || c == "ahead with a barrier")
 		return ahead_is_right(c != "ahead");
+	if (c == "neighbours" || c == "neighbours with a barrier")
+		return neighbours_are_right(c != "neighbours");
 	if (c == "last block")
 		return print_last_block();
 	if (c == "half waits")
@@ -216,7 +239,7 @@ int run_case(const char *name)
 
 void test_missing_barriers()
 {
-	for (const char *name : {"reverse", "twice", "ahead"}) {
+	for (const char *name : {"reverse", "twice", "ahead", "neighbours"}) {
 		int caught = 0;
 
 		for (int seed = 0; seed < 8; seed++) {
