@@ -7,6 +7,7 @@ BUNDLE = $(BUILD)/bundle
 BUNDLE_TESTS = optable golden $(notdir $(BENCH)) $(filter test_simd test_par test_base test_kernels_%,$(notdir $(UNIT)))
 
 bundle:
+	@[ '$(CUDA)' != emulated ] || { echo 'make bundle: the emulator is for tests alone' >&2; exit 1; }
 	@$(MAKE) BUILD='$(BUNDLE)/build' CFLAGS='$(CFLAGS) -g0' CUDA_DEBUG= bundle-program engines
 	@$(MAKE) BUILD='$(BUNDLE)/build' bundle-folder FOLDER='$(BUNDLE)/sharpdarts'
 
