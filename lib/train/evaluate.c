@@ -7,15 +7,15 @@
 
 #include "base/err.h"
 #include "base/sig.h"
+#include "train/feed.h"
 
 struct sd_evaluator {
 	struct sd_vars *vars;
-	struct sd_loader *loader;
+	struct sd_feed feed;
 	struct sd_step_program *full, *rest; /* rest: of the short last batch, or NULL */
 	uint32_t limit;
 	int nclass;
 	uint32_t n;                          /* samples, the limit not counted in */
-	int32_t *argmax;                     /* (batch) */
 };
 
 void sd_evaluation_release(struct sd_evaluation *ev)
@@ -79,14 +79,10 @@ struct sd_evaluator *sd_evaluator_new(struct sd_vars *vars, const struct sd_net 
 	}
 	if (o.batch > n)
 		o.batch = n;
-	e->argmax = malloc(o.batch * sizeof *e->argmax);
-	if (!e->argmax) {
-		sd_error(SD_ERR_IO, "out of memory");
+	if (sd_feed_init(&e->feed, vars->engine, ds, &o))
 		goto fail;
-	}
-	e->loader = sd_loader_new(ds, &o);
 	e->full = sd_step_program_new(vars, net, &step, SD_STEP_EVAL, (int)o.batch, 0);
-	if (!e->loader || !e->full)
+	if (!e->full)
 		goto fail;
 	if (n % o.batch && !(limit && limit <= n / o.batch)) {
 		e->rest = sd_step_program_new(vars, net, &step, SD_STEP_EVAL, (int)(n % o.batch), 0);
@@ -103,41 +99,43 @@ void sd_evaluator_free(struct sd_evaluator *e)
 {
 	if (!e)
 		return;
-	sd_loader_free(e->loader);
+	sd_feed_release(&e->feed);
 	sd_step_program_free(e->full);
 	sd_step_program_free(e->rest);
-	free(e->argmax);
 	free(e);
 }
 
 /* One batch: runs it, keeps what was predicted and adds to the confusion matrix. */
-static int run_batch(struct sd_evaluator *e, const struct sd_batch *b, struct sd_evaluation *ev)
+static int run_batch(struct sd_evaluator *e, const struct sd_step_batch *b, struct sd_evaluation *ev)
 {
-	struct sd_step_program *p = (int)b->n == e->full->batch ? e->full : e->rest;
+	struct sd_step_program *p = b->n == e->full->batch ? e->full : e->rest;
+	struct sd_step_list l = { .n = 0 };
 	struct sd_sums sums;
-	if (sd_step_run(p, b->images, b->labels, b->ids) || sd_step_sums_get(e->vars, SD_STEP_EVAL, &sums))
+	if (sd_step_add_batch(&l, p, b))
+		return -1;
+	sd_step_add(&l, p->program, &p->bind);
+	if (sd_step_list_run(&l) || sd_step_sums_get(e->vars, SD_STEP_EVAL, &sums))
 		return -1;
 	if (sums.bad > 0) {
 		sd_engine_trace_nan(e->vars->engine, 1);
-		int ret = sd_step_run(p, b->images, b->labels, b->ids);
+		int ret = sd_program_run(p->program, &p->bind);
 		sd_engine_trace_nan(e->vars->engine, 0);
 		if (!ret)
 			sd_error(SD_ERR_DATA, "no op was found to begin it");
 		return sd_error_in("the loss of the evaluation is not finite");
 	}
-	if (sd_step_read(p, p->argmax, e->argmax))
+	int32_t *label = ev->label + ev->n, *predicted = ev->predicted + ev->n;
+	if (sd_step_read(p, p->argmax, predicted) || sd_buffer_read(p->labels, label))
 		return -1;
-	memcpy(ev->label + ev->n, b->labels, b->n * sizeof *ev->label);
-	memcpy(ev->predicted + ev->n, e->argmax, b->n * sizeof *ev->predicted);
-	ev->n += b->n;
-	for (uint32_t i = 0; i < b->n; i++)
-		ev->confusion[(size_t)b->labels[i] * (size_t)e->nclass + (size_t)e->argmax[i]]++;
+	ev->n += (uint32_t)b->n;
+	for (int i = 0; i < b->n; i++)
+		ev->confusion[(size_t)label[i] * (size_t)e->nclass + (size_t)predicted[i]]++;
 	return 0;
 }
 
 int sd_evaluator_run(struct sd_evaluator *e, uint32_t epoch, struct sd_evaluation *ev)
 {
-	struct sd_batch b;
+	struct sd_step_batch b;
 	struct sd_sums sums;
 	int more = 0;
 	*ev = (struct sd_evaluation){ .nclass = e->nclass };
@@ -148,14 +146,14 @@ int sd_evaluator_run(struct sd_evaluator *e, uint32_t epoch, struct sd_evaluatio
 		sd_error(SD_ERR_IO, "out of memory");
 		goto fail;
 	}
-	if (sd_step_sums_zero(e->vars, SD_STEP_EVAL) || sd_loader_epoch(e->loader, epoch, 0))
+	if (sd_step_sums_zero(e->vars, SD_STEP_EVAL) || sd_feed_epoch(&e->feed, epoch, 0))
 		goto fail;
 	for (uint32_t i = 0; !e->limit || i < e->limit; i++) {
 		if (sd_sig_pending()) {
 			sd_error(SD_ERR_STOPPED, "stopped while evaluating");
 			goto fail;
 		}
-		more = sd_loader_next(e->loader, &b);
+		more = sd_feed_next(&e->feed, &b);
 		if (more <= 0)
 			break;
 		if (run_batch(e, &b, ev))

@@ -148,8 +148,12 @@ static int run_steps(struct sd_loop *l, int epoch, struct sd_vars_copy *copy, do
 		return -1;
 	while (l->steps_done < l->steps) {
 		double bad = 0;
-		if (stop_asked(l, began))
-			return 1;
+		if (stop_asked(l, began)) {
+			/* no checkpoint of losses that have not been looked at */
+			if (sd_engine_is_async(l->vars->engine) && bad_losses(l, &bad))
+				return -1;
+			return bad > 0 ? find_where(l, copy, from) : 1;
+		}
 		if (l->ops->step(l->ctx))
 			return -1;
 		/* reading a sum waits for the device, so there only the last step of an epoch is followed by it */

@@ -21,41 +21,41 @@ static int start_epoch(void *ctx, int epoch, uint32_t from)
 	if (sd_vars_set_f32(&s->vars, SD_VAR_LR, (float)lr) ||
 	    sd_vars_set_f32(&s->vars, SD_VAR_ARCH_LR, (float)s->o.arch_lr))
 		return -1;
-	return sd_loader_epoch(s->train_loader, (uint32_t)epoch, from) ||
-		sd_loader_epoch(s->valid_loader, 0, sd_loop_step(&s->loop))
+	return sd_feed_epoch(&s->train_feed, (uint32_t)epoch, from) ||
+		sd_feed_epoch(&s->valid_feed, 0, sd_loop_step(&s->loop))
 		? -1 : 0;
 }
 
-static int next(struct sd_loader *l, struct sd_batch *b)
+/* Adds what moves the alphas; `train` is the batch that the weights come to next. */
+static int add_alphas(struct sd_search *s, struct sd_step_list *l, const struct sd_step_batch *train)
 {
-	int got = sd_loader_next(l, b);
-	return got == 0 ? sd_error(SD_ERR_BUG, "the data set ended early") : got < 0 ? -1 : 0;
-}
-
-/* Moves the alphas; `train` is the batch that the weights come to next. */
-static int step_alphas(struct sd_search *s, const struct sd_batch *train)
-{
-	struct sd_batch b;
-	if (s->o.step.alphas_as_weights)
-		return 0;
-	if (next(s->valid_loader, &b))
+	struct sd_step_batch valid;
+	if (sd_feed_must(&s->valid_feed, &valid))
 		return -1;
-	if (!s->unrolled)
-		return sd_step_run(s->alphas, b.images, b.labels, b.ids);
-	struct sd_unrolled_batch t = { (int)train->n, train->images, train->labels, train->ids };
-	struct sd_unrolled_batch v = { (int)b.n, b.images, b.labels, b.ids };
-	return sd_unrolled_run(s->unrolled, &t, &v);
+	if (s->unrolled)
+		return sd_unrolled_add(s->unrolled, l, train, &valid);
+	if (sd_step_add_batch(l, s->alphas, &valid))
+		return -1;
+	sd_step_add(l, s->alphas->program, &s->alphas->bind);
+	return 0;
 }
 
 static int one_step(void *ctx)
 {
 	struct sd_search *s = ctx;
-	struct sd_batch b;
-	if (sd_vars_set_i32(&s->vars, SD_VAR_STEP, (int32_t)sd_loop_step(&s->loop)))
+	struct sd_step_list l = { .n = 0 };
+	struct sd_step_batch b;
+	if (sd_vars_set_i32(&s->vars, SD_VAR_STEP, (int32_t)sd_loop_step(&s->loop)) ||
+	    sd_feed_must(&s->train_feed, &b))
 		return -1;
-	if (next(s->train_loader, &b) || step_alphas(s, &b))
+	struct sd_step_program *w = b.n == (int)s->o.batch ? s->weights : s->weights_rest;
+	if (!s->o.step.alphas_as_weights && add_alphas(s, &l, &b))
 		return -1;
-	return sd_step_run(b.n == s->o.batch ? s->weights : s->weights_rest, b.images, b.labels, b.ids);
+	/* a second-order step has read the training batch already, and w shares its inputs */
+	if (!s->unrolled && sd_step_add_batch(&l, w, &b))
+		return -1;
+	sd_step_add(&l, w->program, &w->bind);
+	return sd_step_list_run(&l);
 }
 
 /* The alphas and weights of the epoch that has ended. */
@@ -127,7 +127,7 @@ static int softmax_init(struct sd_search *s)
 	return sd_vars_bind(&s->vars, g, &s->softmax_bind);
 }
 
-static int loaders_init(struct sd_search *s, uint64_t seed)
+static int feeds_init(struct sd_search *s, uint64_t seed)
 {
 	uint32_t n = s->ds->split[SD_SPLIT_TRAIN].n;
 	uint32_t *order = malloc(((size_t)n + 1) * sizeof *order);
@@ -146,14 +146,15 @@ static int loaders_init(struct sd_search *s, uint64_t seed)
 	struct sd_loader_options train = { .split = SD_SPLIT_TRAIN, .indices = order, .n = s->ntrain,
 		.batch = s->o.batch, .order = SD_ORDER_SHUFFLE, .policy = s->o.augment, .seed = seed,
 		.site = "train" };
-	s->train_loader = sd_loader_new(s->ds, &train);
 
 	struct sd_loader_options valid = train;
 	valid.indices = order + s->ntrain;
 	valid.n = s->nvalid;
 	valid.order = SD_ORDER_DRAW;
 	valid.site = "valid";
-	s->valid_loader = sd_loader_new(s->ds, &valid);
+	if (sd_feed_init(&s->train_feed, s->vars.engine, s->ds, &train) ||
+	    sd_feed_init(&s->valid_feed, s->vars.engine, s->ds, &valid))
+		return -1;
 
 	/* The evaluation after an epoch sees each validation image once, augmented as the reference does;
 	 * these images take no other draw at the site "train". */
@@ -161,7 +162,7 @@ static int loaders_init(struct sd_search *s, uint64_t seed)
 	all.order = SD_ORDER_AS_IS;
 	all.site = "train";
 	s->evaluator = sd_evaluator_new(&s->vars, &s->net, s->ds, &all, s->o.limit, s->o.step.plan_flags);
-	return s->train_loader && s->valid_loader && s->evaluator ? 0 : -1;
+	return s->evaluator ? 0 : -1;
 }
 
 static struct sd_step_program *weight_step(struct sd_search *s, uint32_t batch)
@@ -196,10 +197,10 @@ int sd_search_init(struct sd_search *s, struct sd_engine *engine, const struct s
 	if (o->net.prims->n == 1 && o->net.prims->id[0] == SD_PRIM_NONE)
 		return sd_error(SD_ERR_USAGE, "with 'none' as the only primitive there is nothing to search for");
 	sd_history_init(&s->loop.history, SD_SEARCH_NCOL - (o->step.alphas_as_weights ? 1 : 0), columns);
-	if (loaders_init(s, seed))
+	if (feeds_init(s, seed))
 		goto fail;
 
-	uint32_t steps = sd_loader_batches(s->train_loader), rest = s->ntrain % o->batch;
+	uint32_t steps = sd_feed_batches(&s->train_feed), rest = s->ntrain % o->batch;
 	int full = s->ntrain >= o->batch, cut = o->limit && o->limit < steps;
 	if (full && !(s->weights = weight_step(s, o->batch)))
 		goto fail;
@@ -207,6 +208,12 @@ int sd_search_init(struct sd_search *s, struct sd_engine *engine, const struct s
 		goto fail;
 	if (!o->step.alphas_as_weights && alpha_step(s, full ? (int)o->batch : 0, s->weights_rest ? (int)rest : 0))
 		goto fail;
+	if (s->unrolled) {
+		if (full)
+			sd_step_share_input(s->weights, sd_unrolled_reader(s->unrolled, (int)o->batch));
+		if (s->weights_rest)
+			sd_step_share_input(s->weights_rest, sd_unrolled_reader(s->unrolled, (int)rest));
+	}
 	if (softmax_init(s))
 		goto fail;
 
@@ -224,8 +231,8 @@ fail:
 
 void sd_search_release(struct sd_search *s)
 {
-	sd_loader_free(s->train_loader);
-	sd_loader_free(s->valid_loader);
+	sd_feed_release(&s->train_feed);
+	sd_feed_release(&s->valid_feed);
 	sd_evaluator_free(s->evaluator);
 	sd_step_program_free(s->alphas);
 	sd_unrolled_free(s->unrolled);

@@ -12,6 +12,7 @@
 #include "artifact/artifact.h"
 #include "data/dataset.h"
 #include "train/evaluate.h"
+#include "train/feed.h"
 #include "train/loop.h"
 #include "train/unrolled.h"
 
@@ -44,7 +45,7 @@ struct sd_search {
 	struct sd_loop loop;
 	uint32_t ntrain, nvalid;     /* images of the two halves */
 	uint32_t *valid;             /* the validation half */
-	struct sd_loader *train_loader, *valid_loader;
+	struct sd_feed train_feed, valid_feed;
 	struct sd_step_program *alphas; /* first order, else NULL */
 	struct sd_unrolled *unrolled;   /* second order, else NULL */
 	struct sd_step_program *weights;

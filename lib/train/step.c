@@ -304,16 +304,55 @@ void sd_step_program_free(struct sd_step_program *p)
 	free(p);
 }
 
-int sd_step_feed(struct sd_step_program *p, const float *images, const int32_t *labels, const int32_t *ids)
+void sd_step_share_input(struct sd_step_program *p, const struct sd_step_program *from)
 {
-	if (sd_buffer_write(p->x, images) || sd_buffer_write(p->labels, labels))
+	sd_step_bind_input(p, &p->bind, from);
+	sd_buffer_free(p->x);
+	sd_buffer_free(p->labels);
+	sd_buffer_free(p->ids);
+	p->x = p->labels = p->ids = NULL;
+}
+
+void sd_step_bind_input(const struct sd_step_program *p, struct sd_bind *bind, const struct sd_step_program *from)
+{
+	for (int s = 0; s < p->graph->nslot; s++) {
+		const struct sd_value *val = &p->graph->val[p->graph->slot[s]];
+		if (val->cls == SD_INPUT)
+			bind->slot[s] = from->bind.slot[from->graph->val[sd_find(from->graph, val->name)].slot];
+	}
+}
+
+/* ---- running ---- */
+
+int sd_step_add_batch(struct sd_step_list *l, struct sd_step_program *p, const struct sd_step_batch *b)
+{
+	if (b->device) {
+		l->work[l->n++] = (struct sd_work){ .feed = b->device, .x = p->x, .labels = p->labels, .ids = p->ids };
+		return 0;
+	}
+	if (sd_buffer_write(p->x, b->images) || sd_buffer_write(p->labels, b->labels))
 		return -1;
-	return p->ids ? sd_buffer_write(p->ids, ids) : 0;
+	return p->ids ? sd_buffer_write(p->ids, b->ids) : 0;
+}
+
+void sd_step_add(struct sd_step_list *l, struct sd_program *p, const struct sd_bind *bind)
+{
+	l->work[l->n++] = (struct sd_work){ .program = p, .bind = bind };
+}
+
+int sd_step_list_run(const struct sd_step_list *l)
+{
+	return sd_work_run(l->n, l->work);
 }
 
 int sd_step_run(struct sd_step_program *p, const float *images, const int32_t *labels, const int32_t *ids)
 {
-	return sd_step_feed(p, images, labels, ids) ? -1 : sd_program_run(p->program, &p->bind);
+	struct sd_step_batch b = { p->batch, images, labels, ids, NULL };
+	struct sd_step_list l = { .n = 0 };
+	if (sd_step_add_batch(&l, p, &b))
+		return -1;
+	sd_step_add(&l, p->program, &p->bind);
+	return sd_step_list_run(&l);
 }
 
 int sd_step_read(struct sd_step_program *p, sd_val v, void *host)

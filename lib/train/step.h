@@ -88,11 +88,32 @@ struct sd_step_program *sd_step_program_new(struct sd_vars *vars, const struct s
 	const struct sd_step_options *options, enum sd_step_kind kind, int batch, int keep);
 void sd_step_program_free(struct sd_step_program *p);
 
-/* Feeds one batch (p->batch images (N, C, H, W), labels (N), ids (N) or needed only with drop path) and runs.
- * Scalars are set by the caller. */
+/* Binds p's inputs in `bind` to those of `from`. */
+void sd_step_bind_input(const struct sd_step_program *p, struct sd_bind *bind, const struct sd_step_program *from);
+/* p reads the inputs of `from`, which is of the same batch size and must outlive it, and has none of its own. */
+void sd_step_share_input(struct sd_step_program *p, const struct sd_step_program *from);
+
+/* A batch: on the host, or, with `device` set, the next one that the device makes. */
+struct sd_step_batch {
+	int n;
+	const float *images;           /* (n, C, H, W) */
+	const int32_t *labels, *ids;   /* (n); ids are needed only with drop path */
+	struct sd_device_feed *device; /* the others are NULL then */
+};
+
+/* What is to be done as one piece of work. */
+enum { SD_STEP_WORK = 12 };
+struct sd_step_list {
+	struct sd_work work[SD_STEP_WORK];
+	int n;
+};
+/* Adds the batch for p's inputs (what lies on the host is fed at once). */
+int sd_step_add_batch(struct sd_step_list *l, struct sd_step_program *p, const struct sd_step_batch *b);
+/* Adds a run.  Scalars are set by the caller. */
+void sd_step_add(struct sd_step_list *l, struct sd_program *p, const struct sd_bind *bind);
+int sd_step_list_run(const struct sd_step_list *l);
+/* Feeds one batch from the host, of p->batch images, and runs. */
 int sd_step_run(struct sd_step_program *p, const float *images, const int32_t *labels, const int32_t *ids);
-/* Its first half: feeds the batch and does not run. */
-int sd_step_feed(struct sd_step_program *p, const float *images, const int32_t *labels, const int32_t *ids);
 /* Copies out one of the values kept. */
 int sd_step_read(struct sd_step_program *p, sd_val v, void *host);
 

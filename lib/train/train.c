@@ -25,19 +25,21 @@ static int start_epoch(void *ctx, int epoch, uint32_t from)
 	if (sd_vars_set_f32(&t->vars, SD_VAR_LR, (float)t->o.lr[t->loop.epochs_done]) ||
 	    sd_vars_set_f32(&t->vars, SD_VAR_DROP_PROB, (float)drop_path_prob(t, epoch)))
 		return -1;
-	return sd_loader_epoch(t->loader, (uint32_t)epoch, from);
+	return sd_feed_epoch(&t->feed, (uint32_t)epoch, from);
 }
 
 static int one_step(void *ctx)
 {
 	struct sd_train *t = ctx;
-	struct sd_batch b;
-	if (sd_vars_set_i32(&t->vars, SD_VAR_STEP, (int32_t)sd_loop_step(&t->loop)))
+	struct sd_step_list l = { .n = 0 };
+	struct sd_step_batch b;
+	if (sd_vars_set_i32(&t->vars, SD_VAR_STEP, (int32_t)sd_loop_step(&t->loop)) || sd_feed_must(&t->feed, &b))
 		return -1;
-	int got = sd_loader_next(t->loader, &b);
-	if (got <= 0)
-		return got == 0 ? sd_error(SD_ERR_BUG, "the data set ended early") : -1;
-	return sd_step_run(b.n == t->o.batch ? t->full : t->rest, b.images, b.labels, b.ids);
+	struct sd_step_program *p = b.n == (int)t->o.batch ? t->full : t->rest;
+	if (sd_step_add_batch(&l, p, &b))
+		return -1;
+	sd_step_add(&l, p->program, &p->bind);
+	return sd_step_list_run(&l);
 }
 
 static int end_epoch(void *ctx, int epoch, double *row)
@@ -123,10 +125,9 @@ int sd_train_init(struct sd_train *t, struct sd_engine *engine, const struct sd_
 	if (t->o.batch > n)
 		t->o.batch = n;
 	train.batch = test.batch = t->o.batch;
-	t->loader = sd_loader_new(ds, &train);
-	if (!t->loader)
+	if (sd_feed_init(&t->feed, engine, ds, &train))
 		goto fail;
-	uint32_t steps = sd_loader_batches(t->loader), rest = n % t->o.batch;
+	uint32_t steps = sd_feed_batches(&t->feed), rest = n % t->o.batch;
 	int cut = o->limit && o->limit < steps;
 	t->full = sd_step_program_new(&t->vars, &t->net, &t->o.step, SD_STEP_WEIGHTS, (int)t->o.batch, 0);
 	if (!t->full)
@@ -154,7 +155,7 @@ fail:
 
 void sd_train_release(struct sd_train *t)
 {
-	sd_loader_free(t->loader);
+	sd_feed_release(&t->feed);
 	sd_step_program_free(t->full);
 	sd_step_program_free(t->rest);
 	sd_evaluator_free(t->evaluator);

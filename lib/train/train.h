@@ -5,6 +5,7 @@
 #include "artifact/artifact.h"
 #include "data/dataset.h"
 #include "train/evaluate.h"
+#include "train/feed.h"
 #include "train/loop.h"
 
 struct sd_train_options {
@@ -25,7 +26,7 @@ struct sd_train {
 	const struct sd_dataset *ds;
 	struct sd_vars vars;
 	struct sd_loop loop;
-	struct sd_loader *loader;
+	struct sd_feed feed;
 	struct sd_step_program *full, *rest; /* rest: of a short last batch, or NULL */
 	struct sd_evaluator *evaluator;      /* of the test split, or of what train_portion left */
 	struct sd_vars_copy *best;           /* the variables after the best epoch */

@@ -148,16 +148,6 @@ static int update_new(struct sd_unrolled *u, struct sd_vars *vars, const struct 
 
 /* ---- all of it ---- */
 
-/* Gives a program the input of another. */
-static void share_input(struct sd_step_program *p, struct sd_bind *bind, const struct sd_step_program *from)
-{
-	for (int s = 0; s < p->graph->nslot; s++) {
-		const struct sd_value *val = &p->graph->val[p->graph->slot[s]];
-		if (val->cls == SD_INPUT)
-			bind->slot[s] = from->bind.slot[from->graph->val[sd_find(from->graph, val->name)].slot];
-	}
-}
-
 static int beside_new(struct sd_unrolled_side *side, struct sd_vars *vars, const struct sd_net *net,
 	const struct sd_step_options *o, int keep)
 {
@@ -165,12 +155,8 @@ static int beside_new(struct sd_unrolled_side *side, struct sd_vars *vars, const
 		side->ahead->batch, keep);
 	if (!p || bind_new(&side->minus, p->graph) || sd_unrolled_bind(p, vars, 1, &side->minus))
 		return -1;
-	share_input(p, &p->bind, side->ahead);
-	share_input(p, &side->minus, side->ahead);
-	sd_buffer_free(p->x);
-	sd_buffer_free(p->labels);
-	sd_buffer_free(p->ids);
-	p->x = p->labels = p->ids = NULL;
+	sd_step_share_input(p, side->ahead);
+	sd_step_bind_input(p, &side->minus, side->ahead);
 	return 0;
 }
 
@@ -221,34 +207,57 @@ void sd_unrolled_free(struct sd_unrolled *u)
 	free(u);
 }
 
-struct sd_unrolled_side *sd_unrolled_ahead(struct sd_unrolled *u, const struct sd_unrolled_batch *train)
+static struct sd_unrolled_side *side_of(const struct sd_unrolled *u, int n)
 {
 	for (int i = 0; i < u->nside; i++)
-		if (u->side[i].ahead->batch == train->n)
-			return sd_step_run(u->side[i].ahead, train->images, train->labels, train->ids) ? NULL :
-				&u->side[i];
-	sd_error(SD_ERR_BUG, "no program for a batch of %d", train->n);
+		if (u->side[i].ahead->batch == n)
+			return (struct sd_unrolled_side *)&u->side[i];
 	return NULL;
 }
 
-int sd_unrolled_valid(struct sd_unrolled *u, const struct sd_unrolled_batch *valid)
+struct sd_step_program *sd_unrolled_reader(const struct sd_unrolled *u, int n)
+{
+	const struct sd_unrolled_side *side = side_of(u, n);
+	return side ? side->ahead : NULL;
+}
+
+struct sd_unrolled_side *sd_unrolled_ahead(struct sd_unrolled *u, struct sd_step_list *l,
+	const struct sd_step_batch *train)
+{
+	struct sd_unrolled_side *side = side_of(u, train->n);
+	if (!side) {
+		sd_error(SD_ERR_BUG, "no program for a batch of %d", train->n);
+		return NULL;
+	}
+	if (sd_step_add_batch(l, side->ahead, train))
+		return NULL;
+	sd_step_add(l, side->ahead->program, &side->ahead->bind);
+	return side;
+}
+
+int sd_unrolled_valid(struct sd_unrolled *u, struct sd_step_list *l, const struct sd_step_batch *valid)
 {
 	if (valid->n != u->valid->batch)
 		return sd_error(SD_ERR_BUG, "no program for a batch of %d", valid->n);
-	return sd_step_run(u->valid, valid->images, valid->labels, valid->ids);
-}
-
-int sd_unrolled_finish(struct sd_unrolled *u, struct sd_unrolled_side *side)
-{
-	if (sd_program_run(side->beside->program, &side->beside->bind) ||
-	    sd_program_run(side->beside->program, &side->minus))
+	if (sd_step_add_batch(l, u->valid, valid))
 		return -1;
-	return sd_program_run(u->update, &u->bind);
+	sd_step_add(l, u->valid->program, &u->valid->bind);
+	return 0;
 }
 
-int sd_unrolled_run(struct sd_unrolled *u, const struct sd_unrolled_batch *train,
-	const struct sd_unrolled_batch *valid)
+void sd_unrolled_finish(struct sd_unrolled *u, struct sd_step_list *l, struct sd_unrolled_side *side)
 {
-	struct sd_unrolled_side *side = sd_unrolled_ahead(u, train);
-	return !side || sd_unrolled_valid(u, valid) ? -1 : sd_unrolled_finish(u, side);
+	sd_step_add(l, side->beside->program, &side->beside->bind);
+	sd_step_add(l, side->beside->program, &side->minus);
+	sd_step_add(l, u->update, &u->bind);
+}
+
+int sd_unrolled_add(struct sd_unrolled *u, struct sd_step_list *l, const struct sd_step_batch *train,
+	const struct sd_step_batch *valid)
+{
+	struct sd_unrolled_side *side = sd_unrolled_ahead(u, l, train);
+	if (!side || sd_unrolled_valid(u, l, valid))
+		return -1;
+	sd_unrolled_finish(u, l, side);
+	return 0;
 }

@@ -46,18 +46,16 @@ struct sd_unrolled *sd_unrolled_new(struct sd_vars *vars, const struct sd_net *n
 	const struct sd_step_options *options, int batch, int nsize, const int *size, int keep);
 void sd_unrolled_free(struct sd_unrolled *u);
 
-/* A batch: n images (N, C, H, W), labels (N), ids (N). */
-struct sd_unrolled_batch {
-	int n;
-	const float *images;
-	const int32_t *labels, *ids;
-};
-/* One step of the alphas. */
-int sd_unrolled_run(struct sd_unrolled *u, const struct sd_unrolled_batch *train,
-	const struct sd_unrolled_batch *valid);
+/* Adds one step of the alphas to a list of work: on the training batch that the weights come to next
+ * and a validation batch.  -1 with a message. */
+int sd_unrolled_add(struct sd_unrolled *u, struct sd_step_list *l, const struct sd_step_batch *train,
+	const struct sd_step_batch *valid);
 /* Its parts, in this order (tests look in between). */
-struct sd_unrolled_side *sd_unrolled_ahead(struct sd_unrolled *u, const struct sd_unrolled_batch *train);
-int sd_unrolled_valid(struct sd_unrolled *u, const struct sd_unrolled_batch *valid);
-int sd_unrolled_finish(struct sd_unrolled *u, struct sd_unrolled_side *side);
+struct sd_unrolled_side *sd_unrolled_ahead(struct sd_unrolled *u, struct sd_step_list *l,
+	const struct sd_step_batch *train); /* NULL with a message */
+int sd_unrolled_valid(struct sd_unrolled *u, struct sd_step_list *l, const struct sd_step_batch *valid);
+void sd_unrolled_finish(struct sd_unrolled *u, struct sd_step_list *l, struct sd_unrolled_side *side);
+/* The program that reads the training batches of n images first, for others to share its inputs; NULL: none. */
+struct sd_step_program *sd_unrolled_reader(const struct sd_unrolled *u, int n);
 
 #endif

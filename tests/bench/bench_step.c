@@ -97,6 +97,22 @@ static int set_precision(struct sd_engine *e, const char *name)
 	return sd_error(SD_ERR_USAGE, "no precision '%s'", name);
 }
 
+/* One step of the alphas, of either order, and one of the weights, as one piece of work. */
+static int one_step(const struct sd_step_batch *b, struct sd_step_program *alphas, struct sd_unrolled *unrolled,
+	struct sd_step_program *weights)
+{
+	struct sd_step_list l = { .n = 0 };
+	if (alphas) {
+		if (sd_step_add_batch(&l, alphas, b))
+			return -1;
+		sd_step_add(&l, alphas->program, &alphas->bind);
+	}
+	if ((unrolled && sd_unrolled_add(unrolled, &l, b, b)) || sd_step_add_batch(&l, weights, b))
+		return -1;
+	sd_step_add(&l, weights->program, &weights->bind);
+	return sd_step_list_run(&l);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { .mode = "search", .device = "cpu", .precision = "fp32", .arch = "SHARPSEPCONV_DARTS",
@@ -161,15 +177,13 @@ int main(int argc, char **argv)
 	    sd_vars_set_f32(&vars, SD_VAR_DROP_PROB, 0.2f))
 		return die();
 
-	struct sd_unrolled_batch all = { o.batch, x, labels, ids };
+	struct sd_step_batch all = { o.batch, x, labels, ids, NULL };
 	struct sd_sums sums;
 	for (int i = -1; i < o.steps; i++) { /* the first warms up */
 		double start = now();
 		for (int k = 0; k < o.together; k++)
 			if (sd_vars_set_i32(&vars, SD_VAR_STEP, (i + 1) * o.together + k) ||
-			    (alphas && sd_step_run(alphas, x, labels, ids)) ||
-			    (unrolled && sd_unrolled_run(unrolled, &all, &all)) ||
-			    sd_step_run(main_step, x, labels, ids))
+			    one_step(&all, alphas, unrolled, main_step))
 				return die();
 		if (sd_step_sums_get(&vars, kind, &sums))
 			return die();

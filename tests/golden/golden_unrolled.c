@@ -76,20 +76,22 @@ int gold_unrolled_step(struct gold *g, hid_t file, const char *path, struct gold
 
 	if (gold_batch(&t, n, x_train, target_train, i) || gold_batch(&v, n, x_valid, target_valid, i))
 		goto out;
-	struct sd_unrolled_batch train = { n->batch, t.images, t.labels, t.ids };
-	struct sd_unrolled_batch valid = { n->batch, v.images, v.labels, v.ids };
+	struct sd_step_batch train = { n->batch, t.images, t.labels, t.ids, NULL };
+	struct sd_step_batch valid = { n->batch, v.images, v.labels, v.ids, NULL };
+	struct sd_step_list first = { .n = 0 }, second = { .n = 0 }, third = { .n = 0 };
 
-	side = sd_unrolled_ahead(u, &train);
-	if (!side)
+	side = sd_unrolled_ahead(u, &first, &train);
+	if (!side || sd_step_list_run(&first))
 		goto out;
 	if (gold_has(file, gold_path(path, "theta_prime").s)) {
 		check_scalar(g, file, path, "train_loss", GOLD_FORWARD, side->ahead, side->ahead->loss);
 		check_group(g, file, gold_path(path, "theta_prime").s, GOLD_OP, get_ahead, &n->vars);
 	}
-	if (sd_unrolled_valid(u, &valid))
+	if (sd_unrolled_valid(u, &second, &valid) || sd_step_list_run(&second))
 		goto out;
 	check_between(g, file, path, n);
-	ret = sd_unrolled_finish(u, side);
+	sd_unrolled_finish(u, &third, side);
+	ret = sd_step_list_run(&third);
 	if (!ret)
 		check_both(g, file, path, "implicit_grads_alphas", u->update, u->graph, u->implicit);
 out:

@@ -19,7 +19,7 @@ struct setting {
 	struct sd_vars vars;
 	float images[2][BATCH * 3 * SIDE * SIDE];
 	int32_t labels[2][BATCH], ids[BATCH];
-	struct sd_unrolled_batch train, valid;
+	struct sd_step_batch train, valid;
 };
 
 static void open_setting(struct setting *t, int threads, enum sd_weighting weighting)
@@ -43,8 +43,15 @@ static void open_setting(struct setting *t, int threads, enum sd_weighting weigh
 		for (uint32_t i = 0; i < BATCH; i++)
 			t->labels[b][i] = (int32_t)sd_rng_below(sd_rng_word(key, i, 7, (uint32_t)b, 0), CLASSES);
 	}
-	t->train = (struct sd_unrolled_batch){ BATCH, t->images[0], t->labels[0], t->ids };
-	t->valid = (struct sd_unrolled_batch){ BATCH, t->images[1], t->labels[1], t->ids };
+	t->train = (struct sd_step_batch){ BATCH, t->images[0], t->labels[0], t->ids, NULL };
+	t->valid = (struct sd_step_batch){ BATCH, t->images[1], t->labels[1], t->ids, NULL };
+}
+
+/* One step of the alphas. */
+static int step(struct sd_unrolled *u, const struct setting *t)
+{
+	struct sd_step_list l = { .n = 0 };
+	return sd_unrolled_add(u, &l, &t->train, &t->valid) ? -1 : sd_step_list_run(&l);
 }
 
 static void close_setting(struct setting *t)
@@ -89,7 +96,9 @@ static double objective(struct setting *t, struct sd_unrolled *u, float *const a
 			a[k] = alpha[i][k] + h * d[i][k];
 		CHECK(!sd_vars_set(&t->vars, sd_alpha_names[i], a));
 	}
-	CHECK(sd_unrolled_ahead(u, &t->train) && !sd_unrolled_valid(u, &t->valid));
+	struct sd_step_list l = { .n = 0 };
+	CHECK(sd_unrolled_ahead(u, &l, &t->train) && !sd_unrolled_valid(u, &l, &t->valid) &&
+		!sd_step_list_run(&l));
 	CHECK(!sd_step_read(u->valid, u->valid->loss, &loss));
 	return (double)loss;
 }
@@ -126,7 +135,7 @@ static void test_objective(enum sd_weighting weighting)
 	CHECK(!sd_vars_set_f32(&t.vars, SD_VAR_LR, lr) && !sd_vars_set_f32(&t.vars, SD_VAR_ARCH_LR, 0));
 	for (int i = 0; i < 2; i++)
 		CHECK(!sd_vars_get(&t.vars, sd_alpha_names[i], alpha[i]));
-	CHECK(!sd_unrolled_run(u, &t.train, &t.valid), "%s", sd_error_text());
+	CHECK(!step(u, &t), "%s", sd_error_text());
 	for (int i = 0; i < 2; i++)
 		CHECK(!sd_program_read(u->update, u->grad_alphas[i], grad[i]) &&
 			!sd_program_read(u->update, u->implicit[i], implicit[i]));
@@ -169,7 +178,7 @@ static void test_untouched(void)
 	CHECK(!sd_vars_get(&t.vars, "sums/arch", before));
 	for (int k = 0; k < 2; k++) {
 		t.train.n = size[k];
-		CHECK(!sd_unrolled_run(u, &t.train, &t.valid), "%s", sd_error_text());
+		CHECK(!step(u, &t), "%s", sd_error_text());
 	}
 	int moved = 0, kept = 0;
 	for (int i = 0; i < t.vars.n; i++) {
@@ -195,7 +204,7 @@ static void test_untouched(void)
 	CHECK(moved > 20 && kept > 50);
 	CHECK(!sd_vars_get(&t.vars, "sums/arch", after) && after[3] - before[3] == 2 * BATCH);
 	t.train.n = BATCH - 1;
-	CHECK(sd_unrolled_run(u, &t.train, &t.valid) == -1 && sd_error_kind() == SD_ERR_BUG);
+	CHECK(step(u, &t) == -1 && sd_error_kind() == SD_ERR_BUG);
 	sd_vars_copy_free(copy);
 	sd_unrolled_free(u);
 	close_setting(&t);
