@@ -93,6 +93,7 @@ void sd_run_step_options(const struct sd_run_options *o, struct sd_step_options 
 	s->momentum = (float)o->momentum;
 	s->weight_decay = (float)o->weight_decay;
 	s->grad_clip = (float)o->grad_clip;
+	s->loss_scale = o->device.precision == SD_FP16;
 	s->plan_flags = o->unfused ? SD_PLAN_UNFUSED : 0;
 }
 

@@ -65,7 +65,20 @@ static sd_val build_padam(struct sd_graph *g, const struct sd_step_options *o, i
 }
 
 /* What the loss does not depend on has no gradient, and no part in any update, decay included. */
-int sd_step_gradients(struct sd_step_program *p, int alphas, struct sd_step_moved *moved)
+/* Gradients of the loss, times the scale if there is one. */
+static int differentiate(struct sd_step_program *p, const struct sd_step_scale *scale, int n, const sd_val *want,
+	sd_val *grad)
+{
+	struct sd_graph *g = p->graph;
+	int ret = scale->scale == SD_NIL ? sd_graph_grad(g, p->loss, n, want, grad) :
+		sd_graph_vjp(g, p->loss, scale->scale, n, want, grad);
+	if (ret)
+		sd_graph_fail(g, "%s", sd_error_text());
+	return ret;
+}
+
+int sd_step_gradients(struct sd_step_program *p, int alphas, const struct sd_step_scale *scale,
+	struct sd_step_moved *moved)
 {
 	struct sd_graph *g = p->graph;
 	const struct sd_build *b = &p->build;
@@ -82,10 +95,8 @@ int sd_step_gradients(struct sd_step_program *p, int alphas, struct sd_step_move
 	moved->state = moved->grad + n;
 	for (int i = 0; i < n; i++)
 		want[i] = i < b->nparam ? b->param[i] : sd_find(g, sd_alpha_names[i - b->nparam]);
-	if (sd_graph_grad(g, p->loss, n, want, p->grad)) {
-		sd_graph_fail(g, "%s", sd_error_text());
+	if (differentiate(p, scale, n, want, p->grad))
 		goto out;
-	}
 	for (int i = 0; i < n; i++) {
 		if (i >= b->nparam)
 			p->grad_alphas[i - b->nparam] = p->grad[i];
@@ -106,27 +117,33 @@ void sd_step_moved_release(struct sd_step_moved *moved)
 	free(moved->param);
 }
 
-/* SGD with momentum (or Padam) on all parameters, gradients clipped by their common norm: the token. */
-static sd_val build_sgd(struct sd_step_program *p, const struct sd_step_options *o)
+/* SGD with momentum (or Padam) on all parameters, gradients clipped by their common norm.  Returns the number of
+ * tokens. */
+static int build_sgd(struct sd_step_program *p, const struct sd_step_options *o, sd_val *token)
 {
 	struct sd_graph *g = p->graph;
+	struct sd_step_scale scale = sd_step_scale(g, o, SD_VAR_LOSS_SCALE);
 	struct sd_step_moved w;
-	sd_val token = SD_NIL;
-	if (sd_step_gradients(p, o->alphas_as_weights, &w))
+	int n = 0;
+	if (sd_step_gradients(p, o->alphas_as_weights, &scale, &w))
 		goto out;
 	for (int i = 0; i < w.n; i++)
 		w.state[i] = o->padam ? SD_NIL : sd_step_state(g, SD_VAR_MOMENTUM, w.param[i]);
 	sd_val coef = SD_NIL;
-	if (o->grad_clip > 0) {
-		p->grad_norm = sd_grad_norm(g, w.n, w.grad);
+	if (o->grad_clip > 0 || o->loss_scale)
+		p->grad_norm = sd_step_scale_norm(g, &scale, sd_grad_norm(g, w.n, w.grad));
+	if (o->grad_clip > 0)
 		coef = sd_clip_coef(g, p->grad_norm, o->grad_clip);
-	}
+	coef = sd_step_scale_coef(g, &scale, coef);
 	sd_val lr = sd_scalar(g, SD_VAR_LR, SD_F32);
-	token = o->padam ? build_padam(g, o, w.n, w.param, w.grad, lr, coef) :
+	g->pred = scale.ok;
+	token[n++] = o->padam ? build_padam(g, o, w.n, w.param, w.grad, lr, coef) :
 		sd_sgd(g, w.n, w.param, w.state, w.grad, lr, coef, o->momentum, o->weight_decay);
+	g->pred = SD_NIL;
+	n += sd_step_scale_write(g, &scale, token + n);
 out:
 	sd_step_moved_release(&w);
-	return token;
+	return n;
 }
 
 sd_val sd_step_adam(struct sd_graph *g, const struct sd_step_options *o, const sd_val *alphas,
@@ -147,29 +164,43 @@ sd_val sd_step_adam(struct sd_graph *g, const struct sd_step_options *o, const s
 		o->arch_weight_decay);
 }
 
-int sd_step_alpha_gradients(struct sd_step_program *p, sd_val *alphas)
+int sd_step_alpha_gradients(struct sd_step_program *p, const struct sd_step_scale *scale, sd_val *alphas)
 {
 	for (int i = 0; i < 2; i++)
 		alphas[i] = sd_find(p->graph, sd_alpha_names[i]);
-	if (!sd_graph_grad(p->graph, p->loss, 2, alphas, p->grad_alphas))
+	return differentiate(p, scale, 2, alphas, p->grad_alphas);
+}
+
+/* A first-order step of the alphas.  Returns the number of tokens. */
+static int build_alphas(struct sd_step_program *p, const struct sd_step_options *o, sd_val *token)
+{
+	struct sd_graph *g = p->graph;
+	struct sd_step_scale scale = sd_step_scale(g, o, SD_VAR_ARCH_LOSS_SCALE);
+	sd_val alphas[2], grad[2];
+	int n = 0;
+	if (sd_step_alpha_gradients(p, &scale, alphas))
 		return 0;
-	sd_graph_fail(p->graph, "%s", sd_error_text());
-	return -1;
+	for (int i = 0; i < 2; i++)
+		if (p->grad_alphas[i] != SD_NIL)
+			grad[n++] = p->grad_alphas[i];
+	if (o->loss_scale)
+		sd_step_scale_norm(g, &scale, sd_grad_norm(g, n, grad));
+	for (int i = 0; i < 2; i++)
+		p->grad_alphas[i] = sd_step_scale_gradient(g, &scale, p->grad_alphas[i]);
+	g->pred = scale.ok;
+	token[0] = sd_step_adam(g, o, alphas, p->grad_alphas);
+	g->pred = SD_NIL;
+	return 1 + sd_step_scale_write(g, &scale, token + 1);
 }
 
 /* What a kind does with the loss: its writes, but for sums and running statistics, into token. */
 static int build_writes(struct sd_step_program *p, const struct sd_step_options *o, sd_val *token)
 {
-	sd_val alphas[2];
 	switch (p->kind) {
 	case SD_STEP_WEIGHTS:
-		token[0] = build_sgd(p, o);
-		return 1;
+		return build_sgd(p, o, token);
 	case SD_STEP_ALPHAS:
-		if (sd_step_alpha_gradients(p, alphas))
-			return 0;
-		token[0] = sd_step_adam(p->graph, o, alphas, p->grad_alphas);
-		return 1;
+		return build_alphas(p, o, token);
 	case SD_STEP_EVAL:
 		p->argmax = token[0] = sd_argmax(p->graph, p->logits);
 		return 1;
@@ -279,7 +310,8 @@ struct sd_step_program *sd_step_program_new(struct sd_vars *vars, const struct s
 		goto fail;
 	}
 	if (bind_input(p, vars, "input/x", &p->x) || bind_input(p, vars, "input/labels", &p->labels) ||
-	    bind_input(p, vars, "input/ids", &p->ids) || sd_unrolled_bind(p, vars, 0, &p->bind))
+	    bind_input(p, vars, "input/ids", &p->ids) || sd_unrolled_bind(p, vars, 0, &p->bind) ||
+	    sd_step_scale_first(vars))
 		goto fail;
 	free(root);
 	return p;

@@ -28,6 +28,7 @@ struct sd_step_options {
 	float arch_beta1, arch_beta2, arch_eps, arch_weight_decay; /* Adam of the alphas */
 	int alphas_as_weights;                   /* the step of the weights moves the alphas as well */
 	float radius;                            /* R |v| of a second-order step (unrolled.h) */
+	int loss_scale;                          /* the loss is scaled (float16) */
 	int plan_flags;                          /* SD_PLAN_UNFUSED */
 };
 #define SD_STEP_DEFAULTS { \
@@ -48,6 +49,8 @@ struct sd_step_options {
 #define SD_VAR_PADAM_V "optimizer/padam_v/"
 #define SD_VAR_PADAM_U "optimizer/padam_u/"     /* the largest v so far */
 #define SD_VAR_PADAM_T "optimizer/padam_t"      /* i32 scalar */
+#define SD_VAR_LOSS_SCALE "optimizer/loss_scale"           /* f32 scalar; good steps in "..._good", i32 */
+#define SD_VAR_ARCH_LOSS_SCALE "optimizer/arch_loss_scale" /* the same for steps of the alphas */
 #define SD_VAR_ALPHAS_NORMAL "alphas_normal"
 #define SD_VAR_ALPHAS_REDUCE "alphas_reduce"
 extern const char *const sd_alpha_names[2]; /* both */

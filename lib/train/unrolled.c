@@ -11,6 +11,8 @@
 
 /* ---- the graphs ---- */
 
+static const struct sd_step_scale unscaled = { SD_NIL, SD_NIL, SD_NIL };
+
 static sd_val store_alphas(struct sd_step_program *p, const char *folder)
 {
 	sd_val dst[2], grad[2];
@@ -38,7 +40,7 @@ static int write_ahead(struct sd_step_program *p, const struct sd_step_options *
 	struct sd_graph *g = p->graph;
 	struct sd_step_moved w;
 	sd_val *momentum = NULL;
-	if (sd_step_gradients(p, 0, &w))
+	if (sd_step_gradients(p, 0, &unscaled, &w))
 		goto out;
 	momentum = calloc((size_t)w.n + 1, sizeof *momentum);
 	if (!momentum) {
@@ -62,7 +64,7 @@ static int write_unrolled(struct sd_step_program *p, const struct sd_step_option
 	struct sd_step_moved w;
 	sd_val *base = NULL;
 	int n = 0;
-	if (sd_step_gradients(p, 1, &w))
+	if (sd_step_gradients(p, 1, &unscaled, &w))
 		goto out;
 	base = calloc((size_t)w.n + 1, sizeof *base);
 	if (!base) {
@@ -92,7 +94,7 @@ int sd_unrolled_writes(struct sd_step_program *p, const struct sd_step_options *
 		return write_ahead(p, o, token);
 	if (p->kind == SD_STEP_UNROLLED)
 		return write_unrolled(p, o, token);
-	if (sd_step_alpha_gradients(p, alphas))
+	if (sd_step_alpha_gradients(p, &unscaled, alphas))
 		return 0;
 	token[0] = store_alphas(p, SIDE);
 	return 1;
@@ -171,6 +173,10 @@ struct sd_unrolled *sd_unrolled_new(struct sd_vars *vars, const struct sd_net *n
 	u->implicit[0] = u->implicit[1] = u->grad_alphas[0] = u->grad_alphas[1] = SD_NIL;
 	if (options->padam || net->kind != SD_NET_SUPERNET) {
 		sd_error(SD_ERR_BUG, "a second-order step is one of a search by SGD");
+		goto fail;
+	}
+	if (options->loss_scale) {
+		sd_error(SD_ERR_USAGE, "a second-order step's differences are too small for fp16: bf16, tf32 and fp32 will do");
 		goto fail;
 	}
 	/* each makes the variables that the next is bound to */

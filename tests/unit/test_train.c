@@ -269,6 +269,94 @@ static void test_search(const struct sd_dataset *ds)
 	sd_engine_close(e);
 }
 
+/* One search step of weights and alphas; images and labels are the first ones. */
+static int search_step(struct sd_vars *v, struct sd_step_program *alphas, struct sd_step_program *weights)
+{
+	static float x[8 * SIDE * SIDE];
+	static int32_t labels[8], ids[8];
+	struct sd_rng_key key = sd_rng_key(9, "test", "batch");
+	for (uint32_t i = 0; i < 8 * SIDE * SIDE; i++)
+		x[i] = 4 * sd_rng_unit(sd_rng_word(key, i, 0, 0, 0)) - 2;
+	for (int i = 0; i < 8; i++)
+		labels[i] = i % CLASSES;
+	return sd_vars_set_f32(v, SD_VAR_LR, 0.1f) || sd_vars_set_f32(v, SD_VAR_ARCH_LR, 0.01f) ||
+		sd_step_run(alphas, x, labels, ids) || sd_step_run(weights, x, labels, ids) ? -1 : 0;
+}
+
+/* How many of the copy's variables differ from v's by more than a part of their size, by name. */
+static int moved(const struct sd_vars *v, const struct sd_vars_copy *c, const char *begins, double part)
+{
+	int n = 0;
+	for (int i = 0; i < v->n; i++) {
+		const struct sd_var *var = &v->var[i];
+		size_t count = sd_var_bytes(var) / sizeof(float);
+		if (var->cls == SD_SCALAR || var->dtype != SD_F32 || strncmp(var->name, begins, strlen(begins)))
+			continue;
+		float *now = malloc(count * sizeof *now);
+		const float *old = sd_vars_copy_data(c, v, var->name);
+		double d = 0, m = 0;
+		CHECK(!sd_vars_get(v, var->name, now));
+		for (size_t k = 0; k < count; k++) {
+			d = fmax(d, fabs((double)now[k] - (double)old[k]));
+			m = fmax(m, fabs((double)old[k]));
+		}
+		n += !(d <= part * m);
+		free(now);
+	}
+	return n;
+}
+
+/* A scaled loss leads where the plain one does; gradients that overflow leave all but running statistics alone
+ * and halve the scale. */
+static void test_loss_scale(void)
+{
+	struct sd_engine *e = sd_engine_open("cpu", 2);
+	struct sd_primitive_list prims;
+	struct sd_vars v;
+	struct sd_step_options o = SD_STEP_DEFAULTS;
+	struct sd_step_program *alphas[2], *weights[2];
+	float scale[2], huge = 3e38f, most = INFINITY;
+	CHECK(!sd_primitive_list_parse(&prims, "none,skip_connect,max_pool_3x3,sep_conv_3x3"));
+	struct sd_net net = { .kind = SD_NET_SUPERNET, .channels_in = 1, .height = SIDE, .width = SIDE,
+		.supernet = { .channels = 4, .classes = CLASSES, .layers = 3, .steps = 2, .prims = &prims,
+			.ops = SD_DARTS_OPS, .weighting = SD_MAX_W } };
+	sd_vars_init(&v, e, 5);
+	for (int k = 0; k < 2; k++) {
+		o.loss_scale = k;
+		alphas[k] = sd_step_program_new(&v, &net, &o, SD_STEP_ALPHAS, 8, 0);
+		weights[k] = sd_step_program_new(&v, &net, &o, SD_STEP_WEIGHTS, 8, 0);
+		CHECK(alphas[k] && weights[k], "%s", sd_error_text());
+	}
+	CHECK(!sd_vars_get(&v, SD_VAR_LOSS_SCALE, &scale[0]) && scale[0] == 65536);
+	CHECK(!sd_vars_get(&v, SD_VAR_ARCH_LOSS_SCALE, &scale[1]) && scale[1] == 65536);
+	struct sd_vars_copy *start = sd_vars_save(&v);
+	CHECK(!search_step(&v, alphas[0], weights[0]) && !search_step(&v, alphas[0], weights[0]));
+	CHECK(moved(&v, start, "", 1e-6) > 50 && moved(&v, start, "alphas", 1e-6) == 2);
+	struct sd_vars_copy *plain = sd_vars_save(&v);
+	CHECK(!sd_vars_restore(&v, start));
+	CHECK(!search_step(&v, alphas[1], weights[1]) && !search_step(&v, alphas[1], weights[1]));
+	CHECK(moved(&v, plain, "", 1e-4) == 0);
+
+	CHECK(!sd_vars_restore(&v, start));
+	CHECK(!sd_vars_set(&v, SD_VAR_LOSS_SCALE, &huge) && !sd_vars_set(&v, SD_VAR_ARCH_LOSS_SCALE, &most));
+	CHECK(!search_step(&v, alphas[1], weights[1]));
+	CHECK(moved(&v, start, "alphas", 0) == 0 && moved(&v, start, "optimizer/momentum", 0) == 0 &&
+		moved(&v, start, "optimizer/adam", 0) == 0);
+	CHECK(moved(&v, start, "stem.1.running_mean", 0) == 1);
+	CHECK(!sd_vars_get(&v, SD_VAR_LOSS_SCALE, &scale[0]) && scale[0] == huge / 2);
+	int32_t t;
+	CHECK(!sd_vars_get(&v, SD_VAR_ADAM_T, &t) && t == 0);
+
+	sd_vars_copy_free(start);
+	sd_vars_copy_free(plain);
+	for (int k = 0; k < 2; k++) {
+		sd_step_program_free(alphas[k]);
+		sd_step_program_free(weights[k]);
+	}
+	sd_vars_release(&v);
+	sd_engine_close(e);
+}
+
 int main(void)
 {
 	struct sd_dataset *ds = make_data();
@@ -281,6 +369,7 @@ int main(void)
 	test_loss_not_finite(ds, &g);
 	test_stop(ds, &g);
 	test_search(ds);
+	test_loss_scale();
 	sd_genotype_release(&g);
 	sd_dataset_free(ds);
 	return check_done();
