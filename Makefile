@@ -112,7 +112,7 @@ check-cuda-emulator: deps
 	@BUILD='$(BUILD)' ONLY=emulator tests/check
 emulator:
 	@$(MAKE) BUILD='$(BUILD)/emu' CUDA=emulated SANITIZE=address,undefined ISAS=generic OPT=-O1 emulated
-emulated: engines $(EMU_TESTS) $(BUILD)/tests/optable $(GOLDEN)
+emulated: engines tools $(EMU_TESTS) $(BUILD)/tests/optable $(GOLDEN)
 quickstart: deps
 	@$(MAKE) tools
 	@$(MAKE) -f pipelines/quickstart.mk BIN='$(abspath $(BUILD))/bin' \

@@ -190,11 +190,24 @@ static void cuda_environment(const struct sd_engine *base, sd_engine_fact *fact,
 	}
 }
 
-int sd_cuda_arena_fit(struct sd_cuda_engine *e, size_t values, size_t scratch)
+static int no_room(size_t need, int batch)
 {
 	size_t free_bytes = 0, total = 0;
-	cudaError_t err;
+	char hint[64] = "";
+	int fits;
 
+	cudaGetLastError();
+	cudaMemGetInfo(&free_bytes, &total);
+	/* nearly all that a plan needs grows with the batch */
+	fits = (int)(0.95 * (double)batch * (double)free_bytes / (double)need);
+	if (fits > 0 && fits < batch)
+		snprintf(hint, sizeof(hint), "; a batch of %d instead of %d would fit", fits, batch);
+	return sd_error(SD_ERR_DEVICE, "the device has not enough memory: %.1f MiB are needed and %.1f MiB of %.1f are "
+		"free%s", (double)need / 1048576, (double)free_bytes / 1048576, (double)total / 1048576, hint);
+}
+
+int sd_cuda_arena_fit(struct sd_cuda_engine *e, size_t values, size_t scratch, int batch)
+{
 	values = (values + 255) / 256 * 256;
 	if (values <= e->values_size && scratch <= e->scratch_size)
 		return 0;
@@ -207,13 +220,9 @@ int sd_cuda_arena_fit(struct sd_cuda_engine *e, size_t values, size_t scratch)
 	e->arena = NULL;
 	e->values_size = e->scratch_size = 0;
 	e->generation++;
-	err = cudaMalloc((void **)&e->arena, values + scratch);
-	if (err != cudaSuccess) {
-		cudaGetLastError();
-		cudaMemGetInfo(&free_bytes, &total);
-		return sd_error(SD_ERR_DEVICE, "the device has not enough memory: a plan needs %.1f MiB and %.1f MiB of %.1f "
-			"are free", (double)(values + scratch) / 1048576, (double)free_bytes / 1048576,
-			(double)total / 1048576);
+	if (cudaMalloc((void **)&e->arena, values + scratch) != cudaSuccess) {
+		e->arena = NULL;
+		return no_room(values + scratch, batch);
 	}
 	e->values_size = values;
 	e->scratch_size = scratch;

@@ -1,6 +1,7 @@
 /* program.c: plans on the GPU: how much scratch they need, their tables, and runs as captured graphs. */
 #include "engine/cuda/cuda.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -28,14 +29,35 @@ static struct sd_cuda_step step_of(struct sd_cuda_program *p, int i)
 
 /* ---- planning ---- */
 
+/* Samples in the largest batch of images; -1 with a message where an image has more pixels than kernels count. */
+static int batch_of(const struct sd_graph *g)
+{
+	int v, batch = 0;
+
+	for (v = 0; v < g->nval; v++) {
+		const int *d = g->val[v].shape.d;
+
+		if (!sd_is_image(g, v))
+			continue;
+		if ((double)d[0] * d[2] * d[3] > INT_MAX)
+			return sd_error(SD_ERR_USAGE, "a batch of %d images of %d x %d is too large for the GPU's kernels", d[0],
+				d[2], d[3]);
+		if (d[0] > batch)
+			batch = d[0];
+	}
+	return batch;
+}
+
 int sd_cuda_program_init(struct sd_program *base)
 {
 	struct sd_cuda_program *p = (struct sd_cuda_program *)base;
-	int i;
+	int i, batch = batch_of(base->g);
 
 	p->e = (struct sd_cuda_engine *)base->engine;
 	p->g = base->g;
 	p->plan = base->plan;
+	if (batch < 0)
+		return -1;
 	for (i = 0; i < p->plan->nstep; i++) {
 		struct sd_cuda_step st = step_of(p, i);
 
@@ -48,7 +70,7 @@ int sd_cuda_program_init(struct sd_program *base)
 			p->scratch = st.run.peak;
 		p->launches += st.run.launches;
 	}
-	return sd_cuda_arena_fit(p->e, p->plan->arena, p->scratch);
+	return sd_cuda_arena_fit(p->e, p->plan->arena, p->scratch, batch);
 }
 
 static void bound_free(struct sd_cuda_bound *b)
@@ -499,7 +521,7 @@ int sd_cuda_run(int n, const struct sd_work *w)
 			struct sd_cu_run dry = { .dry = 1 };
 
 			sd_cuda_feed_exec(&dry, &w[i]);
-			if (sd_cuda_arena_fit(e, 0, dry.peak))
+			if (sd_cuda_arena_fit(e, 0, dry.peak, w[i].x->shape.d[0]))
 				goto out;
 		}
 	for (i = 0; i < n; i++)

@@ -1,0 +1,107 @@
+# The CUDA engine in whole runs: on a GPU where SD_TEST_GPU is set, else by the emulator's build.
+load setup
+
+setup() {
+	tools=$BUILD/bin
+	[ -n "${SD_TEST_GPU:-}" ] || tools=$BUILD/emu/bin
+	[ -x "$tools/sd-search" ] || skip "no emulated build: make emulator"
+	cd "$BATS_TEST_TMPDIR"
+	digits digits.h5 -q
+	small="--data digits.h5 --epochs 1 --init_channels 2 --layers 3 --batch_size 8 --limit_batches 2 -q"
+}
+
+on_gpu() {
+	local tool=$1
+	shift
+	"$tools/$tool" "$@" --device cuda
+}
+
+@test "cuda: ten equal runs of a search, in whatever order the threads run" {
+	on_gpu sd-search $small -o first.h5
+	want=$(payload first.h5)
+	[ -n "$want" ]
+	for seed in 1 2 3 4 5 6 7 8 9; do
+		SD_EMU_SEED=$seed on_gpu sd-search $small --force -o again.h5
+		assert_equal "$(payload again.h5)" "$want"
+	done
+}
+
+@test "cuda: a search and a training tell the losses that the CPU tells" {
+	for tool in search train; do
+		more=
+		[ $tool = search ] || more="--arch DARTS_V2 --auxiliary --drop_path_prob 0.2 --cutout"
+		on_gpu sd-$tool $small $more -o gpu.h5 --force
+		"$tools/sd-$tool" $small $more --device cpu -o cpu.h5 --force
+		/usr/bin/python3 -c 'import h5py' || skip "no h5py"
+		/usr/bin/python3 - <<-EOS
+		import h5py
+		a, b = h5py.File('gpu.h5'), h5py.File('cpu.h5')
+		for name in a['history']:
+		    x, y = a['history'][name][()], b['history'][name][()]
+		    assert abs(x - y).max() <= 1e-3 * max(1, abs(y).max()), (name, x, y)
+		EOS
+	done
+}
+
+@test "cuda: a second-order search runs there" {
+	on_gpu sd-search $small --unrolled -o gpu.h5
+	"$tools/sd-search" $small --unrolled --device cpu -o cpu.h5
+	/usr/bin/python3 -c 'import h5py' || skip "no h5py"
+	/usr/bin/python3 - <<-EOS
+	import h5py
+	a, b = h5py.File('gpu.h5')['history/valid_loss'][()], h5py.File('cpu.h5')['history/valid_loss'][()]
+	assert abs(a - b).max() < 1e-3, (a, b)
+	EOS
+}
+
+@test "cuda: a run that was stopped goes on to the same bits" {
+	long="$small --epochs 3 --report_freq 1"
+	on_gpu sd-search $long -o whole.h5
+	run on_gpu sd-search $long --max_time 0.001 -o part.h5
+	assert_failure 75
+	on_gpu sd-search $long --resume auto -o part.h5
+	assert_equal "$(payload part.h5)" "$(payload whole.h5)"
+}
+
+@test "cuda: device, libraries and precision are in the claim" {
+	on_gpu sd-search $small --precision bf16 -o b.h5
+	on_gpu sd-search $small --precision fp16 -o h.h5
+	on_gpu sd-search $small -o f.h5
+	manifest b.h5 | tr -d " \n" | grep -q '"precision":"bf16"'
+	manifest f.h5 | tr -d " \n" | grep -q '"cublaslt":"[0-9]*","cudnn":"[0-9]*","device":"[^"]*sm_[0-9]*","engine":"cuda"'
+	[ "$(payload b.h5)" != "$(payload f.h5)" ]
+	[ "$(payload h.h5)" != "$(payload f.h5)" ]
+	run "$tools/sd-search" $small --device cpu --precision bf16 -o c.h5
+	assert_failure 64
+	assert_output --partial 'computes in fp32, not in bf16'
+}
+
+@test "cuda: no device, too little memory, a fault: exit status 69 and nothing half-written" {
+	[ -z "${SD_TEST_GPU:-}" ] || skip "needs the emulator"
+	SD_EMU_DEVICES=0 run on_gpu sd-search $small -o x.h5
+	assert_failure 69
+	assert_output --partial 'no CUDA device'
+	run "$tools/sd-search" $small --device cuda:7 -o x.h5
+	assert_failure 69
+	assert_output --partial 'no CUDA device 7: there is 1'
+	SD_EMU_MEMORY=4000000 run on_gpu sd-search $small --batch_size 64 -o x.h5
+	assert_failure 69
+	assert_output --regexp 'not enough memory: [0-9.]+ MiB .* a batch of [0-9]+ instead of 64 would fit'
+	for n in 30 300 3000; do
+		SD_EMU_FAIL=$n run on_gpu sd-search $small -o x.h5
+		assert_failure 69
+		assert_output --partial 'CUDA: '
+	done
+	run ls
+	assert_output digits.h5
+}
+
+@test "cuda: without the engine --device cuda is a clear error, and auto is the CPU" {
+	mkdir bin
+	cp "$BUILD/bin/sd-search" bin/
+	run bin/sd-search $small --device cuda -o x.h5
+	assert_failure 69
+	assert_output --partial 'no CUDA engine'
+	bin/sd-search $small -o x.h5
+	manifest x.h5 | tr -d " \n" | grep -q '"engine":"cpu"'
+}
