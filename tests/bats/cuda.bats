@@ -29,7 +29,7 @@ on_gpu() {
 @test "cuda: a search and a training tell the losses that the CPU tells" {
 	for tool in search train; do
 		more=
-		[ $tool = search ] || more="--arch DARTS_V2 --auxiliary --drop_path_prob 0.2 --cutout"
+		[ $tool = search ] || more="--arch $ROOT/genotypes/DARTS_V2.genotype --auxiliary --drop_path_prob 0.2 --cutout"
 		on_gpu sd-$tool $small $more -o gpu.h5 --force
 		"$tools/sd-$tool" $small $more --device cpu -o cpu.h5 --force
 		/usr/bin/python3 -c 'import h5py' || skip "no h5py"
