@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "engine/ops.h"
@@ -119,12 +120,47 @@ void sd_engine_trace_nan(struct sd_engine *e, int on)
 void sd_engine_profile(struct sd_engine *e, int on)
 {
 	e->profile = on;
+	memset(e->prof, 0, sizeof(e->prof));
+}
+
+double sd_engine_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void sd_engine_note(struct sd_engine *e, const struct sd_program *p, const struct sd_step *s, long launches,
+	double seconds)
+{
+	const struct sd_node *n = &p->g->node[s->node];
+	const struct sd_layout *layout = e->ops->layout(e);
+	int k;
+
+	e->prof[n->op].calls++;
+	e->prof[n->op].launches += launches;
+	e->prof[n->op].seconds += seconds;
+	for (k = 0; k < s->nin; k++)
+		if (s->in[k].x != SD_NIL)
+			e->prof[n->op].bytes += (double)layout->size(p->g, s->in[k].x);
+	for (k = 0; k < n->nout; k++)
+		e->prof[n->op].bytes += (double)layout->size(p->g, n->out + k);
 }
 
 int sd_engine_profile_print(struct sd_engine *e, FILE *f)
 {
-	if (e->ops->profile_print(e, f))
-		return -1;
+	double total = 0;
+	int i;
+
+	for (i = 0; i < SD_OP_N; i++)
+		total += e->prof[i].seconds;
+	fprintf(f, "op\tcalls\tlaunches\tms\tshare\tGB/s\n");
+	for (i = 0; i < SD_OP_N; i++)
+		if (e->prof[i].calls)
+			fprintf(f, "%s\t%ld\t%ld\t%.2f\t%.1f%%\t%.1f\n", sd_op_name((enum sd_op)i), e->prof[i].calls,
+				e->prof[i].launches, e->prof[i].seconds * 1e3, 100 * e->prof[i].seconds / total,
+				e->prof[i].bytes / e->prof[i].seconds / 1e9);
 	return ferror(f) ? sd_error(SD_ERR_IO, "cannot write the profile") : 0;
 }
 
@@ -243,7 +279,12 @@ void sd_program_free(struct sd_program *p)
 
 size_t sd_program_arena(const struct sd_program *p)
 {
-	return p->plan->arena;
+	return p->arena;
+}
+
+long sd_program_launches(const struct sd_program *p)
+{
+	return p->launches;
 }
 
 static int check_bind(const struct sd_program *p, const struct sd_bind *bind)

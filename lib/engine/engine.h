@@ -59,6 +59,7 @@ struct sd_program *sd_program_new(struct sd_engine *e, const struct sd_graph *g,
 	const sd_val *root, int flags);
 void sd_program_free(struct sd_program *p);
 size_t sd_program_arena(const struct sd_program *p); /* bytes; programs of an engine share one arena */
+long sd_program_launches(const struct sd_program *p); /* kernels that a run begins */
 /* Runs it.  -1 with a message if a slot in use is unbound or of the wrong size. */
 int sd_program_run(struct sd_program *p, const struct sd_bind *bind);
 

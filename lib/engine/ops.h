@@ -7,11 +7,16 @@
 
 /* Counts up with every change of this table or of the structures below; an engine of another number than
  * the tool's is not used. */
-#define SD_ENGINE_ABI 1
+#define SD_ENGINE_ABI 2
 
 struct sd_engine {
 	const struct sd_engine_ops *ops;
 	int poison, trace_nan, profile;
+	struct {
+		long calls, launches;
+		double seconds;
+		double bytes; /* read and written, by the plan's tensor sizes */
+	} prof[SD_OP_N];
 };
 
 struct sd_buffer {
@@ -27,6 +32,8 @@ struct sd_program {
 	const struct sd_graph *g;
 	struct sd_plan *plan;
 	unsigned char *slot_used; /* by slot: whether a step reads or writes it */
+	size_t arena;             /* bytes, what the engine needs beside the plan's included */
+	long launches;            /* kernels that a run begins */
 };
 
 struct sd_device_feed {
@@ -57,7 +64,7 @@ struct sd_engine_ops {
 	int (*read)(const struct sd_buffer *b, void *host);
 	int (*copy)(struct sd_buffer *dst, const struct sd_buffer *src);
 
-	/* p has its plan; makes whatever the engine needs beside it. */
+	/* p has its plan; makes whatever the engine needs beside it, and fills in arena and launches. */
 	int (*program_init)(struct sd_program *p);
 	void (*program_release)(struct sd_program *p); /* also after a program_init that failed */
 	/* binds have been checked */
@@ -68,7 +75,6 @@ struct sd_engine_ops {
 	void (*feed_free)(struct sd_device_feed *f);
 	int (*feed_epoch)(struct sd_device_feed *f, uint32_t epoch, uint32_t from);
 	int (*read_value)(struct sd_program *p, sd_val v, void *host); /* v has storage in the plan */
-	int (*profile_print)(struct sd_engine *e, FILE *f);
 };
 
 /* The engines that are linked in. */
@@ -77,6 +83,11 @@ extern const struct sd_engine_ops sd_engine_cpu;
 #define SD_ENGINE_ENTRY "sd_engine_entry"
 typedef const struct sd_engine_ops *sd_engine_entry_fn(void);
 
+/* Seconds of a clock that only counts up. */
+double sd_engine_now(void);
+/* Adds a step that has been run to the profile. */
+void sd_engine_note(struct sd_engine *e, const struct sd_program *p, const struct sd_step *s, long launches,
+	double seconds);
 /* Bytes of one element in the outside layout. */
 size_t sd_dtype_size(enum sd_dtype t);
 

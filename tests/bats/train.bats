@@ -107,6 +107,7 @@ python_h5() {
 	assert_line $'multiply_adds\t356729472'
 	assert_line --regexp $'^activations\t[1-9][0-9]*$'
 	assert_line --regexp $'^arena_bytes\t[1-9][0-9]*$'
+	assert_line --regexp $'^launches\t[1-9][0-9]*$'
 	assert_line --partial "counting for 10 classes of images of 3x32x32"
 	run sd-train --flops --arch DARTS_V2 --data digits.h5 --init_channels 4 --layers 3
 	assert_success

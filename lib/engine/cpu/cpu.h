@@ -11,11 +11,6 @@ struct sd_cpu_engine {
 	const struct sd_kernels *k;
 	char *arena;      /* shared by all programs, as large as the largest needs */
 	size_t arena_size;
-	struct {
-		long calls;
-		double seconds;
-		double bytes; /* read and written, by the plan's tensor sizes */
-	} prof[SD_OP_N];
 };
 
 struct sd_cpu_program {

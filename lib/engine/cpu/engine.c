@@ -1,12 +1,9 @@
 /* engine.c: the CPU engine's memory and programs. */
 #include "engine/cpu/cpu.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "base/err.h"
 
@@ -223,10 +220,14 @@ static int make_lanes(struct sd_cpu_program *p)
 static int cpu_program_init(struct sd_program *base)
 {
 	struct sd_cpu_program *p = (struct sd_cpu_program *)base;
+	int i;
 
 	p->e = own(base->engine);
 	p->g = base->g;
 	p->plan = base->plan;
+	base->arena = p->plan->arena;
+	for (i = 0; i < p->plan->nstep; i++)
+		base->launches += !p->plan->step[i].skip;
 	return make_blocks(p) || make_lanes(p) || arena_fit(p->e, p->plan->arena) ? -1 : 0;
 }
 
@@ -237,29 +238,6 @@ static void cpu_program_release(struct sd_program *base)
 	free(p->blk);
 	free(p->blk_pool);
 	free(p->lanes);
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Bytes of the tensors that a step reads and writes. */
-static double step_bytes(const struct sd_cpu_program *p, const struct sd_step *s)
-{
-	const struct sd_node *n = &p->g->node[s->node];
-	double b = 0;
-	int k;
-
-	for (k = 0; k < s->nin; k++)
-		if (s->in[k].x != SD_NIL)
-			b += (double)layout_size(p->g, s->in[k].x);
-	for (k = 0; k < n->nout; k++)
-		b += (double)layout_size(p->g, n->out + k);
-	return b;
 }
 
 static int run_one(struct sd_cpu_program *p, const struct sd_bind *bind)
@@ -273,17 +251,13 @@ static int run_one(struct sd_cpu_program *p, const struct sd_bind *bind)
 	word = sd_fpu_flush_on();
 	for (i = 0; i < p->plan->nstep && !rc; i++) {
 		const struct sd_step *s = &p->plan->step[i];
-		double t = e->base.profile ? now() : 0;
-		enum sd_op op = p->g->node[s->node].op;
+		double t = e->base.profile ? sd_engine_now() : 0;
 
 		if (s->skip)
 			continue;
 		rc = sd_cpu_step(p, i, bind);
-		if (e->base.profile) {
-			e->prof[op].calls++;
-			e->prof[op].seconds += now() - t;
-			e->prof[op].bytes += step_bytes(p, s);
-		}
+		if (e->base.profile)
+			sd_engine_note(&e->base, &p->base, s, 1, sd_engine_now() - t);
 		if (!rc && e->base.trace_nan)
 			rc = sd_cpu_check_finite(p, i);
 	}
@@ -317,29 +291,11 @@ static int cpu_read_value(struct sd_program *base, sd_val root, void *host)
 	return 0;
 }
 
-static int cpu_profile_print(struct sd_engine *base, FILE *f)
-{
-	struct sd_cpu_engine *e = own(base);
-	double total = 0;
-	int i;
-
-	for (i = 0; i < SD_OP_N; i++)
-		total += e->prof[i].seconds;
-	fprintf(f, "op\tcalls\tms\tshare\tGB/s\n");
-	for (i = 0; i < SD_OP_N; i++)
-		if (e->prof[i].calls)
-			fprintf(f, "%s\t%ld\t%.2f\t%.1f%%\t%.1f\n", sd_op_name((enum sd_op)i), e->prof[i].calls,
-				e->prof[i].seconds * 1e3, 100 * e->prof[i].seconds / total,
-				e->prof[i].bytes / e->prof[i].seconds / 1e9);
-	memset(e->prof, 0, sizeof(e->prof));
-	return 0;
-}
-
 const struct sd_engine_ops sd_engine_cpu = {
 	.abi = SD_ENGINE_ABI, .kind = "cpu",
 	.engine_size = sizeof(struct sd_cpu_engine), .program_size = sizeof(struct sd_cpu_program),
 	.open = cpu_open, .close = cpu_close, .set_precision = cpu_set_precision, .layout = cpu_layout, .threads = cpu_threads,
 	.path = cpu_path, .alloc = cpu_alloc, .release = cpu_release, .write = cpu_write, .read = cpu_read,
 	.copy = cpu_copy, .program_init = cpu_program_init, .program_release = cpu_program_release, .run = cpu_run,
-	.read_value = cpu_read_value, .profile_print = cpu_profile_print,
+	.read_value = cpu_read_value,
 };

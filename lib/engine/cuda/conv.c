@@ -158,7 +158,8 @@ static float *exported(struct sd_cuda_step *st, const struct sd_cu_src *x)
 	return p;
 }
 
-static int dense_forward(struct sd_cuda_step *st, const struct sd_cu_src *x, const float *w, const struct sd_cu_dst *y)
+static int dense_forward(struct sd_cuda_step *st, const struct sd_cu_src *x, const float *w,
+	const struct sd_cu_dst *y)
 {
 	const struct sd_cudnn *dnn;
 	const float one = 1, zero = 0;
@@ -176,8 +177,8 @@ static int dense_forward(struct sd_cuda_step *st, const struct sd_cu_src *x, con
 	workspace = sd_cu_take(&st->run, size);
 	st->run.launches++;
 	if (!st->run.dry)
-		TRY(dnn->cudnnConvolutionForward(st->e->dnn_handle, &one, d.x, px, d.w, w, d.conv, FORWARD, workspace, size,
-			&zero, d.y, py), "a convolution");
+		TRY(dnn->cudnnConvolutionForward(st->e->dnn_handle, &one, d.x, px, d.w, w, d.conv, FORWARD, workspace,
+			size, &zero, d.y, py), "a convolution");
 	sd_cu_import(&st->run, py, y);
 	rc = 0;
 out:
@@ -186,7 +187,8 @@ out:
 	return rc;
 }
 
-static int dense_bwd_x(struct sd_cuda_step *st, const struct sd_cu_img *gy, const float *w, const struct sd_cu_dst *gx)
+static int dense_bwd_x(struct sd_cuda_step *st, const struct sd_cu_img *gy, const float *w,
+	const struct sd_cu_dst *gx)
 {
 	const struct sd_cu_src src = { .x = *gy };
 	const struct sd_cudnn *dnn;
@@ -205,8 +207,8 @@ static int dense_bwd_x(struct sd_cuda_step *st, const struct sd_cu_img *gy, cons
 	workspace = sd_cu_take(&st->run, size);
 	st->run.launches++;
 	if (!st->run.dry)
-		TRY(dnn->cudnnConvolutionBackwardData(st->e->dnn_handle, &one, d.w, w, d.y, py, d.conv, BACKWARD_X, workspace,
-			size, &zero, d.x, px), "a convolution's gradient");
+		TRY(dnn->cudnnConvolutionBackwardData(st->e->dnn_handle, &one, d.w, w, d.y, py, d.conv, BACKWARD_X,
+			workspace, size, &zero, d.x, px), "a convolution's gradient");
 	sd_cu_import(&st->run, px, gx);
 	rc = 0;
 out:
@@ -329,7 +331,8 @@ int sd_cuda_frconv_bwd_x(struct sd_cuda_step *st) /* gy, w1, w2 */
 		struct sd_cu_img part = channels(&gy, first, c);
 
 		g[which] = sd_cuda_scratch_image(st, gy.n, gx.y.c, gy.h, gy.w);
-		if (product_bwd_x(st, &part, weights(st, sd_cuda_rows(st, wv), (size_t)c * (size_t)gx.y.c), &g[which], 0))
+		if (product_bwd_x(st, &part, weights(st, sd_cuda_rows(st, wv), (size_t)c * (size_t)gx.y.c),
+				&g[which], 0))
 			return -1;
 		first += c;
 	}

@@ -49,11 +49,6 @@ struct sd_cuda_engine {
 	struct sd_cuda_graph *graph; /* what was captured, the last used first */
 	struct sd_cuda_split *split; /* data sets on the device */
 	int32_t *flag;            /* device: for trace_nan */
-	struct {
-		long calls, launches;
-		double seconds;
-		double bytes;
-	} prof[SD_OP_N];
 };
 
 /* Tables of a program's optimiser steps for one set of buffers. */
@@ -104,8 +99,6 @@ struct sd_cuda_program {
 	struct sd_cuda_engine *e; /* the base's, by its own type */
 	const struct sd_graph *g;
 	const struct sd_plan *plan;
-	size_t scratch;           /* bytes that the neediest step takes */
-	long launches;            /* in a run */
 	struct sd_cuda_bound *bound;
 };
 
@@ -123,6 +116,12 @@ struct sd_cuda_step {
 
 /* -1 with a message of kind SD_ERR_DEVICE that names what failed. */
 int sd_cuda_fail(cudaError_t err, const char *what);
+/* Returns that from the function around it when a call fails. */
+#define SD_CUDA_TRY(call, what) do { \
+	cudaError_t err_ = (call); \
+	if (err_ != cudaSuccess) \
+		return sd_cuda_fail(err_, what); \
+} while (0)
 /* Reports any error of the launches since the last call. */
 int sd_cuda_check(const char *what);
 
@@ -189,7 +188,6 @@ int sd_cuda_run(int n, const struct sd_work *work);
 /* Frees captured work that has a part of that id; 0: all of it. */
 void sd_cuda_forget(struct sd_cuda_engine *e, unsigned long id);
 int sd_cuda_read_value(struct sd_program *p, sd_val v, void *host);
-int sd_cuda_profile_print(struct sd_engine *e, FILE *f);
 /* Room for `values` and `scratch` bytes, which a batch of `batch` samples needs (0: not known).  -1 with a message
  * that says what is needed, what there is, and which batch would fit. */
 int sd_cuda_arena_fit(struct sd_cuda_engine *e, size_t values, size_t scratch, int batch);

@@ -22,12 +22,6 @@ int sd_cuda_check(const char *what)
 	return err == cudaSuccess ? 0 : sd_cuda_fail(err, what);
 }
 
-#define TRY(call, what) do { \
-	cudaError_t err_ = (call); \
-	if (err_ != cudaSuccess) \
-		return sd_cuda_fail(err_, what); \
-} while (0)
-
 /* ---- layout ---- */
 
 static size_t size_of(const struct sd_graph *g, sd_val v, size_t elem)
@@ -89,11 +83,11 @@ static int find_device(struct sd_cuda_engine *e, int device)
 		return sd_error(SD_ERR_DEVICE, "no CUDA device");
 	if (device >= n)
 		return sd_error(SD_ERR_DEVICE, "no CUDA device %d: there %s %d", device, n == 1 ? "is" : "are", n);
-	TRY(cudaGetDeviceProperties(&prop, device), "the device's properties");
+	SD_CUDA_TRY(cudaGetDeviceProperties(&prop, device), "the device's properties");
 	if (prop.major < 8)
 		return sd_error(SD_ERR_DEVICE, "CUDA device %d, %s, is of compute capability %d.%d; 8.0 is the least",
 			device, prop.name, prop.major, prop.minor);
-	TRY(cudaSetDevice(device), "the device");
+	SD_CUDA_TRY(cudaSetDevice(device), "the device");
 	e->device = device;
 	snprintf(e->path, sizeof(e->path), "sm_%d%d", prop.major, prop.minor);
 	snprintf(e->name, sizeof(e->name), "%s, %s", prop.name, e->path);
@@ -127,8 +121,8 @@ static void cuda_close(struct sd_engine *base)
 
 static int prepare(struct sd_cuda_engine *e)
 {
-	TRY(cudaStreamCreateWithFlags(&e->stream, cudaStreamNonBlocking), "a stream");
-	TRY(cudaMalloc((void **)&e->flag, sizeof(*e->flag)), "memory");
+	SD_CUDA_TRY(cudaStreamCreateWithFlags(&e->stream, cudaStreamNonBlocking), "a stream");
+	SD_CUDA_TRY(cudaMalloc((void **)&e->flag, sizeof(*e->flag)), "memory");
 	e->lt = sd_libs_cublaslt();
 	if (!e->lt)
 		return -1;
@@ -215,7 +209,7 @@ int sd_cuda_arena_fit(struct sd_cuda_engine *e, size_t values, size_t scratch, i
 		values = e->values_size;
 	if (scratch < e->scratch_size)
 		scratch = e->scratch_size;
-	TRY(cudaStreamSynchronize(e->stream), "the work before");
+	SD_CUDA_TRY(cudaStreamSynchronize(e->stream), "the work before");
 	cudaFree(e->arena);
 	e->arena = NULL;
 	e->values_size = e->scratch_size = 0;
@@ -259,15 +253,16 @@ static int take_stage(struct sd_cuda_engine *e, size_t bytes, char **p)
 {
 	if (e->stage_used + bytes > STAGE_BYTES) {
 		if (!e->stage[e->stage_at].done)
-			TRY(cudaEventCreateWithFlags(&e->stage[e->stage_at].done, cudaEventDisableTiming), "an event");
-		TRY(cudaEventRecord(e->stage[e->stage_at].done, e->stream), "an event");
+			SD_CUDA_TRY(cudaEventCreateWithFlags(&e->stage[e->stage_at].done, cudaEventDisableTiming),
+				"an event");
+		SD_CUDA_TRY(cudaEventRecord(e->stage[e->stage_at].done, e->stream), "an event");
 		e->stage_at = (e->stage_at + 1) % SD_STAGES;
 		e->stage_used = 0;
 		if (e->stage[e->stage_at].done)
-			TRY(cudaEventSynchronize(e->stage[e->stage_at].done), "copies before");
+			SD_CUDA_TRY(cudaEventSynchronize(e->stage[e->stage_at].done), "copies before");
 	}
 	if (!e->stage[e->stage_at].p) /* made as they are needed: pinning is slow */
-		TRY(cudaMallocHost((void **)&e->stage[e->stage_at].p, STAGE_BYTES), "pinned memory");
+		SD_CUDA_TRY(cudaMallocHost((void **)&e->stage[e->stage_at].p, STAGE_BYTES), "pinned memory");
 	*p = e->stage[e->stage_at].p + e->stage_used;
 	e->stage_used += (bytes + 63) / 64 * 64;
 	return 0;
@@ -283,7 +278,8 @@ int sd_cuda_upload(struct sd_cuda_engine *e, void *to, const void *from, size_t 
 		if (take_stage(e, n, &p))
 			return -1;
 		memcpy(p, (const char *)from + at, n);
-		TRY(cudaMemcpyAsync((char *)to + at, p, n, cudaMemcpyHostToDevice, e->stream), "a copy to the device");
+		SD_CUDA_TRY(cudaMemcpyAsync((char *)to + at, p, n, cudaMemcpyHostToDevice, e->stream),
+			"a copy to the device");
 	}
 	return 0;
 }
@@ -297,14 +293,15 @@ static int cuda_read(const struct sd_buffer *b, void *host)
 {
 	struct sd_cuda_engine *e = own(b->engine);
 
-	TRY(cudaMemcpyAsync(host, b->data, b->bytes, cudaMemcpyDeviceToHost, e->stream), "a copy from the device");
-	TRY(cudaStreamSynchronize(e->stream), "the work before");
+	SD_CUDA_TRY(cudaMemcpyAsync(host, b->data, b->bytes, cudaMemcpyDeviceToHost, e->stream),
+		"a copy from the device");
+	SD_CUDA_TRY(cudaStreamSynchronize(e->stream), "the work before");
 	return 0;
 }
 
 static int cuda_copy(struct sd_buffer *dst, const struct sd_buffer *src)
 {
-	TRY(cudaMemcpyAsync(dst->data, src->data, src->bytes, cudaMemcpyDeviceToDevice, own(dst->engine)->stream),
+	SD_CUDA_TRY(cudaMemcpyAsync(dst->data, src->data, src->bytes, cudaMemcpyDeviceToDevice, own(dst->engine)->stream),
 		"a copy on the device");
 	return 0;
 }
@@ -318,7 +315,7 @@ static const struct sd_engine_ops sd_engine_cuda = {
 	.program_init = sd_cuda_program_init, .program_release = sd_cuda_program_release, .run = sd_cuda_run,
 	.feed_fits = sd_cuda_feed_fits, .feed_new = sd_cuda_feed_new, .feed_free = sd_cuda_feed_free,
 	.feed_epoch = sd_cuda_feed_epoch,
-	.read_value = sd_cuda_read_value, .profile_print = sd_cuda_profile_print,
+	.read_value = sd_cuda_read_value,
 };
 
 __attribute__((visibility("default"))) const struct sd_engine_ops *sd_engine_entry(void);

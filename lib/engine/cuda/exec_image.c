@@ -1,5 +1,5 @@
 /* exec_image.c: image ops of a plan on the GPU: finds the operands' memory and calls the kernel. */
-#include "engine/cuda/cuda.h"
+#include "engine/cuda/exec.h"
 
 #include "base/err.h"
 
@@ -9,8 +9,9 @@
 static void *arena_at(const struct sd_cuda_step *st, sd_val v)
 {
 	const struct sd_place *place = st->p->plan->place;
+	uintptr_t base = st->run.dry ? DRY_BASE : (uintptr_t)st->e->arena;
 
-	return (void *)((st->run.dry ? DRY_BASE : (uintptr_t)st->e->arena) + place[place[v].root].offset + place[v].inner);
+	return (void *)(base + place[place[v].root].offset + place[v].inner);
 }
 
 struct sd_cu_img sd_cuda_image(const struct sd_cuda_step *st, sd_val v)
@@ -76,16 +77,6 @@ struct sd_cu_dst sd_cuda_result(const struct sd_cuda_step *st)
 	return (struct sd_cu_dst){ sd_cuda_image(st, st->n->out), st->s->accumulate };
 }
 
-static void *in(const struct sd_cuda_step *st, int i)
-{
-	return sd_cuda_rows(st, st->s->in[i].x);
-}
-
-static void *out(const struct sd_cuda_step *st, int i)
-{
-	return sd_cuda_rows(st, st->n->out + i);
-}
-
 /* x, mean, var, gamma, beta */
 static void exec_norm(struct sd_cuda_step *st)
 {
@@ -103,7 +94,8 @@ static void exec_norm_bwd(struct sd_cuda_step *st)
 	const struct sd_load *l = st->s->in;
 	int sums = st->n->op == SD_OP_NORM_BWD_SUMS;
 	struct sd_cu_img g = sd_cuda_operand(st, 0), x = sd_cuda_operand(st, 1);
-	struct sd_cu_norm norm = norm_of(st, l[2].x, l[3].x, sums ? SD_NIL : l[4].x, SD_NIL, st->n->a.eps), mask = { 0 };
+	struct sd_cu_norm norm = norm_of(st, l[2].x, l[3].x, sums ? SD_NIL : l[4].x, SD_NIL, st->n->a.eps);
+	struct sd_cu_norm mask = { 0 };
 	struct sd_cu_dst gx;
 
 	if (l[0].relu)

@@ -1,5 +1,5 @@
 /* exec_rows.c: everything of a plan that is no image, and one step of any kind. */
-#include "engine/cuda/cuda.h"
+#include "engine/cuda/exec.h"
 
 #include "base/err.h"
 
@@ -8,16 +8,6 @@ static const struct sd_shape *shape(const struct sd_cuda_step *st, int i)
 	sd_val v = st->s->in[i].x;
 
 	return &st->p->g->val[v].shape;
-}
-
-static void *in(const struct sd_cuda_step *st, int i)
-{
-	return sd_cuda_rows(st, st->s->in[i].x);
-}
-
-static void *out(const struct sd_cuda_step *st)
-{
-	return sd_cuda_rows(st, st->n->out);
 }
 
 /* The step's predicate, for ops that write. */
@@ -43,8 +33,8 @@ static int exec_linear(struct sd_cuda_step *st) /* x (N, I), w (O, I), b (O) */
 {
 	int n = shape(st, 0)->d[0], ni = shape(st, 0)->d[1], no = shape(st, 1)->d[0];
 
-	sd_cu_bias_rows(&st->run, st->s->in[2].x == SD_NIL ? NULL : in(st, 2), n, no, out(st));
-	return product(st, n, no, ni, in(st, 0), 0, in(st, 1), 1, 1, out(st));
+	sd_cu_bias_rows(&st->run, st->s->in[2].x == SD_NIL ? NULL : in(st, 2), n, no, out(st, 0));
+	return product(st, n, no, ni, in(st, 0), 0, in(st, 1), 1, 1, out(st, 0));
 }
 
 static void exec_add_rows(struct sd_cuda_step *st)
@@ -56,7 +46,7 @@ static void exec_add_rows(struct sd_cuda_step *st)
 	for (; i < st->s->nin; acc = 1) {
 		for (n = 0; i < st->s->nin && n < SD_CU_ADD; i++)
 			x[n++] = in(st, i);
-		sd_cu_add_rows(&st->run, n, x, count, acc, out(st));
+		sd_cu_add_rows(&st->run, n, x, count, acc, out(st, 0));
 	}
 }
 
@@ -80,7 +70,7 @@ static void exec_optimiser(struct sd_cuda_step *st)
 
 	switch (st->n->op) {
 	case SD_OP_GRAD_NORM:
-		sd_cu_grad_norm(&st->run, t, out(st));
+		sd_cu_grad_norm(&st->run, t, out(st, 0));
 		return;
 	case SD_OP_SGD:
 		sd_cu_sgd(&st->run, on(st), t, in(st, 0), optional(st, 1), a->f[0], a->f[1]);
@@ -110,7 +100,7 @@ int sd_cuda_exec_rows(struct sd_cuda_step *st)
 
 	switch (st->n->op) {
 	case SD_OP_FILL:
-		sd_cu_fill_rows(r, a->f[0], out(st), sd_shape_count(so));
+		sd_cu_fill_rows(r, a->f[0], out(st, 0), sd_shape_count(so));
 		return 0;
 	case SD_OP_ADD:
 		exec_add_rows(st);
@@ -118,62 +108,62 @@ int sd_cuda_exec_rows(struct sd_cuda_step *st)
 	case SD_OP_LINEAR:
 		return exec_linear(st);
 	case SD_OP_LINEAR_BWD_X: /* (N, O), (O, I) */
-		return product(st, s0->d[0], s1->d[1], s1->d[0], in(st, 0), 0, in(st, 1), 0, 0, out(st));
+		return product(st, s0->d[0], s1->d[1], s1->d[0], in(st, 0), 0, in(st, 1), 0, 0, out(st, 0));
 	case SD_OP_LINEAR_BWD_W: /* (N, I), (N, O) */
-		return product(st, s1->d[1], s0->d[1], s0->d[0], in(st, 1), 1, in(st, 0), 0, 0, out(st));
+		return product(st, s1->d[1], s0->d[1], s0->d[0], in(st, 1), 1, in(st, 0), 0, 0, out(st, 0));
 	case SD_OP_LINEAR_BWD_B:
-		sd_cu_column_sum(r, in(st, 0), s0->d[0], s0->d[1], out(st));
+		sd_cu_column_sum(r, in(st, 0), s0->d[0], s0->d[1], out(st, 0));
 		return 0;
 	case SD_OP_SOFTMAX:
-		sd_cu_softmax(r, in(st, 0), s0->d[0], s0->d[1], out(st));
+		sd_cu_softmax(r, in(st, 0), s0->d[0], s0->d[1], out(st, 0));
 		return 0;
 	case SD_OP_SOFTMAX_BWD:
-		sd_cu_softmax_bwd(r, in(st, 0), in(st, 1), s0->d[0], s0->d[1], out(st));
+		sd_cu_softmax_bwd(r, in(st, 0), in(st, 1), s0->d[0], s0->d[1], out(st, 0));
 		return 0;
 	case SD_OP_MIX_FACTORS:
-		sd_cu_mix_factors(r, in(st, 0), a->i[0], s0->d[1], a->i[1], out(st));
+		sd_cu_mix_factors(r, in(st, 0), a->i[0], s0->d[1], a->i[1], out(st, 0));
 		return 0;
 	case SD_OP_MIX_FACTORS_BWD:
-		sd_cu_mix_factors_bwd(r, in(st, 0), in(st, 1), so->d[0], a->i[0], so->d[1], a->i[1], out(st));
+		sd_cu_mix_factors_bwd(r, in(st, 0), in(st, 1), so->d[0], a->i[0], so->d[1], a->i[1], out(st, 0));
 		return 0;
 	case SD_OP_ONEHOT:
-		sd_cu_onehot(r, in(st, 0), a->i[0], out(st), sd_shape_count(so));
+		sd_cu_onehot(r, in(st, 0), a->i[0], out(st, 0), sd_shape_count(so));
 		return 0;
 	case SD_OP_XENT:
-		sd_cu_xent(r, in(st, 0), in(st, 1), s0->d[0], s0->d[1], a->eps, out(st));
+		sd_cu_xent(r, in(st, 0), in(st, 1), s0->d[0], s0->d[1], a->eps, out(st, 0));
 		return 0;
 	case SD_OP_XENT_BWD:
-		sd_cu_xent_bwd(r, in(st, 0), in(st, 1), in(st, 2), s0->d[0], s0->d[1], a->eps, out(st));
+		sd_cu_xent_bwd(r, in(st, 0), in(st, 1), in(st, 2), s0->d[0], s0->d[1], a->eps, out(st, 0));
 		return 0;
 	case SD_OP_RANK:
-		sd_cu_rank(r, in(st, 0), in(st, 1), s0->d[0], s0->d[1], out(st));
+		sd_cu_rank(r, in(st, 0), in(st, 1), s0->d[0], s0->d[1], out(st, 0));
 		return 0;
 	case SD_OP_ARGMAX:
-		sd_cu_argmax(r, in(st, 0), s0->d[0], s0->d[1], out(st));
+		sd_cu_argmax(r, in(st, 0), s0->d[0], s0->d[1], out(st, 0));
 		return 0;
 	case SD_OP_MEAN:
-		sd_cu_mean(r, in(st, 0), s0->d[0], out(st));
+		sd_cu_mean(r, in(st, 0), s0->d[0], out(st, 0));
 		return 0;
 	case SD_OP_MEAN_BWD:
-		sd_cu_mean_bwd(r, in(st, 0), so->d[0], out(st));
+		sd_cu_mean_bwd(r, in(st, 0), so->d[0], out(st, 0));
 		return 0;
 	case SD_OP_WSUM:
-		sd_cu_wsum(r, in(st, 0), a->f[0], in(st, 1), a->f[1], sd_shape_count(so), out(st));
+		sd_cu_wsum(r, in(st, 0), a->f[0], in(st, 1), a->f[1], sd_shape_count(so), out(st, 0));
 		return 0;
 	case SD_OP_DROP_MASK:
-		sd_cu_drop_mask(r, a->key, in(st, 0), in(st, 1), in(st, 2), so->d[0], out(st));
+		sd_cu_drop_mask(r, a->key, in(st, 0), in(st, 1), in(st, 2), so->d[0], out(st, 0));
 		return 0;
 	case SD_OP_CLIP_COEF:
-		sd_cu_clip_coef(r, in(st, 0), a->f[0], out(st));
+		sd_cu_clip_coef(r, in(st, 0), a->f[0], out(st, 0));
 		return 0;
 	case SD_OP_RATIO:
-		sd_cu_ratio(r, in(st, 0), in(st, 1), out(st));
+		sd_cu_ratio(r, in(st, 0), in(st, 1), out(st, 0));
 		return 0;
 	case SD_OP_FINITE:
-		sd_cu_finite(r, in(st, 0), out(st));
+		sd_cu_finite(r, in(st, 0), out(st, 0));
 		return 0;
 	case SD_OP_AXPY: /* y, s, x */
-		sd_cu_axpy(r, optional(st, 0), a->f[0], in(st, 1), in(st, 2), sd_shape_count(so), out(st));
+		sd_cu_axpy(r, optional(st, 0), a->f[0], in(st, 1), in(st, 2), sd_shape_count(so), out(st, 0));
 		return 0;
 	case SD_OP_BN_UPDATE:
 		exec_bn_update(st);

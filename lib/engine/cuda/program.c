@@ -4,15 +4,8 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/err.h"
-
-#define TRY(call, what) do { \
-	cudaError_t err_ = (call); \
-	if (err_ != cudaSuccess) \
-		return sd_cuda_fail(err_, what); \
-} while (0)
 
 static int no_memory(void)
 {
@@ -40,8 +33,8 @@ static int batch_of(const struct sd_graph *g)
 		if (!sd_is_image(g, v))
 			continue;
 		if ((double)d[0] * d[2] * d[3] > INT_MAX)
-			return sd_error(SD_ERR_USAGE, "a batch of %d images of %d x %d is too large for the GPU's kernels", d[0],
-				d[2], d[3]);
+			return sd_error(SD_ERR_USAGE, "a batch of %d images of %d x %d is too large for the kernels",
+				d[0], d[2], d[3]);
 		if (d[0] > batch)
 			batch = d[0];
 	}
@@ -52,6 +45,7 @@ int sd_cuda_program_init(struct sd_program *base)
 {
 	struct sd_cuda_program *p = (struct sd_cuda_program *)base;
 	int i, batch = batch_of(base->g);
+	size_t scratch = 0; /* of the neediest step */
 
 	p->e = (struct sd_cuda_engine *)base->engine;
 	p->g = base->g;
@@ -66,11 +60,12 @@ int sd_cuda_program_init(struct sd_program *base)
 		st.run.dry = 1;
 		if (sd_cuda_exec(&st))
 			return -1;
-		if (st.run.peak > p->scratch)
-			p->scratch = st.run.peak;
-		p->launches += st.run.launches;
+		if (st.run.peak > scratch)
+			scratch = st.run.peak;
+		base->launches += st.run.launches;
 	}
-	return sd_cuda_arena_fit(p->e, p->plan->arena, p->scratch, batch);
+	base->arena = p->plan->arena + scratch;
+	return sd_cuda_arena_fit(p->e, p->plan->arena, scratch, batch);
 }
 
 static void bound_free(struct sd_cuda_bound *b)
@@ -251,7 +246,8 @@ static int make_tables(struct sd_cuda_program *p, const struct sd_bind *bind, st
 	if (err == cudaSuccess)
 		err = cudaMemcpyAsync(b->memory, t.tensor, bytes, cudaMemcpyHostToDevice, p->e->stream);
 	if (err == cudaSuccess)
-		err = cudaMemcpyAsync(chunks, t.chunk, t.nchunk * sizeof(*t.chunk), cudaMemcpyHostToDevice, p->e->stream);
+		err = cudaMemcpyAsync(chunks, t.chunk, t.nchunk * sizeof(*t.chunk), cudaMemcpyHostToDevice,
+			p->e->stream);
 	if (err == cudaSuccess)
 		err = cudaStreamSynchronize(p->e->stream);
 	if (err != cudaSuccess) {
@@ -311,30 +307,6 @@ static struct sd_cuda_bound *bound_for(struct sd_cuda_program *p, const struct s
 
 /* ---- running ---- */
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Bytes of the tensors that a step reads and writes. */
-static double step_bytes(const struct sd_cuda_program *p, const struct sd_step *s)
-{
-	const struct sd_layout *layout = p->e->base.ops->layout(&p->e->base);
-	const struct sd_node *n = &p->g->node[s->node];
-	double b = 0;
-	int k;
-
-	for (k = 0; k < s->nin; k++)
-		if (s->in[k].x != SD_NIL)
-			b += (double)layout->size(p->g, s->in[k].x);
-	for (k = 0; k < n->nout; k++)
-		b += (double)layout->size(p->g, n->out + k);
-	return b;
-}
-
 /* -1 with the op named if one of the step's results holds a number that isn't finite. */
 static int check_finite(struct sd_cuda_step *st)
 {
@@ -342,7 +314,7 @@ static int check_finite(struct sd_cuda_step *st)
 	int32_t bad = 0;
 	int k;
 
-	TRY(cudaMemsetAsync(e->flag, 0, sizeof(*e->flag), e->stream), "a flag");
+	SD_CUDA_TRY(cudaMemsetAsync(e->flag, 0, sizeof(*e->flag), e->stream), "a flag");
 	for (k = 0; k < st->n->nout; k++) {
 		sd_val v = st->n->out + k;
 
@@ -353,12 +325,15 @@ static int check_finite(struct sd_cuda_step *st)
 
 			sd_cu_not_finite_image(&st->run, &x, e->flag);
 		} else {
-			sd_cu_not_finite(&st->run, sd_cuda_rows(st, v), sd_shape_count(&st->p->g->val[v].shape), e->flag);
+			sd_cu_not_finite(&st->run, sd_cuda_rows(st, v),
+				sd_shape_count(&st->p->g->val[v].shape), e->flag);
 		}
 	}
-	TRY(cudaMemcpyAsync(&bad, e->flag, sizeof(bad), cudaMemcpyDeviceToHost, e->stream), "a flag");
-	TRY(cudaStreamSynchronize(e->stream), sd_op_name(st->n->op));
-	return bad ? sd_error(SD_ERR_DATA, "step %d, %s: a result is not finite", st->index, sd_op_name(st->n->op)) : 0;
+	SD_CUDA_TRY(cudaMemcpyAsync(&bad, e->flag, sizeof(bad), cudaMemcpyDeviceToHost, e->stream), "a flag");
+	SD_CUDA_TRY(cudaStreamSynchronize(e->stream), sd_op_name(st->n->op));
+	if (!bad)
+		return 0;
+	return sd_error(SD_ERR_DATA, "step %d, %s: a result is not finite", st->index, sd_op_name(st->n->op));
 }
 
 static int run_step(struct sd_cuda_program *p, int i, const struct sd_bind *bind, const struct sd_cuda_bound *b)
@@ -374,17 +349,14 @@ static int run_step(struct sd_cuda_program *p, int i, const struct sd_bind *bind
 	st.run.scratch = e->arena + e->values_size;
 	first = st;
 	if (e->base.profile) {
-		TRY(cudaStreamSynchronize(e->stream), "the work before");
-		t = now();
+		SD_CUDA_TRY(cudaStreamSynchronize(e->stream), "the work before");
+		t = sd_engine_now();
 	}
 	if (sd_cuda_exec(&st) || sd_cuda_check(sd_op_name(op)))
 		return -1;
 	if (e->base.profile) {
-		TRY(cudaStreamSynchronize(e->stream), sd_op_name(op));
-		e->prof[op].seconds += now() - t;
-		e->prof[op].calls++;
-		e->prof[op].launches += st.run.launches;
-		e->prof[op].bytes += step_bytes(p, first.s);
+		SD_CUDA_TRY(cudaStreamSynchronize(e->stream), sd_op_name(op));
+		sd_engine_note(&e->base, &p->base, first.s, st.run.launches, sd_engine_now() - t);
 	}
 	return e->base.trace_nan ? check_finite(&first) : 0;
 }
@@ -403,7 +375,7 @@ static int run_steps(struct sd_cuda_program *p, const struct sd_bind *bind, cons
 static int poison(struct sd_cuda_engine *e)
 {
 	if (e->base.poison)
-		TRY(cudaMemsetAsync(e->arena, 0xff, e->values_size + e->scratch_size, e->stream), "poison");
+		SD_CUDA_TRY(cudaMemsetAsync(e->arena, 0xff, e->values_size + e->scratch_size, e->stream), "poison");
 	return 0;
 }
 
@@ -557,7 +529,7 @@ int sd_cuda_read_value(struct sd_program *base, sd_val v, void *host)
 	if (sd_is_image(p->g, v)) {
 		struct sd_cu_src src = { .x = sd_cuda_image(&st, v) };
 
-		TRY(cudaMalloc(&copy, bytes), "memory for a result");
+		SD_CUDA_TRY(cudaMalloc(&copy, bytes), "memory for a result");
 		st.run.stream = e->stream;
 		st.run.scratch = e->arena + e->values_size;
 		sd_cu_export(&st.run, &src, copy);
@@ -570,22 +542,4 @@ int sd_cuda_read_value(struct sd_program *base, sd_val v, void *host)
 		err = cudaStreamSynchronize(e->stream);
 	cudaFree(copy);
 	return err == cudaSuccess ? sd_cuda_check("a result") : sd_cuda_fail(err, "a result");
-}
-
-int sd_cuda_profile_print(struct sd_engine *base, FILE *f)
-{
-	struct sd_cuda_engine *e = (struct sd_cuda_engine *)base;
-	double total = 0;
-	int i;
-
-	for (i = 0; i < SD_OP_N; i++)
-		total += e->prof[i].seconds;
-	fprintf(f, "op\tcalls\tlaunches\tms\tshare\tGB/s\n");
-	for (i = 0; i < SD_OP_N; i++)
-		if (e->prof[i].calls)
-			fprintf(f, "%s\t%ld\t%ld\t%.2f\t%.1f%%\t%.1f\n", sd_op_name((enum sd_op)i), e->prof[i].calls,
-				e->prof[i].launches, e->prof[i].seconds * 1e3, 100 * e->prof[i].seconds / total,
-				e->prof[i].bytes / e->prof[i].seconds / 1e9);
-	memset(e->prof, 0, sizeof(e->prof));
-	return 0;
 }
