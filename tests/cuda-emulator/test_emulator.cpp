@@ -173,18 +173,21 @@ __global__ void some_lanes(int *x)
 		x[threadIdx.x] = __shfl_xor_sync(0xffffu, 1, 8);
 }
 __global__ void shuffle(int *x) { x[threadIdx.x] = __shfl_xor_sync(0xffffffffu, 1, 16); }
+/* Through a pointer that could be any: where the array is known the sanitizer of undefined behaviour speaks first. */
 __global__ void past_static(int *x, int i)
 {
 	__shared__ int s[64];
+	const int *volatile from = s;
 
 	s[threadIdx.x] = 1;
-	x[0] = s[i + threadIdx.x];
+	x[0] = from[i + threadIdx.x];
 }
 template <typename T> __global__ void past_static_of(T *x, int i)
 {
 	__shared__ T s[64];
+	const T *volatile from = s;
 
-	x[0] = s[i + threadIdx.x];
+	x[0] = from[i + threadIdx.x];
 }
 __global__ void past_dynamic(int *x, int i)
 {
