@@ -21,8 +21,11 @@ EMU_CPP = $(filter-out tests/cuda-emulator/test_%,$(sort $(wildcard tests/cuda-e
 CUDA_O = $(patsubst %,$(BUILD)/cuda/%.o,$(CU) $(filter-out %/libs.c,$(CUDA_C)) $(EMU_C) $(EMU_CPP))
 CUDA_INC = -Itests/cuda-emulator/include -I.
 CUDA_LIBS = -lstdc++
-# The kernels as C++; their launches and barriers are the emulator's.
-CUDA_CXXFLAGS = -std=c++17 -Wall -Wextra -Wno-unknown-pragmas $(if $(DEVELOPER),-Werror) -O1 -g \
+# The kernels as C++; their launches and barriers are the emulator's.  What every thread of a kernel goes
+# through is worth the compiler's time.
+EMU_OPT = -O1
+$(BUILD)/cuda/tests/cuda-emulator/block.cpp.o $(BUILD)/cuda/tests/cuda-emulator/fiber.cpp.o: private EMU_OPT = -O2
+CUDA_CXXFLAGS = -std=c++17 -Wall -Wextra -Wno-unknown-pragmas $(if $(DEVELOPER),-Werror) $(EMU_OPT) -g \
 	-ffp-contract=off -fPIC $(SAN)
 $(BUILD)/cuda/%.cu.o: %.cu $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -80,4 +83,4 @@ $(CUDA_SO): $(CUDA_O) $(BUILD)/cuda/buildinfo.o mk/engine-cuda.map
 	$(Q)$(CC) -shared -Wl,-Bsymbolic -Wl,--version-script=mk/engine-cuda.map -Wl,-z,relro,-z,now $(SAN) -pthread \
 		$(filter %.o,$^) -o $@ $(CUDA_LIBS) -ldl -lm
 
--include $(CUDA_O:.o=.d)
+-include $(CUDA_O:.o=.d) $(EMU_TESTS:$(BUILD)/tests/emu_%=$(BUILD)/cuda/tests/cuda-emulator/%.cpp.d)

@@ -73,9 +73,11 @@ void fail(const char *fmt, ...)
 void *dynamic_shared() { return dynamic; }
 int lane() { return now % LANES; }
 
+/* Nearly always they are one string. */
+static bool same(const char *a, const char *b) { return a == b || !strcmp(a, b); }
 static bool same(const site &a, const site &b)
 {
-	return a.line == b.line && !strcmp(a.what, b.what) && !strcmp(a.file, b.file);
+	return a.line == b.line && same(a.what, b.what) && same(a.file, b.file);
 }
 
 static void shuffle(int *v, int n)

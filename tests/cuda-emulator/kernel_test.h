@@ -69,17 +69,23 @@ inline void digest(const void *p, size_t n)
 }
 template <typename T> inline void digest(const std::vector<T> &v) { digest(v.data(), v.size() * sizeof(T)); }
 
+/* All runs' memory: new pages for each would take longer than what is tested. */
+inline std::vector<char> scratch(8 << 20, '\xff');
 /* A stream and scratch of which no byte is left over from before. */
 struct Run {
-	std::vector<char> scratch;
 	sd_cu_run r;
 
-	Run() : scratch(8 << 20), r() { r.scratch = scratch.data(); }
+	Run() : r() { r.scratch = scratch.data(); }
+	~Run() { wipe(); }
 	operator sd_cu_run *()
 	{
-		memset(r.scratch, 0xff, scratch.size());
-		r.used = 0;
+		wipe();
 		return &r;
+	}
+	void wipe()
+	{
+		memset(r.scratch, 0xff, r.peak < scratch.size() ? r.peak : scratch.size());
+		r.used = 0;
 	}
 	/* Waits, and looks for errors. */
 	void end()

@@ -344,9 +344,9 @@ static void test_avgpool()
 		});
 		gx.each([&](int n, int c, int h, int w) { sum(n, c, h, w) = acc ? gx.get(n, c, h, w) : 0; });
 		gy.each([&](int n, int c, int h, int w) {
-			taps(win, h, w, s.h, s.w, [&](int iy, int ix, int) {
-				sum(n, c, iy, ix) += static_cast<double>(gy.get(n, c, h, w)) / count(h, w);
-			});
+			double each = static_cast<double>(gy.get(n, c, h, w)) / count(h, w);
+
+			taps(win, h, w, s.h, s.w, [&](int iy, int ix, int) { sum(n, c, iy, ix) += each; });
 		});
 		sd_cu_avgpool_bwd(r, &gy.m, win, include_pad, &back);
 		r.end();
