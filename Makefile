@@ -38,7 +38,13 @@ UNIT = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/t
 BENCH = $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/bench_*.c)))
 GOLDEN_O = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/golden/*.c)))
 GOLDEN = $(if $(GOLDEN_O),$(BUILD)/tests/golden)
-OPTABLE_O = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/optable/*.c)))
+REF_O = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard kernels/*_ref.c)) tests/optable/ref.c)
+OPTABLE_O = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/ref.c,$(sort $(wildcard tests/optable/*.c)))) $(REF_O)
+ifeq ($(CUDA),emulated)
+# References are evaluated over and over for finite differences; the sanitizers have them in other builds.
+$(REF_O): private SAN =
+$(REF_O): private OPTIM = -O2
+endif
 
 tools: $(TOOLS)
 engines: $(CUDA_ENGINE)

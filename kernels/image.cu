@@ -1,5 +1,4 @@
-/* image.cu: sums, scalings and copies of images, and the way between rows and NHWC.  The plain C beside
- * which they are checked is lib/engine/cpu/k_image.c. */
+/* image.cu: sums, scalings and copies of images, and the way between rows and NHWC. */
 #include "kernels/pixels.h"
 
 namespace {

@@ -1,5 +1,5 @@
-/* image_sum.cu: sums over images: of each channel, and of products.  The plain C beside which they are
- * checked is lib/engine/cpu/k_image.c. */
+/* image_sum.cu: sums over images: of each channel, and of products.  Both are gradients, of a bias and of a
+ * factor. */
 #include "kernels/pixels.h"
 
 namespace {

@@ -1,5 +1,5 @@
 /* rows.cu: float32 matrices and vectors: softmax, cross entropy and the small things around a mixed edge
- * and a loss.  The plain C beside which they are checked is lib/engine/cpu/k_rows.c.
+ * and a loss.
  *
  * A row belongs to one warp: lane l takes elements l, l + 32, ... in order and the lanes are added in a
  * butterfly, sums in double.  So a row's result depends on that row alone. */

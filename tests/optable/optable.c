@@ -15,7 +15,6 @@
 #include "ref.h"
 #include "writes.h"
 
-
 static int passed, failed;
 
 /* ---- contents of the sources ---- */

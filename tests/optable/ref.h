@@ -1,5 +1,5 @@
-/* ref.h: the plain reference: evaluates a graph node by node in double, images as NCHW loops.
- * It knows the forward ops only: gradients are checked against finite differences of it. */
+/* ref.h: evaluates a graph node by node in double, by the kernels' references (kernels/ref.h).  It knows the forward
+ * ops only: gradients are checked against finite differences of it. */
 #ifndef SD_TESTS_REF_H
 #define SD_TESTS_REF_H
 
