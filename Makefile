@@ -111,6 +111,7 @@ deps:
 # These do all of the set-up, so the packages come first and make starts again with them.
 check: deps
 	@$(MAKE) tests
+	@$(MAKE) emulator
 	@BUILD='$(BUILD)' tests/check
 # The CUDA engine on the CPU, by the emulator of tests/cuda-emulator, under the sanitizers.
 check-cuda-emulator: deps

@@ -8,7 +8,10 @@ CUDA ?= auto
 CUDA_HOME ?= $(firstword $(patsubst %/bin/nvcc,%,$(shell command -v nvcc 2>/dev/null)) \
 	$(wildcard /usr/local/cuda))
 NVCC = $(CUDA_HOME)/bin/nvcc
-CXX ?= g++
+# Of one make with CC: the two halves of an emulated build share a sanitizer.
+ifeq ($(origin CXX),default)
+CXX = $(if $(findstring clang,$(CC)),$(subst clang,clang++,$(CC)),g++)
+endif
 
 CU = $(sort $(wildcard kernels/*.cu))
 CUDA_C = $(sort $(wildcard lib/engine/cuda/*.c))
