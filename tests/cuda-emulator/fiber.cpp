@@ -15,14 +15,9 @@
 #define USE_UCONTEXT 0
 #endif
 
-#if defined(__SANITIZE_ADDRESS__)
-#define USE_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define USE_ASAN 1
-#endif
-#endif
-#ifdef USE_ASAN
+#include "asan.h"
+
+#if SD_EMU_ASAN
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -70,13 +65,13 @@ asm(".text\n"
 	".size sd_emu_switch, . - sd_emu_switch\n");
 #endif
 
-#ifdef USE_ASAN
+#if SD_EMU_ASAN
 static fiber *left; /* where the switch under way came from */
 #endif
 
 static void arrived()
 {
-#ifdef USE_ASAN
+#if SD_EMU_ASAN
 	const void *stack;
 	size_t size;
 
@@ -133,7 +128,7 @@ void fiber_switch(fiber *to)
 	fiber *from = now;
 
 	now = to ? to : &host;
-#ifdef USE_ASAN
+#if SD_EMU_ASAN
 	left = from;
 	__sanitizer_start_switch_fiber(&from->fake, now->stack, now->size);
 #endif

@@ -108,6 +108,12 @@ struct Shape {
 	int n, c, h, w;
 };
 
+/* Where tests put images, and of which types they are. */
+inline constexpr struct {
+	int more, offset;
+} places[] = {{0, 0}, {8, 0}, {5, 3}, {2, 2}, {4, 4}};
+inline constexpr sd_cu_type types[] = {SD_CU_F32, SD_CU_BF16, SD_CU_F16};
+
 /* Its memory ends with its last element, so that a sanitizer sees what goes beyond; it begins `offset`
  * elements behind an aligned address.  Elements between pixels hold a mark that must stay. */
 struct Image {
@@ -174,6 +180,15 @@ struct Image {
 		return whole;
 	}
 };
+
+/* The same numbers in another place, of the first `samples` or of all. */
+inline Image moved(const Image &x, int more, int offset, int samples = 0)
+{
+	Image y({samples ? samples : x.m.n, x.m.c, x.m.h, x.m.w}, x.m.type, more, offset);
+
+	y.each([&](int n, int c, int h, int w) { y.set(n, c, h, w, x.get(n, c, h, w)); });
+	return y;
+}
 
 /* Compares with f(n, c, h, w) in double, to the rounding of the type, and counts the bits. */
 template <typename F> inline void check_image(const char *what, const Image &y, F f)

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include <numeric>
+
 namespace emu {
 
 static const size_t KIB = 1024;
@@ -17,17 +19,6 @@ static bool within_limits(const kernel_info &k, dim3 grid, dim3 block, size_t sh
 	return threads >= 1 && threads <= 1024 && block.x <= 1024 && block.y <= 1024 && block.z <= 64 &&
 		grid.x >= 1 && grid.x <= 0x7fffffff && grid.y >= 1 && grid.y <= 65535 && grid.z >= 1 &&
 		grid.z <= 65535 && k.static_bytes <= 48 * KIB && shared <= k.max_dynamic;
-}
-
-static uint64_t divisor(uint64_t a, uint64_t b)
-{
-	while (b) {
-		uint64_t t = a % b;
-
-		a = b;
-		b = t;
-	}
-	return a;
 }
 
 void run_grid(const kernel_info &k, dim3 grid, dim3 block, size_t shared, const std::function<void()> &body)
@@ -43,7 +34,7 @@ void run_grid(const kernel_info &k, dim3 grid, dim3 block, size_t shared, const 
 		at = random_below(range);
 		do
 			step = random_below(range) + 1;
-		while (divisor(step, n) != 1);
+		while (std::gcd(step, n) != 1);
 	}
 	gridDim = grid;
 	blockDim = block;

@@ -17,14 +17,9 @@
 
 #include <map>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define USE_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define USE_ASAN 1
-#endif
-#endif
-#ifdef USE_ASAN
+#include "asan.h"
+
+#if SD_EMU_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
 
@@ -88,7 +83,7 @@ static const object &object_of(const void *p)
 /* A variable without the red zone that some compilers count as its own. */
 static size_t size_without_zone(const unsigned char *p, size_t size)
 {
-#ifdef USE_ASAN
+#if SD_EMU_ASAN
 	while (size && __asan_address_is_poisoned(p + size - 1))
 		size--;
 #else

@@ -279,7 +279,7 @@ void test_bounds()
 	static const char *const cases[] = {"past static", "past static of a template", "past dynamic", "past global",
 		"before global"};
 
-	if (!HAVE_ASAN) {
+	if (!SD_EMU_ASAN) {
 		printf("not built with the address sanitizer: bounds are not tested\n");
 		skipped += static_cast<int>(sizeof(cases) / sizeof(*cases));
 		return;

@@ -6,10 +6,6 @@ using namespace test;
 static const Shape shapes[] = {{2, 3, 5, 7}, {1, 16, 4, 4}, {3, 8, 6, 5}, {2, 36, 3, 3}, {1, 130, 4, 3}, {5,
 	4, 9, 8},
 	{3, 1, 1, 1}, {2, 6, 40, 41}};
-static const struct {
-	int more, offset;
-} places[] = {{0, 0}, {8, 0}, {5, 3}, {2, 2}, {4, 4}};
-static const sd_cu_type types[] = {SD_CU_F32, SD_CU_BF16, SD_CU_F16};
 
 /* f(shape, type, more, offset) for all of them */
 template <typename F> static void all(F f)

@@ -6,10 +6,6 @@ using namespace test;
 static const Shape shapes[] = {{2, 3, 5, 7}, {1, 16, 4, 4}, {3, 8, 6, 5}, {2, 36, 3, 3}, {1, 130, 4, 3}, {5,
 	4, 9, 8},
 	{3, 1, 1, 1}, {2, 6, 40, 41}, {4, 200, 8, 6}};
-static const struct {
-	int more, offset;
-} places[] = {{0, 0}, {8, 0}, {5, 3}, {2, 2}, {4, 4}};
-static const sd_cu_type types[] = {SD_CU_F32, SD_CU_BF16, SD_CU_F16};
 
 /* f(shape, type, more, offset, round) for all of them */
 template <typename F> static void all(F f)
@@ -20,15 +16,6 @@ template <typename F> static void all(F f)
 		for (sd_cu_type t : types)
 			for (auto p : places)
 				f(s, t, p.more, p.offset, round++);
-}
-
-/* The same numbers in another place. */
-static Image moved(const Image &x, int more, int offset)
-{
-	Image y({x.m.n, x.m.c, x.m.h, x.m.w}, x.m.type, more, offset);
-
-	y.each([&](int n, int c, int h, int w) { y.set(n, c, h, w, x.get(n, c, h, w)); });
-	return y;
 }
 
 struct Moments {
