@@ -72,10 +72,11 @@ struct sd_cu_run {
 	int dry;               /* count launches and scratch, launch nothing */
 	long launches;
 };
-/* bytes of scratch, 256-byte aligned, until the step ends (the engine sets used to 0 between steps). */
+/* bytes of scratch, 256-byte aligned, until the step ends (the engine sets used to 0 between steps); NULL in a dry
+ * run, before there is any. */
 static inline void *sd_cu_take(struct sd_cu_run *r, size_t bytes)
 {
-	char *p = r->scratch + r->used;
+	char *p = r->scratch ? r->scratch + r->used : NULL;
 
 	r->used += (bytes + 255) / 256 * 256;
 	if (r->used > r->peak)

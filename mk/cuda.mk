@@ -24,12 +24,14 @@ EMU_CPP = $(filter-out tests/cuda-emulator/test_%,$(sort $(wildcard tests/cuda-e
 CUDA_O = $(patsubst %,$(BUILD)/cuda/%.o,$(CU) $(filter-out %/libs.c,$(CUDA_C)) $(EMU_C) $(EMU_CPP))
 CUDA_INC = -Itests/cuda-emulator/include -I.
 CUDA_LIBS = -lstdc++
+# What clang checks of C++ alone is missing from programs in C, which open the engine.
+CXX_ONLY = $(if $(findstring clang,$(CXX)),-fno-sanitize=vptr -fno-sanitize=function)
 # The kernels as C++; their launches and barriers are the emulator's.  What every thread of a kernel goes
 # through is worth the compiler's time.
 EMU_OPT = -O1
 $(BUILD)/cuda/tests/cuda-emulator/block.cpp.o $(BUILD)/cuda/tests/cuda-emulator/fiber.cpp.o: private EMU_OPT = -O2
 CUDA_CXXFLAGS = -std=c++17 -Wall -Wextra -Wno-unknown-pragmas $(if $(DEVELOPER),-Werror) $(EMU_OPT) -g \
-	-ffp-contract=off -fPIC $(SAN)
+	-ffp-contract=off -fPIC $(SAN) $(if $(SAN),$(CXX_ONLY))
 $(BUILD)/cuda/%.cu.o: %.cu $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY) EMU $@
