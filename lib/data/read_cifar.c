@@ -302,8 +302,7 @@ out:
 }
 
 struct sd_dataset *sd_read_cifar10(struct sd_archive *a, const struct sd_reader *r,
-				   const struct sd_read_options *o,
-				   struct sd_read_notes *notes)
+				   const struct sd_read_options *o, struct sd_read_notes *notes)
 {
 	struct sd_images *images = sd_images_new(0, 0);
 	struct sd_dataset *ds = images ? read_forms(a, r, cifar10, images, notes) : NULL;
@@ -314,8 +313,7 @@ struct sd_dataset *sd_read_cifar10(struct sd_archive *a, const struct sd_reader 
 }
 
 struct sd_dataset *sd_read_cifar100(struct sd_archive *a, const struct sd_reader *r,
-				    const struct sd_read_options *o,
-				    struct sd_read_notes *notes)
+				    const struct sd_read_options *o, struct sd_read_notes *notes)
 {
 	(void)o;
 	return read_forms(a, r, cifar100, NULL, notes);

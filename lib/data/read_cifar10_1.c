@@ -36,15 +36,9 @@ static int fill(struct sd_dataset *ds, const struct sd_nd *images, const struct 
 }
 
 struct sd_dataset *sd_read_cifar10_1(struct sd_archive *a, const struct sd_reader *r,
-				     const struct sd_read_options *o,
-				     struct sd_read_notes *notes)
+				     const struct sd_read_options *o, struct sd_read_notes *notes)
 {
-	static const struct sd_wanted v4[2] = {
-		{ "cifar10.1_v4_data.npy", 64 << 20 }, { "cifar10.1_v4_labels.npy", 1 << 20 },
-	}, v6[2] = {
-		{ "cifar10.1_v6_data.npy", 64 << 20 }, { "cifar10.1_v6_labels.npy", 1 << 20 },
-	};
-	const struct sd_wanted *want = r->variant == SD_CIFAR10_1_V4 ? v4 : v6;
+	const struct sd_wanted want[2] = { { r->files[0].name, 64 << 20 }, { r->files[1].name, 1 << 20 } };
 	struct sd_found found[2];
 	struct sd_nd images, labels;
 	struct sd_dataset *ds = NULL;

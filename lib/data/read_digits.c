@@ -97,8 +97,7 @@ fail:
 }
 
 struct sd_dataset *sd_read_digits(struct sd_archive *a, const struct sd_reader *r,
-				  const struct sd_read_options *o,
-				  struct sd_read_notes *notes)
+				  const struct sd_read_options *o, struct sd_read_notes *notes)
 {
 	struct sd_dataset *ds = NULL;
 	char *file = NULL;

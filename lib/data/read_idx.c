@@ -66,8 +66,7 @@ static int fill(struct sd_dataset *ds, int split, const struct sd_nd *images, co
 }
 
 struct sd_dataset *sd_read_idx(struct sd_archive *a, const struct sd_reader *r,
-			       const struct sd_read_options *o,
-			       struct sd_read_notes *notes)
+			       const struct sd_read_options *o, struct sd_read_notes *notes)
 {
 	const struct sd_wanted *want = r->variant == SD_IDX_EMNIST ? emnist : mnist;
 	struct sd_found found[FILES];

@@ -6,8 +6,7 @@
 #include "data/reader.h"
 
 struct sd_dataset *sd_read_images(struct sd_archive *a, const struct sd_reader *r,
-				  const struct sd_read_options *o,
-				  struct sd_read_notes *notes)
+				  const struct sd_read_options *o, struct sd_read_notes *notes)
 {
 	struct sd_images *images = sd_images_new(o->size, o->grey || r->channels == 1);
 	struct sd_dataset *ds = NULL;

@@ -45,8 +45,7 @@ static void fill(struct sd_split *sp, const struct sd_found *X, const struct sd_
 }
 
 struct sd_dataset *sd_read_stl10(struct sd_archive *a, const struct sd_reader *r,
-				 const struct sd_read_options *o,
-				 struct sd_read_notes *notes)
+				 const struct sd_read_options *o, struct sd_read_notes *notes)
 {
 	static const struct sd_wanted want[FILES] = {
 		{ "train_X.bin", (size_t)1 << 30 }, { "train_y.bin", 1 << 20 },

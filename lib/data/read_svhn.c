@@ -58,8 +58,9 @@ struct sd_dataset *sd_read_svhn(struct sd_archive *a, const struct sd_reader *r,
 				const struct sd_read_options *o,
 				struct sd_read_notes *notes)
 {
-	static const struct sd_wanted want[SD_NSPLIT] = {
-		{ "train_32x32.mat", (size_t)1 << 30 }, { "test_32x32.mat", (size_t)1 << 30 },
+	const struct sd_wanted want[SD_NSPLIT] = {
+		{ r->files[SD_SPLIT_TRAIN].name, (size_t)1 << 30 },
+		{ r->files[SD_SPLIT_TEST].name, (size_t)1 << 30 },
 	};
 	struct sd_found found[SD_NSPLIT];
 	struct sd_mat X[SD_NSPLIT] = { 0 }, y[SD_NSPLIT] = { 0 };

@@ -68,6 +68,26 @@ static const struct sd_raw_file digits_files[] = {
 	{ NULL, NULL }
 };
 
+/* What sets have in common that are of one making. */
+#define LIKE_CIFAR10 \
+		.channels = 3, \
+		.classes = 10, \
+		.padding = 4, \
+		.mirror = 1, \
+		.has_constants = 1, \
+		.mean = { 0.49139968f, 0.48215827f, 0.44653124f }, \
+		.std = { 0.24703233f, 0.24348505f, 0.26158768f }
+#define LIKE_MNIST \
+		.read = sd_read_idx, \
+		.variant = SD_IDX_MNIST, \
+		.limits = { .entry_bytes = 256 * MIB, .total_bytes = 1 * GIB, .entries = 10000 }, \
+		.official = { 60000, 10000 }, \
+		.channels = 1, \
+		.classes = 10, \
+		.padding = 4, \
+		.mirror = 1, \
+		.has_constants = 1
+
 /* Constants, padding and mirroring are the reference's; digits, cifar100 and images it does not know. */
 const struct sd_reader sd_readers[] = {
 	{
@@ -77,45 +97,25 @@ const struct sd_reader sd_readers[] = {
 		.read = sd_read_cifar10,
 		.limits = { .entry_bytes = 256 * MIB, .total_bytes = 1 * GIB, .entries = 100000 },
 		.official = { 50000, 10000 },
-		.channels = 3,
-		.classes = 10,
-		.padding = 4,
-		.mirror = 1,
-		.has_constants = 1,
-		.mean = { 0.49139968f, 0.48215827f, 0.44653124f },
-		.std = { 0.24703233f, 0.24348505f, 0.26158768f },
+		LIKE_CIFAR10,
 	},
 	{
 		.name = "cifar10.1",
 		.what = "2,000 new test images for CIFAR-10, version 6",
 		.files = cifar10_1_v6_files,
 		.read = sd_read_cifar10_1,
-		.variant = SD_CIFAR10_1_V6,
 		.limits = { .entry_bytes = 256 * MIB, .total_bytes = 4 * GIB, .entries = 10000 },
 		.official = { 0, 2000 },
-		.channels = 3,
-		.classes = 10,
-		.padding = 4,
-		.mirror = 1,
-		.has_constants = 1,
-		.mean = { 0.49139968f, 0.48215827f, 0.44653124f },
-		.std = { 0.24703233f, 0.24348505f, 0.26158768f },
+		LIKE_CIFAR10,
 	},
 	{
 		.name = "cifar10.1-v4",
 		.what = "2,021 new test images for CIFAR-10, version 4",
 		.files = cifar10_1_v4_files,
 		.read = sd_read_cifar10_1,
-		.variant = SD_CIFAR10_1_V4,
 		.limits = { .entry_bytes = 256 * MIB, .total_bytes = 4 * GIB, .entries = 10000 },
 		.official = { 0, 2021 },
-		.channels = 3,
-		.classes = 10,
-		.padding = 4,
-		.mirror = 1,
-		.has_constants = 1,
-		.mean = { 0.49139968f, 0.48215827f, 0.44653124f },
-		.std = { 0.24703233f, 0.24348505f, 0.26158768f },
+		LIKE_CIFAR10,
 	},
 	{
 		.name = "cifar100",
@@ -133,15 +133,7 @@ const struct sd_reader sd_readers[] = {
 		.name = "mnist",
 		.what = "70,000 grey handwritten digits of 28x28 in 10 classes",
 		.files = mnist_files,
-		.read = sd_read_idx,
-		.variant = SD_IDX_MNIST,
-		.limits = { .entry_bytes = 256 * MIB, .total_bytes = 1 * GIB, .entries = 10000 },
-		.official = { 60000, 10000 },
-		.channels = 1,
-		.classes = 10,
-		.padding = 4,
-		.mirror = 1,
-		.has_constants = 1,
+		LIKE_MNIST,
 		.mean = { 0.1307f },
 		.std = { 0.3081f },
 	},
@@ -149,15 +141,7 @@ const struct sd_reader sd_readers[] = {
 		.name = "fashion",
 		.what = "70,000 grey pictures of clothes of 28x28 in 10 classes",
 		.files = fashion_files,
-		.read = sd_read_idx,
-		.variant = SD_IDX_MNIST,
-		.limits = { .entry_bytes = 256 * MIB, .total_bytes = 1 * GIB, .entries = 10000 },
-		.official = { 60000, 10000 },
-		.channels = 1,
-		.classes = 10,
-		.padding = 4,
-		.mirror = 1,
-		.has_constants = 1,
+		LIKE_MNIST,
 		.mean = { 0.2860405969887955f },
 		.std = { 0.35302424825650003f },
 	},

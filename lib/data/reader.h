@@ -25,14 +25,18 @@ struct sd_read_notes {
 	int jpeg;              /* pixels came through the JPEG library */
 };
 
+struct sd_reader;
+
+/* Reads the whole set: images, labels, sources and class names.  `r` is the row.  The caller frees the result;
+ * NULL and a message that names the file when that is not what it should be. */
+typedef struct sd_dataset *sd_read_function(struct sd_archive *a, const struct sd_reader *r,
+					    const struct sd_read_options *o, struct sd_read_notes *notes);
+
 struct sd_reader {
 	const char *name;      /* of the data set and the command */
 	const char *what;      /* one line for --list */
 	const struct sd_raw_file *files; /* ended by a NULL name; NULL: any */
-	/* Reads the whole set: images, labels, sources and class names.  `r` is the row. */
-	struct sd_dataset *(*read)(struct sd_archive *a, const struct sd_reader *r,
-				   const struct sd_read_options *o,
-				   struct sd_read_notes *notes);
+	sd_read_function *read;
 	int variant;           /* for a function that reads several sets */
 	struct sd_archive_limits limits;
 	uint32_t official[SD_NSPLIT];  /* images in the whole set; 0, 0: there is no such number */
@@ -58,13 +62,10 @@ struct sd_dataset *sd_reader_run(const struct sd_reader *r, const char *path, co
 /* The digest that a raw file of this name should have, or NULL when that isn't known. */
 const char *sd_reader_sha256(const struct sd_reader *r, const char *name);
 
-typedef struct sd_dataset *sd_read_function(struct sd_archive *a, const struct sd_reader *r,
-					    const struct sd_read_options *o, struct sd_read_notes *notes);
 sd_read_function sd_read_cifar10, sd_read_cifar100, sd_read_cifar10_1, sd_read_idx, sd_read_svhn,
-	sd_read_stl10,
-		 sd_read_images, sd_read_digits;
-/* Variants of sd_read_cifar10_1 and sd_read_idx. */
-enum { SD_CIFAR10_1_V4 = 4, SD_CIFAR10_1_V6 = 6 };
+	sd_read_stl10, sd_read_images, sd_read_digits;
+
+/* Variants of sd_read_idx. */
 enum { SD_IDX_MNIST, SD_IDX_EMNIST };
 
 /* The classes of CIFAR-10. */
