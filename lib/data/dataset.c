@@ -150,14 +150,31 @@ static int gather(const struct sd_split *from, const uint32_t *order, uint32_t n
 	return 0;
 }
 
-int sd_dataset_part(struct sd_dataset *ds, const uint32_t *order, uint32_t n)
+/* The numbers below n in the order of a seeded shuffle, to be freed. */
+static uint32_t *shuffle(uint32_t n, uint64_t seed, const char *site)
 {
-	struct sd_split *sp = &ds->split[SD_SPLIT_TRAIN], head, tail;
-	size_t bytes = sd_dataset_image_bytes(ds);
+	uint32_t *order = malloc(((size_t)n + 1) * sizeof(*order));
 
-	if (gather(sp, order, n, bytes, &head))
-		return -1;
-	if (gather(sp, order + n, sp->n - n, bytes, &tail)) {
+	if (order)
+		sd_rng_permutation(sd_rng_key(seed, "split", site), 0, n, order);
+	else
+		sd_error(SD_ERR_IO, "out of memory for a shuffle of %u images", n);
+	return order;
+}
+
+int sd_dataset_part(struct sd_dataset *ds, const char *site)
+{
+	struct sd_split *sp = &ds->split[SD_SPLIT_TRAIN], head = { 0 }, tail = { 0 };
+	size_t bytes = sd_dataset_image_bytes(ds);
+	uint32_t n = sp->n / 5 * 4 + sp->n % 5 * 4 / 5, *order = shuffle(sp->n, 0, site);
+	int ret = order ? 0 : -1;
+
+	if (!ret)
+		ret = gather(sp, order, n, bytes, &head);
+	if (!ret)
+		ret = gather(sp, order + n, sp->n - n, bytes, &tail);
+	free(order);
+	if (ret) {
 		split_release(&head);
 		return -1;
 	}
@@ -171,16 +188,15 @@ int sd_dataset_part(struct sd_dataset *ds, const uint32_t *order, uint32_t n)
 int sd_dataset_limit(struct sd_dataset *ds, int split, uint32_t n, uint64_t seed)
 {
 	struct sd_split *sp = &ds->split[split], kept;
-	uint32_t have = sp->n, *order;
+	uint32_t *order;
 	int ret;
 
-	if (n > have)
+	if (n > sp->n)
 		return sd_error(SD_ERR_DATA, "cannot keep %u images of split '%s', it has %u", n,
-				sd_split_name[split], have);
-	order = malloc(((size_t)have + 1) * sizeof(*order));
+				sd_split_name[split], sp->n);
+	order = shuffle(sp->n, seed, sd_split_name[split]);
 	if (!order)
-		return sd_error(SD_ERR_IO, "out of memory for a shuffle of %u images", have);
-	sd_rng_permutation(sd_rng_key(seed, "split", sd_split_name[split]), 0, have, order);
+		return -1;
 	ret = gather(sp, order, n, sd_dataset_image_bytes(ds), &kept);
 	if (!ret) {
 		split_release(sp);

@@ -56,9 +56,10 @@ struct sd_dataset *sd_dataset_new(const char *name, int C, int H, int W, int ncl
 int sd_dataset_name_class(struct sd_dataset *ds, int label, const char *name);
 /* Fills computed_mean and computed_std from the training split. */
 void sd_dataset_measure(struct sd_dataset *ds);
-/* Divides a set whose images are all in the training split: order[0..n) stay there and the rest of the
- * permutation `order` becomes the test split, both in that order. */
-int sd_dataset_part(struct sd_dataset *ds, const uint32_t *order, uint32_t n);
+/* Divides a set that has no official split, all of whose images are in the training split: after a shuffle
+ * with seed 0 (rng.h: "split" at `site`) the first four fifths, rounded down, stay there and the rest becomes
+ * the test split, both in the shuffled order.  -1 with a message, the set as it was. */
+int sd_dataset_part(struct sd_dataset *ds, const char *site);
 /* Keeps the first n images of a split after a seeded shuffle (rng.h: "split" at the split's name), in
  * the shuffled order.  An n over the split's size is an error. */
 int sd_dataset_limit(struct sd_dataset *ds, int split, uint32_t n, uint64_t seed);

@@ -5,10 +5,9 @@
 #include <strings.h>
 
 #include "base/err.h"
-#include "base/rng.h"
 #include "data/images.h"
 
-enum { SPLIT_SEED = 0, MAX_DEPTH = 32, NOWHERE = -1, VALID = SD_NSPLIT };
+enum { MAX_DEPTH = 32, NOWHERE = -1, VALID = SD_NSPLIT };
 
 /* Pixels of a whole set in memory. */
 #define MOST_BYTES ((size_t)8 << 30)
@@ -332,20 +331,6 @@ static int check_classes(const struct sd_dataset *ds, const struct sd_archive *a
 	return ret;
 }
 
-/* Four fifths for training, in shuffled order. */
-static int part(struct sd_dataset *ds)
-{
-	uint32_t n = ds->split[SD_SPLIT_TRAIN].n, *order = malloc((n + (size_t)1) * sizeof(*order));
-	int ret;
-
-	if (!order)
-		return sd_error(SD_ERR_IO, "out of memory for a shuffle of %u images", n);
-	sd_rng_permutation(sd_rng_key(SPLIT_SEED, "split", "images"), 0, n, order);
-	ret = sd_dataset_part(ds, order, n / 5 * 4 + n % 5 * 4 / 5);
-	free(order);
-	return ret;
-}
-
 struct sd_dataset *sd_images_finish(struct sd_images *im, const char *name, const struct sd_archive *a)
 {
 	const struct image **class = NULL;
@@ -372,7 +357,7 @@ struct sd_dataset *sd_images_finish(struct sd_images *im, const char *name, cons
 	if (!class)
 		return NULL;
 	ds = sd_dataset_new(name, im->C, im->H, im->W, nclass, n);
-	if (!ds || fill(im, class, ds) || (whole ? part(ds) : check_classes(ds, a))) {
+	if (!ds || fill(im, class, ds) || (whole ? sd_dataset_part(ds, "images") : check_classes(ds, a))) {
 		sd_error_in("%s", sd_archive_name(a));
 		sd_dataset_free(ds);
 		ds = NULL;

@@ -9,10 +9,9 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "base/rng.h"
 #include "data/reader.h"
 
-enum { SIDE = 8, PIXELS = SIDE * SIDE, CLASSES = 10, DEEPEST = 16, SPLIT_SEED = 0 };
+enum { SIDE = 8, PIXELS = SIDE * SIDE, CLASSES = 10, DEEPEST = 16 };
 
 /* One whole number at *p, not over `most`, then `end` (a newline may be the end of the text, too). */
 static int read_number(const char **p, unsigned most, char end, unsigned *value)
@@ -101,7 +100,7 @@ struct sd_dataset *sd_read_digits(struct sd_archive *a, const struct sd_reader *
 {
 	struct sd_dataset *ds = NULL;
 	char *file = NULL;
-	uint32_t *order = NULL, n[SD_NSPLIT] = { 0, 0 };
+	uint32_t n[SD_NSPLIT] = { 0, 0 };
 	size_t size = 0;
 	char *text = read_text(a, &file, &size);
 	int ok = 0;
@@ -118,17 +117,8 @@ struct sd_dataset *sd_read_digits(struct sd_archive *a, const struct sd_reader *
 		goto out;
 	}
 	ds = sd_dataset_new("digits", 1, SIDE, SIDE, CLASSES, n);
-	if (!ds || read_lines(file, text, size, &ds->split[SD_SPLIT_TRAIN]))
-		goto out;
-	order = malloc(n[SD_SPLIT_TRAIN] * sizeof(*order));
-	if (!order) {
-		sd_error(SD_ERR_IO, "out of memory for '%s'", file);
-		goto out;
-	}
-	sd_rng_permutation(sd_rng_key(SPLIT_SEED, "split", "digits"), 0, n[SD_SPLIT_TRAIN], order);
-	ok = !sd_dataset_part(ds, order, n[SD_SPLIT_TRAIN] / 5 * 4 + n[SD_SPLIT_TRAIN] % 5 * 4 / 5);
+	ok = ds && !read_lines(file, text, size, &ds->split[SD_SPLIT_TRAIN]) && !sd_dataset_part(ds, "digits");
 out:
-	free(order);
 	free(file);
 	free(text);
 	if (ok)
