@@ -6,6 +6,7 @@
 #   make check-cuda-emulator   those of the CUDA engine alone, on the CPU
 #   make quickstart   all of the set-up, then a whole experiment in runs/quickstart/
 #   make bench        speed beside PyTorch
+#   make fuzz         SECONDS=60: feeds every reader with bytes from strangers
 #   make install      DESTDIR, prefix; make uninstall
 #   make bundle       a folder for another x86-64 Linux with or without a GPU: build/bundle/
 #
@@ -50,7 +51,7 @@ tools: $(TOOLS)
 engines: $(CUDA_ENGINE)
 unit: $(UNIT)
 golden: $(GOLDEN)
-tests: tools $(UNIT) $(GOLDEN) $(BUILD)/tests/optable $(BENCH)
+tests: tools $(UNIT) $(GOLDEN) $(BUILD)/tests/optable $(BUILD)/tests/replay $(BENCH)
 
 $(BUILD)/libsharpdarts.a: $(LIB_O)
 	@rm -f $@
@@ -119,7 +120,7 @@ check-cuda-emulator: deps
 	@BUILD='$(BUILD)' ONLY=emulator tests/check
 emulator:
 	@$(MAKE) BUILD='$(BUILD)/emu' CUDA=emulated SANITIZE=address,undefined ISAS=generic OPT=-O1 emulated
-emulated: engines tools $(EMU_TESTS) $(BUILD)/tests/optable $(GOLDEN)
+emulated: engines tools $(EMU_TESTS) $(BUILD)/tests/optable $(BUILD)/tests/replay $(GOLDEN)
 quickstart: deps
 	@$(MAKE) tools
 	@$(MAKE) -f pipelines/quickstart.mk BIN='$(abspath $(BUILD))/bin' \
@@ -127,6 +128,7 @@ quickstart: deps
 bench: tools $(BENCH)
 	@BUILD='$(BUILD)' tests/bench/run
 
+include mk/fuzz.mk
 include mk/install.mk
 include mk/bundle.mk
 

@@ -1,7 +1,7 @@
 # flags.mk: the flags, from the libraries that were found and from the variables of the command line.
 
 # Targets that build nothing need no libraries.
-NOT_BUILDING = deps check check-cuda-emulator emulator quickstart clean uninstall
+NOT_BUILDING = deps check check-cuda-emulator emulator quickstart fuzz clean uninstall
 ifneq ($(filter-out $(NOT_BUILDING),$(or $(MAKECMDGOALS),all)),)
 -include $(BUILD)/probe.mk
 # Looked for again when something was missing, or with another compiler.

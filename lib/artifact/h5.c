@@ -54,20 +54,19 @@ int sd_user_block_read(struct sd_user_block *u, const char line[SD_USER_BLOCK])
 
 void sd_h5_init(void)
 {
+	H5dont_atexit(); /* all that is opened is closed, or is not worth a crash at the end */
 	H5open();
 	H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 	H5PLset_loading_state(0);
 }
 
-/* The stdio driver, because sec2 asks for the real path of what it opens, and our files have none while they
- * are written or when they came through a pipe. */
-hid_t sd_h5_access(void)
+hid_t sd_h5_access(struct sd_h5_io *io)
 {
 	hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
 
-	if (fapl < 0 || H5Pset_fapl_stdio(fapl) < 0 ||
+	if (fapl < 0 || sd_h5_use(fapl, io) < 0 ||
 	    H5Pset_libver_bounds(fapl, H5F_LIBVER_V18, H5F_LIBVER_V18) < 0 ||
-	    H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG) < 0 || H5Pset_file_locking(fapl, false, true) < 0) {
+	    H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG) < 0) {
 		H5Pclose(fapl);
 		return sd_h5_error(SD_ERR_BUG, "libhdf5");
 	}

@@ -32,8 +32,17 @@ int sd_user_block_read(struct sd_user_block *u, const char line[SD_USER_BLOCK]);
 
 /* Quiets libhdf5's own messages and turns its plug-ins off.  To be called before anything else of it. */
 void sd_h5_init(void);
-/* File access by path, unnamed files too: format bounds V18, no file locking.  -1 and a message. */
-hid_t sd_h5_access(void);
+/* A descriptor that libhdf5 reads and writes, and the first error of doing so (errno), 0 until then.  A failed
+ * write is not reported to libhdf5: whoever writes looks here after closing the file. */
+struct sd_h5_io {
+	int fd;
+	int error;
+};
+/* File access by descriptor (the name given to H5Fopen is a label): format bounds V18, no file locking.  `io`
+ * must outlive the file.  -1 and a message. */
+hid_t sd_h5_access(struct sd_h5_io *io);
+/* Sets the driver in an access list: h5file.c. */
+int sd_h5_use(hid_t fapl, struct sd_h5_io *io);
 /* The file type of a dataset's elements; a new id to be closed. */
 hid_t sd_h5_type(enum sd_type type, size_t size);
 /* The message "what: why", why being libhdf5's innermost complaint.  Returns -1. */

@@ -11,49 +11,6 @@
 /* Larger datasets are checked block by block when they are read. */
 #define LARGE ((uint64_t)1 << 30)
 
-uint64_t sd_entry_row(const struct sd_entry *e)
-{
-	if (!e->d.rank)
-		return e->d.bytes;
-	return e->d.shape[0] ? e->d.bytes / e->d.shape[0] : 0;
-}
-
-int sd_entry_rows(const struct sd_entry *e, uint64_t first, uint64_t n, void *data)
-{
-	hsize_t start[SD_MAX_RANK] = { first }, count[SD_MAX_RANK];
-	hid_t type, mem = -1, space;
-	int rc = -1;
-
-	if (e->d.bytes == 0 || n == 0)
-		return 0;
-	type = sd_h5_type(e->d.type, e->d.size);
-	space = H5Dget_space(e->dset);
-	if (type < 0 || space < 0)
-		goto out;
-	for (int i = 0; i < e->d.rank; i++)
-		count[i] = e->d.shape[i];
-	if (e->d.rank) {
-		count[0] = n;
-		mem = H5Screate_simple(e->d.rank, count, NULL);
-		if (mem < 0 || H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) < 0)
-			goto out;
-	}
-	if (H5Dread(e->dset, type, e->d.rank ? mem : H5S_ALL, e->d.rank ? space : H5S_ALL, H5P_DEFAULT,
-		    data) < 0)
-		goto out;
-	rc = 0;
-out:
-	if (rc < 0)
-		sd_h5_error(SD_ERR_DATA, "%s: cannot be read", e->d.path);
-	if (mem >= 0)
-		H5Sclose(mem);
-	if (space >= 0)
-		H5Sclose(space);
-	if (type >= 0)
-		H5Tclose(type);
-	return rc;
-}
-
 /* ---- the lists ---- */
 
 static struct sd_entry *find(const struct sd_artifact *art, const char *path)
@@ -220,7 +177,7 @@ int sd_entry_check(struct sd_artifact *art, struct sd_entry *e)
 	for (uint64_t r = 0; r < rows && row; r += portion) {
 		uint64_t n = rows - r < portion ? rows - r : portion;
 
-		if (sd_entry_rows(e, r, n, buf) < 0) {
+		if (sd_entry_rows(art, e, r, n, buf) < 0) {
 			unreadable = true;
 			if (report_blocks(art, e, r * row / SD_BLOCK, ((r + n) * row - 1) / SD_BLOCK,
 					  UNREADABLE) < 0)
@@ -259,7 +216,7 @@ static int check_range(struct sd_artifact *art, struct sd_entry *e, uint64_t lo,
 	buf = malloc((r1 - r0) * row);
 	if (!buf)
 		return sd_error(SD_ERR_IO, "%s: no memory for %" PRIu64 " bytes", e->d.path, (r1 - r0) * row);
-	if (sd_entry_rows(e, r0, r1 - r0, buf) < 0)
+	if (sd_entry_rows(art, e, r0, r1 - r0, buf) < 0)
 		goto out;
 	for (uint64_t b = b0; b <= b1; b++) {
 		uint64_t from = b * SD_BLOCK, to = from + SD_BLOCK < hi ? from + SD_BLOCK : hi;
@@ -326,7 +283,7 @@ static struct sd_entry *expect(const struct sd_artifact *art, const char *path, 
 
 static int fetch(struct sd_artifact *art, struct sd_entry *e, uint64_t first, uint64_t n, void *data)
 {
-	if (ensure(art, e, first, n) < 0 || sd_entry_rows(e, first, n, data) < 0)
+	if (ensure(art, e, first, n) < 0 || sd_entry_rows(art, e, first, n, data) < 0)
 		return sd_error_in("%s", art->name);
 	return 0;
 }

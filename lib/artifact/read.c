@@ -69,25 +69,6 @@ static int check_outside(struct sd_artifact *art)
 	return 0;
 }
 
-/* By the descriptor that was checked, so that it is the same file. */
-static int open_inside(struct sd_artifact *art)
-{
-	char path[64];
-	hid_t fapl;
-
-	sd_h5_init();
-	fapl = sd_h5_access();
-	if (fapl < 0)
-		return -1;
-	H5Pset_cache(fapl, 0, 521, (size_t)16 << 20, 1.0);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", art->fd);
-	art->file = H5Fopen(path, H5F_ACC_RDONLY, fapl);
-	H5Pclose(fapl);
-	if (art->file < 0)
-		return sd_h5_error(SD_ERR_DATA, "HDF5 structure");
-	return 0;
-}
-
 /* The manifest against the file around it.  The claim has its id in the user block, the whole its seal in
  * an attribute: so it can be told which half has changed. */
 static int check_manifest(struct sd_artifact *art)
@@ -148,7 +129,7 @@ static int check_ancestors(struct sd_artifact *art)
 /* All that is inside.  Datasets over 1 GiB, or all with SD_ARTIFACT_NODATA, wait until they are read. */
 static int check_inside(struct sd_artifact *art, unsigned flags)
 {
-	if (open_inside(art) < 0 || sd_scan(art) < 0)
+	if (sd_inside_open(art) < 0)
 		return problem_set(art);
 	if (check_manifest(art) < 0 || check_ancestors(art) < 0 || sd_payload_lists(art) < 0)
 		return -1;
@@ -205,14 +186,12 @@ void sd_artifact_close(struct sd_artifact *art)
 {
 	if (!art)
 		return;
+	sd_inside_close(art);
 	for (int i = 0; i < art->nentry; i++) {
-		H5Dclose(art->entry[i].dset);
 		free((char *)art->entry[i].d.path);
 		free(art->entry[i].seen);
 	}
 	free(art->entry);
-	if (art->file >= 0)
-		H5Fclose(art->file);
 	if (art->fd >= 0)
 		close(art->fd);
 	for (int i = 0; i < art->nancestor; i++) {

@@ -10,8 +10,6 @@
 
 #define MAX_DEPTH 16
 #define MAX_OBJECTS (1 << 20)
-/* deflate cannot shrink data by more than this (RFC 1951: 258 bytes in 2 bits) */
-#define MAX_RATIO 1040
 
 struct scan {
 	struct sd_artifact *art;
@@ -109,7 +107,7 @@ static const char *bad_storage(hid_t dset, hid_t space, hid_t dcpl, const struct
 		if (bytes > SD_MAX_CHUNK || want > length)
 			return "chunks that artifacts don't have";
 	}
-	if (d->bytes / MAX_RATIO > length || H5Dget_num_chunks(dset, space, &have) < 0 || have != want)
+	if (d->bytes / SD_MAX_RATIO > length || H5Dget_num_chunks(dset, space, &have) < 0 || have != want)
 		return "its size is not that of its data";
 	return NULL;
 }

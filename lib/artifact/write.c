@@ -1,4 +1,5 @@
 /* write.c: making artifacts. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,6 +25,7 @@ struct entry {
 struct sd_artifact_out {
 	char *name;
 	struct sd_out *out;
+	struct sd_h5_io io;
 	hid_t file;
 	struct entry *entry;
 	int nentry;
@@ -35,8 +37,17 @@ struct sd_artifact_out {
 	struct sd_tree tree;
 };
 
+/* A write that failed is the reason for whatever else has. */
+static int write_error(const struct sd_artifact_out *art)
+{
+	errno = art->io.error;
+	return sd_error_errno("cannot write '%s'", art->name);
+}
+
 static int failed(const struct sd_artifact_out *art, const char *what)
 {
+	if (art->io.error)
+		return write_error(art);
 	return sd_h5_error(SD_ERR_IO, "cannot write '%s': %s", art->name, what);
 }
 
@@ -51,14 +62,15 @@ struct sd_artifact_out *sd_artifact_create(const char *output, bool replace)
 	art->out = sd_out_open(output, SD_OUT_BINARY | (replace ? SD_OUT_FORCE : 0));
 	if (!art->out)
 		goto bad;
-	fapl = sd_h5_access();
+	art->io.fd = sd_out_fd(art->out);
+	fapl = sd_h5_access(&art->io);
 	fcpl = H5Pcreate(H5P_FILE_CREATE);
 	if (fapl < 0 || H5Pset_userblock(fcpl, SD_USER_BLOCK) < 0 ||
 	    H5Pset_obj_track_times(fcpl, false) < 0) {
 		failed(art, "property lists");
 		goto bad;
 	}
-	art->file = H5Fcreate(sd_out_path(art->out), H5F_ACC_TRUNC, fcpl, fapl);
+	art->file = H5Fcreate(art->name, H5F_ACC_TRUNC, fcpl, fapl);
 	if (art->file < 0) {
 		failed(art, "HDF5 file");
 		goto bad;
@@ -170,7 +182,8 @@ static int write_rows(struct sd_artifact_out *art, hid_t dset, const struct sd_d
 		if (mem < 0 || H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) < 0)
 			goto out;
 	}
-	if (H5Dwrite(dset, type, d->rank ? mem : H5S_ALL, d->rank ? space : H5S_ALL, H5P_DEFAULT, data) < 0)
+	if (H5Dwrite(dset, type, d->rank ? mem : H5S_ALL, d->rank ? space : H5S_ALL, H5P_DEFAULT, data) < 0 ||
+	    art->io.error)
 		goto out;
 	rc = 0;
 out:
@@ -458,7 +471,7 @@ int sd_artifact_finish(struct sd_artifact_out *art, const struct sd_stamp *stamp
 		goto out;
 	closed = H5Fclose(art->file);
 	art->file = -1;
-	if (closed < 0) {
+	if (closed < 0 || art->io.error) {
 		failed(art, "closing it");
 		goto out;
 	}
