@@ -23,7 +23,8 @@
 #
 # Leaves in OUT: results.tsv and .md (error in percent), compare.tsv (each method against random), report.html,
 # curves.svg, and for each method (a weighting, random, or a published cell) a folder with the picked cell, its
-# models and evaluations, and pick.tsv, by which it was picked.  `make ... movies` draws the searches as animated
+# models and evaluations, and pick.tsv, by which it was picked.  Methods that come to the same cell are one row with
+# both names, max_w=scalar.  `make ... movies` draws the searches as animated
 # pictures, one frame an epoch.
 
 WEIGHTINGS = scalar max_w

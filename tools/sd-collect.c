@@ -101,6 +101,15 @@ static int collect_new(struct collection *c, struct sd_artifact *art)
 	return !o.history && !(search && curves_wanted()) ? sd_results_add(&c->results, art) : 0;
 }
 
+/* One that says what another said, perhaps under another name of its architecture. */
+static int collect_repeated(struct collection *c, struct sd_artifact *art, const char *earlier)
+{
+	sd_tool_say(opts.tool, shared.quiet, "%s: the same run as %s, counted once", sd_artifact_name(art), earlier);
+	sd_results_also_called(&c->results, art);
+	sd_curves_also_called(&c->curves, art);
+	return o.html ? sd_report_add(&c->report, art) : 0;
+}
+
 /* Adds one artifact: 0, 1 if it contradicts another, -1 with a message. */
 static int collect(struct collection *c, const char *name)
 {
@@ -115,8 +124,7 @@ static int collect(struct collection *c, const char *name)
 	if (seen == SD_RESULTS_NEW)
 		ret = collect_new(c, art);
 	if (seen == SD_RESULTS_REPEATED)
-		sd_tool_say(opts.tool, shared.quiet, "%s: the same run as %s, counted once",
-			sd_artifact_name(art), earlier);
+		ret = collect_repeated(c, art, earlier);
 	if (seen == SD_RESULTS_IRREPRODUCIBLE)
 		sd_tool_say(opts.tool, false,
 			"%s: irreproducible: the recipe and the seed of %s with another result",

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "train/names.h"
 
 struct group {
 	const struct sd_result *v;
@@ -16,9 +17,9 @@ struct group {
 static bool is_called(const struct sd_results *r, const struct sd_result *v, const char *name)
 {
 	size_t len = strlen(name);
-	bool called = !strcmp(v->arch, name) || (len >= 4 && !strncmp(v->recipe, name, len));
+	bool called = sd_names_have(v->arch, name) || (len >= 4 && !strncmp(v->recipe, name, len));
 	for (int i = 0; i < r->nby; i++)
-		called |= !strcmp(v->by[i], name);
+		called |= !strcmp(v->by[i], name) || (!strcmp(r->by[i], "arch") && sd_names_have(v->by[i], name));
 	return called;
 }
 
@@ -164,6 +165,17 @@ static void compare(const struct group *a, const struct group *b, const char *co
 	free(y);
 }
 
+/* Two names of one architecture: the runs are the same, there is nothing to test. */
+static void same(const struct group *g, const char *const name[2], struct sd_table *t)
+{
+	struct sd_summary s = sd_results_summary(g->v, g->n);
+	begin(g->v->data, name, "same", "-", g->n, g->n, s.mean, s.mean, t);
+	sd_table_real(t, 0, 6);
+	for (int i = 0; i < 7; i++)
+		sd_table_none(t);
+	end(g, &(struct group){ NULL, 0 }, t);
+}
+
 int sd_results_compare(const struct sd_results *r, const char *a, const char *b, double level,
 	struct sd_table *t)
 {
@@ -184,9 +196,12 @@ int sd_results_compare(const struct sd_results *r, const char *a, const char *b,
 		}
 		if (!g[0].n || !g[1].n)
 			continue;
-		if (g[0].v == g[1].v)
+		if (g[0].v != g[1].v)
+			compare(&g[0], &g[1], name, level, t);
+		else if (strcmp(a, b) && sd_names_have(g[0].v->arch, a) && sd_names_have(g[0].v->arch, b))
+			same(&g[0], name, t);
+		else
 			return sd_error(SD_ERR_USAGE, "'%s' and '%s' are the same group", a, b);
-		compare(&g[0], &g[1], name, level, t);
 		any = true;
 	}
 	for (int k = 0; k < 2; k++)

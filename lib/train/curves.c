@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "train/names.h"
 
 void sd_curves_init(struct sd_curves *c, int nby, const char *const *by, bool pooled)
 {
@@ -140,9 +141,33 @@ static int compare(const void *pa, const void *pb)
 	return c ? c : strcmp(a->id, b->id);
 }
 
+/* As in results.c. */
+static void share_names(struct sd_curves *c)
+{
+	for (int i = 0; i < c->n; i++)
+		for (int k = 0; k < c->n; k++)
+			if (!strcmp(c->v[i].recipe, c->v[k].recipe))
+				sd_names_add(&c->v[i].arch, c->v[k].arch);
+	for (int i = 0; i < c->n; i++)
+		for (int k = 0; k < c->nby; k++)
+			if (!strcmp(c->by[k], "arch"))
+				sd_names_add(&c->v[i].by[k], c->v[i].arch);
+}
+
+void sd_curves_also_called(struct sd_curves *c, const struct sd_artifact *art)
+{
+	const char *recipe = sd_artifact_lineage(art)->own->recipe;
+	char *arch = sd_run_told(art, "arch");
+	for (int i = 0; i < c->n; i++)
+		if (!strcmp(c->v[i].recipe, recipe))
+			sd_names_add(&c->v[i].arch, arch);
+	free(arch);
+}
+
 void sd_curves_sort(struct sd_curves *c)
 {
 	pooled = c->pooled;
+	share_names(c);
 	if (c->n)
 		qsort(c->v, (size_t)c->n, sizeof *c->v, compare);
 }

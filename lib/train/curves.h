@@ -30,7 +30,10 @@ void sd_curves_init(struct sd_curves *c, int nby, const char *const *by, bool po
 void sd_curves_release(struct sd_curves *c);
 /* Adds the history of a model or search artifact (open, digests verified).  -1 with a message. */
 int sd_curves_add(struct sd_curves *c, struct sd_artifact *art);
-/* Sorts by kind, architecture, data set, recipe, `by` and seed (pooled: kind, data set, `by`, seed). */
+/* Takes note of how an artifact that repeats an earlier one calls its architecture. */
+void sd_curves_also_called(struct sd_curves *c, const struct sd_artifact *art);
+/* Sorts by kind, architecture, data set, recipe, `by` and seed (pooled: kind, data set, `by`, seed), and has all
+ * runs of one recipe call their architecture alike. */
 void sd_curves_sort(struct sd_curves *c);
 /* How many from v[first] on belong to one group. */
 int sd_curves_group(const struct sd_curves *c, int first);

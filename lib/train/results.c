@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "train/names.h"
 
 const char *const sd_measure_name[] = { "top1", "error", "top5", "loss" };
 const char *const sd_measure_text[] = { "top-1 (%)", "error (%)", "top-5 (%)", "loss" };
@@ -379,6 +380,29 @@ int sd_results_add(struct sd_results *r, struct sd_artifact *art)
 		sd_artifact_name(art), kind);
 }
 
+/* Runs of one recipe are of one architecture, whatever each of them calls it. */
+static void share_names(struct sd_results *r)
+{
+	for (int i = 0; i < r->n; i++)
+		for (int k = 0; k < r->n; k++)
+			if (!strcmp(r->v[i].recipe, r->v[k].recipe))
+				sd_names_add(&r->v[i].arch, r->v[k].arch);
+	for (int i = 0; i < r->n; i++)
+		for (int k = 0; k < r->nby; k++)
+			if (!strcmp(r->by[k], "arch"))
+				sd_names_add(&r->v[i].by[k], r->v[i].arch);
+}
+
+void sd_results_also_called(struct sd_results *r, const struct sd_artifact *art)
+{
+	const char *recipe = sd_artifact_lineage(art)->own->recipe;
+	char *arch = sd_run_told(art, "arch");
+	for (int i = 0; i < r->n; i++)
+		if (!strcmp(r->v[i].recipe, recipe))
+			sd_names_add(&r->v[i].arch, arch);
+	free(arch);
+}
+
 void sd_results_drop_evaluated(struct sd_results *r)
 {
 	bool *evaluated = sd_xcalloc((size_t)r->n + 1, sizeof *evaluated);
@@ -429,6 +453,7 @@ static int compare(const void *pa, const void *pb)
 void sd_results_sort(struct sd_results *r)
 {
 	pooled = r->pooled;
+	share_names(r);
 	if (r->n)
 		qsort(r->v, (size_t)r->n, sizeof *r->v, compare);
 }

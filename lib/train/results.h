@@ -24,7 +24,7 @@ struct sd_result {
 	char *model;               /* of an evaluation: the id of the model; "" of a model */
 	char *recipe;              /* 64 hex digits */
 	char *seed;                /* of the run that is measured; "" when it has none */
-	char *arch, *data;         /* the architecture's name ("-": not told), and the data set's, with "/train"
+	char *arch, *data;         /* the architecture's names (train/names.h), and the data set's, with "/train"
 	                            * or "/valid" behind it where that was measured instead of the test split */
 	char **by;                 /* (nby) values of the parameters that split rows further */
 	int64_t epoch;             /* whose weights were measured */
@@ -68,6 +68,8 @@ int sd_results_seen(struct sd_results *r, const struct sd_artifact *art, const c
  * validation) images and the sets of --also, its training images only where r->split is "train".  -1 with a
  * message. */
 int sd_results_add(struct sd_results *r, struct sd_artifact *art);
+/* Takes note of how an artifact that repeats an earlier one calls its architecture. */
+void sd_results_also_called(struct sd_results *r, const struct sd_artifact *art);
 /* For tests and other sources: takes over what `one` points to. */
 void sd_results_add_one(struct sd_results *r, const struct sd_result *one);
 
@@ -75,7 +77,7 @@ void sd_results_add_one(struct sd_results *r, const struct sd_result *one);
  * as the evaluation. */
 void sd_results_drop_evaluated(struct sd_results *r);
 /* Sorts so that rows of one group stand together: by data set, or by architecture, data set, recipe, then
- * by the values of `by`, and seed. */
+ * by the values of `by`, and seed.  All runs of one recipe get each other's names of the architecture. */
 void sd_results_sort(struct sd_results *r);
 /* How many from v[first] on belong to one group. */
 int sd_results_group(const struct sd_results *r, int first);
@@ -101,8 +103,9 @@ char *sd_run_told(const struct sd_artifact *art, const char *name);
 
 /* Compares two groups, named by architecture, a value of `by`, or at least 4 digits of the recipe, on every
  * data set that both were measured on; a row a test: Welch's; over the seeds that both have the paired t;
- * and for each such seed (or the only run of each) on the same images McNemar's.  -1 with a message when a
- * name is none of a group, or of several. */
+ * and for each such seed (or the only run of each) on the same images McNemar's.  Where both name one
+ * architecture, which is the same runs, a row says `same` instead.  -1 with a message when a name is none of a
+ * group, or of several, or when both are the same. */
 int sd_results_compare(const struct sd_results *r, const char *a, const char *b, double level,
 	struct sd_table *t);
 

@@ -110,9 +110,9 @@ void sd_results_groups_table(const struct sd_results *r, const struct sd_results
 			for (int i = 0; i < 5; i++)
 				sd_table_real(t, numbers[i], digits(r));
 		}
-		sd_table_real(t, best->value, style->brief ? digits(r) - 2 : digits(r));
-		sd_table_real(t, s.min, digits(r));
-		sd_table_real(t, s.max, digits(r));
+		const double extremes[] = { best->value, s.min, s.max };
+		for (int i = 0; i < 3; i++)
+			sd_table_real(t, extremes[i], style->brief ? digits(r) - 2 : digits(r));
 		sd_table_int(t, best->epoch);
 		if (style->ids) {
 			struct sd_str ids = SD_STR_INIT;

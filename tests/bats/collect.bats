@@ -189,6 +189,38 @@ setup() {
 	done
 }
 
+@test "collect: two names of one cell are one row, and each can be compared" {
+	sd-derive --random 1 --name A -o a.genotype
+	sd-derive --random 1 --name B -o b.genotype
+	for i in 1 2; do
+		for cell in a b; do
+			sd-train --arch ./$cell.genotype --data digits.h5 --epochs 1 --init_channels 4 --layers 2 --limit-batches 3 \
+				-q -o $cell$i.h5 --seed $i --force 2> /dev/null
+		done
+		sd-train --arch NASNet --data digits.h5 --epochs 1 --init_channels 4 --layers 2 --limit-batches 3 -q \
+			-o other$i.h5 --seed $i
+	done
+	run sd-collect a?.h5 b?.h5
+	assert_success
+	assert_output --partial 'b1.h5: the same run as a1.h5, counted once'
+	sd-collect -q b2.h5 a?.h5 b1.h5 > t
+	assert_equal "$(cut -f 2,4 t | sed 1d)" "$(printf 'A=B\t2')"
+	for name in A B; do
+		sd-collect -q --compare $name,NASNet ??.h5 other?.h5 > c
+		assert_equal "$(cut -f 2-4,6 c | sed 1d)" "$(printf '%s\tNASNet\twelch\t2\n%s\tNASNet\tpaired_t\t2' $name $name)"
+	done
+	sd-collect -q --compare A,B ??.h5 > c
+	assert_equal "$(cut -f 2-4,10- c | sed 1d | cut -f 1-5)" "$(printf 'A\tB\tsame\t0.000000\t-')"
+	sd-collect -q --compare B,NASNet --group arch --html r.html ??.h5 other?.h5 > c
+	grep -q welch c
+	grep -q 'A=B' r.html
+	grep -q '<h3>A, B</h3>' r.html
+	sd-collect -q --history b?.h5 a?.h5 > h
+	assert_equal "$(cut -f 3 h | sed 1d | uniq)" 'A=B'
+	run sd-collect -q --compare A,A a?.h5 b?.h5
+	assert_failure 64
+}
+
 @test "collect: learning curves as a table" {
 	train two.h5 --seed 1 --epochs 2
 	sd-search --data digits.h5 --epochs 2 --init_channels 4 --layers_of_cells 2 --layers_in_cells 2 --batch_size 16 \

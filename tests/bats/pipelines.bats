@@ -53,6 +53,19 @@ study() {
 	assert_success
 }
 
+@test "two methods with one cell do not stop the study" {
+	colours data.h5
+	# alphas that stay what the seed made them are the same with either weighting
+	run study WEIGHTINGS='scalar max_w' SEARCH_SIZE='--batch_size 20 --layers_of_cells 2 --layers_in_cells 1 \
+		--init_channels 2 --limit-batches 1 --arch_learning_rate 0'
+	assert_success
+	assert_equal "$(cut -f 2,4 run/results.tsv | sed 1d | tr '\t\n' ' ,')" 'max_w=scalar 2,random 2,'
+	# each against random, and with the same numbers
+	assert_equal "$(cut -f 2-4 run/compare.tsv | grep welch | tr '\t\n' ' ,')" 'scalar random welch,max_w random welch,'
+	assert_equal "$(grep welch run/compare.tsv | cut -f 6- | uniq | wc -l)" 1
+	grep -q 'max_w=scalar' run/report.html
+}
+
 @test "a search becomes one animated picture" {
 	command -v dot > /dev/null || skip 'no Graphviz'
 	mkdir run

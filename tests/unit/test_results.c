@@ -170,6 +170,53 @@ static void test_compare(void)
 	sd_results_release(&r);
 }
 
+/* Runs of one recipe that call their architecture differently are one group under each of the names. */
+static void test_names(void)
+{
+	static const struct { const char *arch, *recipe, *seed; } in[] = {
+		{ "one", "abcd", "1" }, { "-", "abcd", "3" }, { "another", "abcd", "2" }, { "far", "beef", "1" },
+	};
+	struct sd_results r;
+	struct sd_table t = SD_TABLE_INIT;
+	static const char *const by[] = { "arch" };
+	for (int pooled = 0; pooled < 2; pooled++) {
+		sd_results_init(&r, SD_MEASURE_TOP1, false, pooled, by, pooled);
+		for (size_t i = 0; i < sizeof in / sizeof *in; i++) {
+			struct sd_result one = result(in[i].arch, in[i].recipe, in[i].seed, in[i].arch, (double)i);
+			if (!pooled) {
+				free(one.by[0]);
+				one.by[0] = NULL;
+			}
+			sd_results_add_one(&r, &one);
+		}
+		sd_results_sort(&r);
+		CHECK(sd_results_group(&r, 0) == 3 && sd_results_group(&r, 3) == 1 && r.v[1].value == 2);
+		CHECK(!strcmp(r.v[0].arch, "another=one") && !strcmp(r.v[3].arch, "far"), "%s", r.v[0].arch);
+		for (int i = 0; i < 2; i++) {
+			CHECK(!sd_results_compare(&r, i ? "one" : "another", "far", 0.95, &t), "%s", sd_error_text());
+			sd_table_release(&t);
+		}
+		CHECK(sd_results_compare(&r, "another=one", "far", 0.95, &t) == -!pooled);
+		sd_table_release(&t);
+		CHECK(sd_results_compare(&r, "an", "far", 0.95, &t));
+		sd_table_release(&t);
+		CHECK(sd_results_compare(&r, "one", "one", 0.95, &t));
+		sd_table_release(&t);
+		CHECK(!sd_results_compare(&r, "one", "another", 0.95, &t), "%s", sd_error_text());
+		char *text = NULL;
+		size_t n;
+		FILE *f = open_memstream(&text, &n);
+		sd_table_print(&t, SD_TABLE_TSV, f);
+		fclose(f);
+		CHECK(strstr(text, "d\tone\tanother\tsame\t-\t3\t3\t1.000000\t1.000000\t0.000000\t-\t-\t-\t-\t-\t-\t-\t1"),
+			"%s", text);
+		CHECK(!strstr(strchr(text, '\n') + 1, "welch"));
+		free(text);
+		sd_table_release(&t);
+		sd_results_release(&r);
+	}
+}
+
 /* With --write FILE SEED TOP1 it makes an artifact for other tests. */
 int main(int argc, char **argv)
 {
@@ -178,5 +225,6 @@ int main(int argc, char **argv)
 	test_artifacts();
 	test_groups();
 	test_compare();
+	test_names();
 	return check_done();
 }
