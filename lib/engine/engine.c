@@ -362,9 +362,28 @@ int sd_device_feed_epoch(struct sd_device_feed *f, uint32_t epoch, uint32_t from
 	return f->engine->ops->feed_epoch(f, epoch, from);
 }
 
+static int check_result(const struct sd_program *p, sd_val v)
+{
+	if (p->g->val[v].cls != SD_TEMP || !p->plan->place[p->plan->place[v].root].alive)
+		return sd_error(SD_ERR_BUG, "a value that is no result was asked for");
+	return 0;
+}
+
 int sd_program_read(struct sd_program *p, sd_val root, void *host)
 {
-	if (p->g->val[root].cls != SD_TEMP || !p->plan->place[p->plan->place[root].root].alive)
-		return sd_error(SD_ERR_BUG, "a value that is no result was asked for");
-	return p->engine->ops->read_value(p, root, host);
+	return check_result(p, root) ? -1 : p->engine->ops->read_value(p, root, host);
+}
+
+int sd_program_keep(struct sd_program *p, sd_val root, struct sd_buffer *b, size_t at)
+{
+	const struct sd_engine_ops *ops = p->engine->ops;
+	const struct sd_value *v = &p->g->val[root];
+	size_t size = sd_dtype_size(v->dtype), bytes = sd_shape_count(&v->shape) * size;
+	char *to = (char *)b->data + at * size;
+
+	if (check_result(p, root))
+		return -1;
+	if (sd_is_image(p->g, root) || b->dtype != v->dtype || b->engine != p->engine || at * size + bytes > b->bytes)
+		return sd_error(SD_ERR_BUG, "a result does not fit the buffer that is to keep it");
+	return ops->keep_value ? ops->keep_value(p, root, to) : ops->read_value(p, root, to);
 }

@@ -85,6 +85,9 @@ struct sd_work {
 int sd_work_run(int n, const struct sd_work *work);
 /* Copies a root (not a write) out, row-major.  Valid until the engine's next run. */
 int sd_program_read(struct sd_program *p, sd_val root, void *host);
+/* Copies a root that is no image (and no write) into b, from b's element `at` on; like a run it has perhaps only
+ * begun when this returns, so what many runs found can be read at once in the end. */
+int sd_program_keep(struct sd_program *p, sd_val root, struct sd_buffer *b, size_t at);
 
 /* Fills the arena with NaN before each run (tests: nothing reads what it did not write). */
 void sd_engine_poison(struct sd_engine *e, int on);

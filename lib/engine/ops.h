@@ -7,7 +7,7 @@
 
 /* Counts up with every change of this table or of the structures below; an engine of another number than
  * the tool's is not used. */
-#define SD_ENGINE_ABI 2
+#define SD_ENGINE_ABI 3
 
 struct sd_engine {
 	const struct sd_engine_ops *ops;
@@ -75,6 +75,8 @@ struct sd_engine_ops {
 	void (*feed_free)(struct sd_device_feed *f);
 	int (*feed_epoch)(struct sd_device_feed *f, uint32_t epoch, uint32_t from);
 	int (*read_value)(struct sd_program *p, sd_val v, void *host); /* v has storage in the plan */
+	/* To device memory, v no image; NULL: buffers lie in the host's memory, so read_value does. */
+	int (*keep_value)(struct sd_program *p, sd_val v, void *to);
 };
 
 /* The engines that are linked in. */

@@ -16,6 +16,7 @@ struct sd_evaluator {
 	uint32_t limit;
 	int nclass;
 	uint32_t n;                          /* samples, the limit not counted in */
+	struct sd_buffer *predicted;         /* (n): the likeliest class of each */
 };
 
 void sd_evaluation_release(struct sd_evaluation *ev)
@@ -79,7 +80,8 @@ struct sd_evaluator *sd_evaluator_new(struct sd_vars *vars, const struct sd_net 
 	}
 	if (o.batch > n)
 		o.batch = n;
-	if (sd_feed_init(&e->feed, vars->engine, ds, &o))
+	e->predicted = sd_buffer_new(vars->engine, SD_I32, sd_shape1((int)n));
+	if (!e->predicted || sd_feed_init(&e->feed, vars->engine, ds, &o))
 		goto fail;
 	e->full = sd_step_program_new(vars, net, &step, SD_STEP_EVAL, (int)o.batch, 0);
 	if (!e->full)
@@ -102,65 +104,89 @@ void sd_evaluator_free(struct sd_evaluator *e)
 	sd_feed_release(&e->feed);
 	sd_step_program_free(e->full);
 	sd_step_program_free(e->rest);
+	sd_buffer_free(e->predicted);
 	free(e);
 }
 
-/* One batch: runs it, keeps what was predicted and adds to the confusion matrix. */
-static int run_batch(struct sd_evaluator *e, const struct sd_step_batch *b, struct sd_evaluation *ev)
-{
-	struct sd_step_program *p = b->n == e->full->batch ? e->full : e->rest;
-	struct sd_step_list l = { .n = 0 };
-	struct sd_sums sums;
-	if (sd_step_add_batch(&l, p, b))
-		return -1;
-	sd_step_add(&l, p->program, &p->bind);
-	if (sd_step_list_run(&l) || sd_step_sums_get(e->vars, SD_STEP_EVAL, &sums))
-		return -1;
-	if (sums.bad > 0) {
-		sd_engine_trace_nan(e->vars->engine, 1);
-		int ret = sd_program_run(p->program, &p->bind);
-		sd_engine_trace_nan(e->vars->engine, 0);
-		if (!ret)
-			sd_error(SD_ERR_DATA, "no op was found to begin it");
-		return sd_error_in("the loss of the evaluation is not finite");
-	}
-	int32_t *label = ev->label + ev->n, *predicted = ev->predicted + ev->n;
-	if (sd_step_read(p, p->argmax, predicted) || sd_buffer_read(p->labels, label))
-		return -1;
-	ev->n += (uint32_t)b->n;
-	for (int i = 0; i < b->n; i++)
-		ev->confusion[(size_t)label[i] * (size_t)e->nclass + (size_t)predicted[i]]++;
-	return 0;
-}
-
-int sd_evaluator_run(struct sd_evaluator *e, uint32_t epoch, struct sd_evaluation *ev)
+/* The batches of an evaluation, without waiting for them: what is predicted and the sums stay in the engine's memory.
+ * Returns how many samples there were, or -1.  With `look` each batch is waited for, until one whose loss is not
+ * finite: every op of that one is watched, and -1 returned. */
+static int64_t run_batches(struct sd_evaluator *e, uint32_t epoch, int look)
 {
 	struct sd_step_batch b;
-	struct sd_sums sums;
-	int more = 0;
+	size_t n = 0;
+	if (sd_step_sums_zero(e->vars, SD_STEP_EVAL) || sd_feed_epoch(&e->feed, epoch, 0))
+		return -1;
+	for (uint32_t i = 0; !e->limit || i < e->limit; i++) {
+		if (sd_sig_pending())
+			return sd_error(SD_ERR_STOPPED, "stopped while evaluating");
+		int more = sd_feed_next(&e->feed, &b);
+		if (more < 0)
+			return -1;
+		if (!more)
+			break;
+		struct sd_step_program *p = b.n == e->full->batch ? e->full : e->rest;
+		struct sd_step_list l = { .n = 0 };
+		if (sd_step_add_batch(&l, p, &b))
+			return -1;
+		sd_step_add(&l, p->program, &p->bind);
+		if (sd_step_list_run(&l) || sd_program_keep(p->program, p->argmax, e->predicted, n))
+			return -1;
+		n += (size_t)b.n;
+		struct sd_sums sums;
+		if (!look)
+			continue;
+		if (sd_step_sums_get(e->vars, SD_STEP_EVAL, &sums))
+			return -1;
+		if (sums.bad > 0) {
+			sd_engine_trace_nan(e->vars->engine, 1);
+			int ret = sd_program_run(p->program, &p->bind);
+			sd_engine_trace_nan(e->vars->engine, 0);
+			return ret ? -1 : sd_error(SD_ERR_DATA, "no op was found to begin it");
+		}
+	}
+	return (int64_t)n;
+}
+
+/* Which op it was is looked for in a second pass, which gives the same numbers again.  Returns -1. */
+static int find_where(struct sd_evaluator *e, uint32_t epoch)
+{
+	if (run_batches(e, epoch, 1) >= 0)
+		sd_error(SD_ERR_DATA, "it was finite when all was evaluated again");
+	return sd_error_kind() == SD_ERR_STOPPED ? -1 : sd_error_in("the loss of the evaluation is not finite");
+}
+
+/* Room for e->n samples.  -1 with a message. */
+static int evaluation_init(const struct sd_evaluator *e, struct sd_evaluation *ev)
+{
 	*ev = (struct sd_evaluation){ .nclass = e->nclass };
 	ev->confusion = calloc((size_t)e->nclass * (size_t)e->nclass, sizeof *ev->confusion);
 	ev->label = malloc(e->n * sizeof *ev->label);
 	ev->predicted = malloc(e->n * sizeof *ev->predicted);
-	if (!ev->confusion || !ev->label || !ev->predicted) {
-		sd_error(SD_ERR_IO, "out of memory");
+	return ev->confusion && ev->label && ev->predicted ? 0 : sd_error(SD_ERR_IO, "out of memory");
+}
+
+int sd_evaluator_run(struct sd_evaluator *e, uint32_t epoch, struct sd_evaluation *ev)
+{
+	const struct sd_feed_spec *spec = &e->feed.spec;
+	struct sd_sums sums;
+	int64_t n;
+	if (evaluation_init(e, ev))
+		goto fail;
+	n = run_batches(e, epoch, 0);
+	if (n < 0 || sd_step_sums_get(e->vars, SD_STEP_EVAL, &sums))
+		goto fail;
+	if (sums.bad > 0) {
+		find_where(e, epoch);
 		goto fail;
 	}
-	if (sd_step_sums_zero(e->vars, SD_STEP_EVAL) || sd_feed_epoch(&e->feed, epoch, 0))
+	if (sd_buffer_read(e->predicted, ev->predicted))
 		goto fail;
-	for (uint32_t i = 0; !e->limit || i < e->limit; i++) {
-		if (sd_sig_pending()) {
-			sd_error(SD_ERR_STOPPED, "stopped while evaluating");
-			goto fail;
-		}
-		more = sd_feed_next(&e->feed, &b);
-		if (more <= 0)
-			break;
-		if (run_batch(e, &b, ev))
-			goto fail;
+	ev->n = (uint64_t)n;
+	for (int64_t i = 0; i < n; i++) {
+		ev->label[i] = spec->labels[spec->indices ? spec->indices[i] : (uint32_t)i];
+		ev->confusion[(size_t)ev->label[i] * (size_t)e->nclass + (size_t)ev->predicted[i]]++;
 	}
-	if (more < 0 || sd_step_sums_get(e->vars, SD_STEP_EVAL, &sums))
-		goto fail;
 	ev->loss = sums.loss / sums.n;
 	ev->top1 = 100 * sums.top1 / sums.n;
 	ev->top5 = 100 * sums.top5 / sums.n;

@@ -76,6 +76,30 @@ on_gpu() {
 	assert_output --partial 'computes in fp32, not in bf16'
 }
 
+@test "cuda: the host waits as often in a long epoch as in a short one" {
+	[ -z "${SD_TEST_GPU:-}" ] || skip "needs the emulator"
+	few="$small --limit_batches 1" many="$small --limit_batches 3"
+	for run in sd-search "sd-search --unrolled" "sd-search --precision fp16" \
+		"sd-train --arch $ROOT/genotypes/DARTS_V2.genotype --auxiliary --drop_path_prob 0.2 --cutout"; do
+		SD_EMU_COUNT=$PWD/few on_gpu $run $few -o few.h5 --force
+		SD_EMU_COUNT=$PWD/many on_gpu $run $many -o many.h5 --force
+		assert_equal "$(grep waits many)" "$(grep waits few)"
+		[ "$(cut -f 2 many | head -n 1)" -gt "$(cut -f 2 few | head -n 1)" ]
+	done
+	# 360 images in 45 batches, and in 15
+	for batch in 8 24; do
+		SD_EMU_COUNT=$PWD/$batch on_gpu sd-eval many.h5 digits.h5 -b $batch -q -o eval-$batch.h5
+	done
+	assert_equal "$(grep waits 8)" "$(grep waits 24)"
+}
+
+@test "cuda: an evaluation whose loss is not finite says where it began" {
+	run on_gpu sd-train $small --limit_batches 1 --arch $ROOT/genotypes/DARTS_V2.genotype --learning_rate 1e30 -o x.h5
+	assert_failure 65
+	assert_output --regexp 'the loss of the evaluation is not finite: step [0-9]+, [a-z_]+: a result is not finite'
+	assert_file_not_exist x.h5
+}
+
 @test "cuda: no device, too little memory, a fault: exit status 69 and nothing half-written" {
 	[ -z "${SD_TEST_GPU:-}" ] || skip "needs the emulator"
 	SD_EMU_DEVICES=0 run on_gpu sd-search $small -o x.h5

@@ -32,13 +32,29 @@ cudaError_t sticky_error()
 	return set_error(devices() == 0 ? cudaErrorNoDevice : lost ? cudaErrorLaunchFailure : cudaSuccess);
 }
 
+static unsigned long long works, waits;
+
+/* What was counted, for SD_EMU_COUNT. */
+static void write_counts()
+{
+	FILE *f = fopen(getenv("SD_EMU_COUNT"), "w");
+
+	if (!f || fprintf(f, "work\t%llu\nwaits\t%llu\n", works, waits) < 0 || fclose(f))
+		perror(getenv("SD_EMU_COUNT"));
+}
+static const int at_exit = getenv("SD_EMU_COUNT") ? atexit(write_counts) : 0;
+
 cudaError_t count_work()
 {
-	static unsigned long long n;
-
-	if (++n == environment("SD_EMU_FAIL", 0))
+	if (++works == environment("SD_EMU_FAIL", 0))
 		lost = true;
 	return sticky_error();
+}
+
+void count_wait()
+{
+	(void)at_exit;
+	waits++;
 }
 
 static cudaError_t check_device(int device)
@@ -222,6 +238,7 @@ cudaError_t cudaDeviceSynchronize(void)
 		return sticky_error();
 	if (forbid_capture())
 		return cudaErrorStreamCaptureUnsupported;
+	count_wait();
 	drain_all();
 	return sticky_error();
 }

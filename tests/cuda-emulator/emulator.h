@@ -60,6 +60,8 @@ cudaError_t set_error(cudaError_t e);
 cudaError_t sticky_error();
 /* Counts a launch or copy; from the one on that SD_EMU_FAIL names the device is lost. */
 cudaError_t count_work();
+/* Counts a call in which the host waits for the device, or may. */
+void count_wait();
 
 /* ---- memory.cpp ---- */
 /* Whether [p, p + size) lies inside one allocation. */

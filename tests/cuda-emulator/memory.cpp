@@ -90,6 +90,7 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
 {
 	lock held;
 
+	count_wait();
 	*p = NULL;
 	if (sticky_error())
 		return sticky_error();
@@ -112,6 +113,7 @@ static cudaError_t release(allocations &in, void *p)
 		return cudaErrorStreamCaptureUnsupported;
 	if (!p)
 		return e;
+	count_wait();
 	drain_all();
 	auto i = in.find(reinterpret_cast<uintptr_t>(p));
 	if (i == in.end())
@@ -134,6 +136,7 @@ cudaError_t cudaHostAlloc(void **p, size_t bytes, unsigned)
 {
 	lock held;
 
+	count_wait();
 	*p = NULL;
 	if (sticky_error())
 		return sticky_error();
@@ -174,6 +177,7 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind 
 		return cudaSuccess;
 	if (check_copy(to, from, bytes, kind))
 		return cudaErrorInvalidValue;
+	count_wait();
 	drain_all();
 	if (count_work())
 		return sticky_error();
@@ -196,6 +200,8 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 		return e;
 	bool to_pageable = is(false, to, bytes) && !is_pinned(to, bytes);
 	bool from_pageable = is(false, from, bytes) && !is_pinned(from, bytes);
+	if (to_pageable || from_pageable)
+		count_wait();
 	if (is_capturing(stream)) {
 		/* such copies wait for the host */
 		if (to_pageable || from_pageable) {
@@ -231,6 +237,7 @@ cudaError_t cudaMemset(void *p, int value, size_t bytes)
 		return cudaSuccess;
 	if (check_set(p, bytes))
 		return cudaErrorInvalidValue;
+	count_wait();
 	drain_all();
 	if (count_work())
 		return sticky_error();

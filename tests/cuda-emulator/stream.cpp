@@ -163,6 +163,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 		stream->status = cudaStreamCaptureStatusInvalidated;
 		return set_error(cudaErrorStreamCaptureUnsupported);
 	}
+	count_wait();
 	drain(stream);
 	return sticky_error();
 }
@@ -177,6 +178,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream)
 		stream->status = cudaStreamCaptureStatusInvalidated;
 		return set_error(cudaErrorStreamCaptureUnsupported);
 	}
+	count_wait(); /* who asks, waits */
 	/* time passes: one piece of work is done for each question */
 	return stream && step(stream) ? cudaErrorNotReady : sticky_error();
 }
@@ -272,6 +274,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
 		return check_event(event);
 	if (event->state->captured)
 		return set_error(cudaErrorCapturedEvent);
+	count_wait();
 	wait_for(event->state.get(), event->state->recorded);
 	return sticky_error();
 }
@@ -285,6 +288,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event)
 	event_state *e = event->state.get();
 	if (e->captured)
 		return set_error(cudaErrorCapturedEvent);
+	count_wait();
 	if (e->done >= e->recorded)
 		return cudaSuccess;
 	if (e->stream)

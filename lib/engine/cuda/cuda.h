@@ -188,6 +188,7 @@ int sd_cuda_run(int n, const struct sd_work *work);
 /* Frees captured work that has a part of that id; 0: all of it. */
 void sd_cuda_forget(struct sd_cuda_engine *e, unsigned long id);
 int sd_cuda_read_value(struct sd_program *p, sd_val v, void *host);
+int sd_cuda_keep_value(struct sd_program *p, sd_val v, void *to);
 /* Room for `values` and `scratch` bytes, which a batch of `batch` samples needs (0: not known).  -1 with a message
  * that says what is needed, what there is, and which batch would fit. */
 int sd_cuda_arena_fit(struct sd_cuda_engine *e, size_t values, size_t scratch, int batch);

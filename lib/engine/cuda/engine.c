@@ -315,7 +315,7 @@ static const struct sd_engine_ops sd_engine_cuda = {
 	.program_init = sd_cuda_program_init, .program_release = sd_cuda_program_release, .run = sd_cuda_run,
 	.feed_fits = sd_cuda_feed_fits, .feed_new = sd_cuda_feed_new, .feed_free = sd_cuda_feed_free,
 	.feed_epoch = sd_cuda_feed_epoch,
-	.read_value = sd_cuda_read_value,
+	.read_value = sd_cuda_read_value, .keep_value = sd_cuda_keep_value,
 };
 
 __attribute__((visibility("default"))) const struct sd_engine_ops *sd_engine_entry(void);

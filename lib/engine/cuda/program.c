@@ -543,3 +543,14 @@ int sd_cuda_read_value(struct sd_program *base, sd_val v, void *host)
 	cudaFree(copy);
 	return err == cudaSuccess ? sd_cuda_check("a result") : sd_cuda_fail(err, "a result");
 }
+
+int sd_cuda_keep_value(struct sd_program *base, sd_val v, void *to)
+{
+	struct sd_cuda_program *p = (struct sd_cuda_program *)base;
+	struct sd_cuda_step st = { .p = p, .e = p->e };
+	const struct sd_value *x = &p->g->val[v];
+
+	SD_CUDA_TRY(cudaMemcpyAsync(to, sd_cuda_rows(&st, v), sd_shape_count(&x->shape) * sd_dtype_size(x->dtype),
+		cudaMemcpyDeviceToDevice, p->e->stream), "a copy on the device");
+	return 0;
+}
