@@ -346,6 +346,7 @@ static int evaluate(struct sd_artifact *model, struct sd_stamp *stamp, int ndata
 		if (evaluate_set(&sets.v[i], &vars, &net, i ? NULL : model))
 			goto out;
 	stamp_speed(stamp, &sets);
+	sd_device_stamp_choices(engine, stamp);
 	ret = shared.output ? write_eval(shared.output, stamp, &sets, epoch) : 0;
 	if (!ret && !(shared.output && !strcmp(shared.output, "-")))
 		print_sets(&sets);

@@ -97,6 +97,12 @@ void sd_engine_environment(const struct sd_engine *e, sd_engine_fact *fact, void
 		e->ops->environment(e, fact, ctx);
 }
 
+void sd_engine_choices(const struct sd_engine *e, sd_engine_fact *fact, void *ctx)
+{
+	if (e->ops->choices)
+		e->ops->choices(e, fact, ctx);
+}
+
 const char *sd_engine_path(const struct sd_engine *e)
 {
 	return e->ops->path(e);
@@ -148,6 +154,11 @@ void sd_engine_note(struct sd_engine *e, const struct sd_program *p, const struc
 		e->prof[n->op].bytes += (double)layout->size(p->g, n->out + k);
 }
 
+static void print_choice(void *ctx, const char *name, const char *value)
+{
+	fprintf(ctx, "%s\t%s\n", name, value);
+}
+
 int sd_engine_profile_print(struct sd_engine *e, FILE *f)
 {
 	double total = 0;
@@ -161,6 +172,7 @@ int sd_engine_profile_print(struct sd_engine *e, FILE *f)
 			fprintf(f, "%s\t%ld\t%ld\t%.2f\t%.1f%%\t%.1f\n", sd_op_name((enum sd_op)i), e->prof[i].calls,
 				e->prof[i].launches, e->prof[i].seconds * 1e3, 100 * e->prof[i].seconds / total,
 				e->prof[i].bytes / e->prof[i].seconds / 1e9);
+	sd_engine_choices(e, print_choice, f);
 	return ferror(f) ? sd_error(SD_ERR_IO, "cannot write the profile") : 0;
 }
 

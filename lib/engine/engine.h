@@ -32,6 +32,9 @@ int sd_engine_set_precision(struct sd_engine *e, enum sd_precision precision);
 const char *sd_engine_kind(const struct sd_engine *e);
 typedef void sd_engine_fact(void *ctx, const char *name, const char *value);
 void sd_engine_environment(const struct sd_engine *e, sd_engine_fact *fact, void *ctx);
+/* What follows from that, and goes into the context: which algorithm of a library was taken for each piece of work
+ * that the programs so far have. */
+void sd_engine_choices(const struct sd_engine *e, sd_engine_fact *fact, void *ctx);
 /* The code path in use ("avx512", "avx2", "generic", "sm_90"), which goes into the context. */
 const char *sd_engine_path(const struct sd_engine *e);
 /* Whether runs only begin when they are asked for (CUDA): reading a buffer waits for them, so a loop
@@ -94,7 +97,7 @@ void sd_engine_poison(struct sd_engine *e, int on);
 /* After each node checks its results for values that are not finite; the first such node is named in
  * the message of the failing run. */
 void sd_engine_trace_nan(struct sd_engine *e, int on);
-/* Time by op, to a table on f. */
+/* Time by op, and the choices, to tables on f. */
 void sd_engine_profile(struct sd_engine *e, int on);
 int sd_engine_profile_print(struct sd_engine *e, FILE *f);
 

@@ -56,6 +56,7 @@ struct sd_engine_ops {
 	int (*threads)(const struct sd_engine *e);
 	const char *(*path)(const struct sd_engine *e);
 	void (*environment)(const struct sd_engine *e, sd_engine_fact *fact, void *ctx);
+	void (*choices)(const struct sd_engine *e, sd_engine_fact *fact, void *ctx); /* NULL: there are none */
 
 	/* b->bytes of memory, all 0, into b->data */
 	int (*alloc)(struct sd_engine *e, struct sd_buffer *b);

@@ -6,6 +6,22 @@ static void environment(void *ctx, const char *name, const char *value)
 	sd_stamp_environment(ctx, name, value);
 }
 
+static void choice(void *ctx, const char *name, const char *value)
+{
+	json_object_set_new(ctx, name, json_string(value));
+}
+
+void sd_device_stamp_choices(const struct sd_engine *e, struct sd_stamp *stamp)
+{
+	json_t *all = json_object();
+
+	sd_engine_choices(e, choice, all);
+	if (json_object_size(all))
+		sd_stamp_fact(stamp, "algorithms", all);
+	else
+		json_decref(all);
+}
+
 struct sd_engine *sd_device_open(const struct sd_device_options *o, int threads, struct sd_stamp *stamp)
 {
 	struct sd_engine *e = sd_engine_open(o->device, threads);

@@ -19,5 +19,7 @@ struct sd_device_options {
 /* Opens the engine; its kind, device class and libraries go into the claim, its code path and threads into
  * the context.  NULL with a message. */
 struct sd_engine *sd_device_open(const struct sd_device_options *o, int threads, struct sd_stamp *stamp);
+/* Writes the engine's choices so far into the context, as "algorithms". */
+void sd_device_stamp_choices(const struct sd_engine *e, struct sd_stamp *stamp);
 
 #endif

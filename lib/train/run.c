@@ -345,6 +345,7 @@ int sd_run_save(struct sd_run *r, const struct sd_loop *loop, bool complete, sd_
 	for (int i = 0; i < loop->history.n; i++)
 		json_array_append_new(seconds, sd_json_real(loop->history.seconds[i]));
 	sd_stamp_fact(r->stamp, "epoch_seconds", seconds);
+	sd_device_stamp_choices(r->engine, r->stamp);
 	sd_stamp_progress(r->stamp, loop->epochs_done, complete);
 	struct sd_artifact_out *out = sd_artifact_create(name, true);
 	if (!out)

@@ -69,6 +69,10 @@ on_gpu() {
 	on_gpu sd-search $small -o f.h5
 	manifest b.h5 | tr -d " \n" | grep -q '"precision":"bf16"'
 	manifest f.h5 | tr -d " \n" | grep -q '"cublaslt":"[0-9]*","cudnn":"[0-9]*","device":"[^"]*sm_[0-9]*","engine":"cuda"'
+	# the rule in the claim, what followed from it in the context
+	manifest f.h5 | tr -d "\n" | grep -q '"environment": *{ *"algorithms": *"cublaslt first of heuristic, workspace [0-9]*,'
+	manifest f.h5 | tr -d "\n" | grep -q '"algorithms": *{ *"fp32 fp32 [0-9]*x[0-9]*x[0-9]* [nt][nt] ld [^"]*": *"id [0-9]* tile [0-9]*'
+	manifest b.h5 | grep -q '"bf16 fp32 [0-9x]* '
 	[ "$(payload b.h5)" != "$(payload f.h5)" ]
 	[ "$(payload h.h5)" != "$(payload f.h5)" ]
 	run "$tools/sd-search" $small --device cpu --precision bf16 -o c.h5

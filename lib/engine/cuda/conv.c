@@ -3,16 +3,12 @@
  * A pointwise one is a product of matrices on images as they lie (cuBLASLt).  So is a factorised reduce, with
  * its rows taken from every other pixel.  Others go to cuDNN, in float32 and row-major (N, C, H, W), where its
  * deterministic algorithms are complete; only stems, auxiliary heads and a few primitives of OPS have them.
- * The algorithms are fixed: NVIDIA's documentation names these as deterministic. */
+ * The algorithms are fixed (cuda.h): NVIDIA's documentation names these as deterministic. */
 #include "engine/cuda/cuda.h"
 
 #include <string.h>
 
 #include "base/err.h"
-
-#define FORWARD CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM
-#define BACKWARD_X CUDNN_CONVOLUTION_BWD_DATA_ALGO_1
-#define BACKWARD_W CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1
 
 static int rows_of(const struct sd_cu_img *x)
 {
@@ -172,12 +168,12 @@ static int dense_forward(struct sd_cuda_step *st, const struct sd_cu_src *x, con
 	if (dense_init(st, &x->x, &y->y, &d))
 		goto out;
 	dnn = st->e->dnn;
-	TRY(dnn->cudnnGetConvolutionForwardWorkspaceSize(st->e->dnn_handle, d.x, d.w, d.conv, d.y, FORWARD, &size),
+	TRY(dnn->cudnnGetConvolutionForwardWorkspaceSize(st->e->dnn_handle, d.x, d.w, d.conv, d.y, SD_CUDA_FORWARD, &size),
 		"a convolution");
 	workspace = sd_cu_take(&st->run, size);
 	st->run.launches++;
 	if (!st->run.dry)
-		TRY(dnn->cudnnConvolutionForward(st->e->dnn_handle, &one, d.x, px, d.w, w, d.conv, FORWARD, workspace,
+		TRY(dnn->cudnnConvolutionForward(st->e->dnn_handle, &one, d.x, px, d.w, w, d.conv, SD_CUDA_FORWARD, workspace,
 			size, &zero, d.y, py), "a convolution");
 	sd_cu_import(&st->run, py, y);
 	rc = 0;
@@ -202,12 +198,12 @@ static int dense_bwd_x(struct sd_cuda_step *st, const struct sd_cu_img *gy, cons
 	if (dense_init(st, &gx->y, gy, &d))
 		goto out;
 	dnn = st->e->dnn;
-	TRY(dnn->cudnnGetConvolutionBackwardDataWorkspaceSize(st->e->dnn_handle, d.w, d.y, d.conv, d.x, BACKWARD_X,
+	TRY(dnn->cudnnGetConvolutionBackwardDataWorkspaceSize(st->e->dnn_handle, d.w, d.y, d.conv, d.x, SD_CUDA_BACKWARD_X,
 		&size), "a convolution's gradient");
 	workspace = sd_cu_take(&st->run, size);
 	st->run.launches++;
 	if (!st->run.dry)
-		TRY(dnn->cudnnConvolutionBackwardData(st->e->dnn_handle, &one, d.w, w, d.y, py, d.conv, BACKWARD_X,
+		TRY(dnn->cudnnConvolutionBackwardData(st->e->dnn_handle, &one, d.w, w, d.y, py, d.conv, SD_CUDA_BACKWARD_X,
 			workspace, size, &zero, d.x, px), "a convolution's gradient");
 	sd_cu_import(&st->run, px, gx);
 	rc = 0;
@@ -231,12 +227,12 @@ static int dense_bwd_w(struct sd_cuda_step *st, const struct sd_cu_src *x, const
 	if (dense_init(st, &x->x, gy, &d))
 		goto out;
 	dnn = st->e->dnn;
-	TRY(dnn->cudnnGetConvolutionBackwardFilterWorkspaceSize(st->e->dnn_handle, d.x, d.y, d.conv, d.w, BACKWARD_W,
+	TRY(dnn->cudnnGetConvolutionBackwardFilterWorkspaceSize(st->e->dnn_handle, d.x, d.y, d.conv, d.w, SD_CUDA_BACKWARD_W,
 		&size), "a filter's gradient");
 	workspace = sd_cu_take(&st->run, size);
 	st->run.launches++;
 	if (!st->run.dry)
-		TRY(dnn->cudnnConvolutionBackwardFilter(st->e->dnn_handle, &one, d.x, px, d.y, py, d.conv, BACKWARD_W,
+		TRY(dnn->cudnnConvolutionBackwardFilter(st->e->dnn_handle, &one, d.x, px, d.y, py, d.conv, SD_CUDA_BACKWARD_W,
 			workspace, size, &zero, d.w, gw), "a filter's gradient");
 	rc = 0;
 out:

@@ -1,8 +1,8 @@
 /* cuda.h: what the parts of the CUDA engine share.
  *
  * Images lie as (N, H, W, C); a part of a concat is a view whose pixels are as far apart as the whole's.
- * All work goes to one stream.  A run of programs is captured once into a CUDA graph for each set of
- * buffers that they are bound to, and replayed after that. */
+ * All work goes to one stream.  Runs of programs that come again are captured into a CUDA graph, one for each set
+ * of buffers that they are bound to, and replayed after that. */
 #ifndef SD_ENGINE_CUDA_CUDA_H
 #define SD_ENGINE_CUDA_CUDA_H
 
@@ -11,6 +11,13 @@
 #include "kernels/kernels.h"
 
 enum { SD_STAGES = 16 };
+
+/* The rule by which algorithms of the libraries are chosen (gemm.c, conv.c); a claim's environment tells it. */
+#define SD_CUDA_WORKSPACE ((size_t)32 << 20)
+#define SD_CUDA_REDUCTIONS CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE
+#define SD_CUDA_FORWARD CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM
+#define SD_CUDA_BACKWARD_X CUDNN_CONVOLUTION_BWD_DATA_ALGO_1
+#define SD_CUDA_BACKWARD_W CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1
 
 struct sd_cuda_gemm_choice; /* gemm.c */
 struct sd_cuda_graph;
@@ -46,7 +53,7 @@ struct sd_cuda_engine {
 	int nchoice, cap_choice;
 
 	unsigned long ids;        /* given so far */
-	struct sd_cuda_graph *graph; /* what was captured, the last used first */
+	struct sd_cuda_graph *graph; /* what was run, the last first */
 	struct sd_cuda_split *split; /* data sets on the device */
 	int32_t *flag;            /* device: for trace_nan */
 };
@@ -61,7 +68,7 @@ struct sd_cuda_bound {
 	struct sd_cuda_bound *next;
 };
 
-/* Captured work. */
+/* Work that was done once, and captured when it came again. */
 struct sd_cuda_graph {
 	int n;
 	struct sd_cuda_part {
@@ -69,7 +76,7 @@ struct sd_cuda_graph {
 		void *x, *labels, *ids;
 	} *part;                  /* (n) */
 	unsigned generation;
-	cudaGraphExec_t exec;
+	cudaGraphExec_t exec;     /* NULL: not yet */
 	struct sd_cuda_graph *next;
 };
 
@@ -158,6 +165,8 @@ struct sd_cuda_gemm {
 };
 int sd_cuda_gemm(struct sd_cuda_step *st, const struct sd_cuda_gemm *g);
 void sd_cuda_gemm_release(struct sd_cuda_engine *e);
+/* Tells the algorithm that was taken for each product. */
+void sd_cuda_gemm_choices(const struct sd_engine *e, sd_engine_fact *fact, void *ctx);
 
 /* ---- conv.c: dense convolutions ---- */
 int sd_cuda_conv(struct sd_cuda_step *st);

@@ -173,9 +173,12 @@ static void cuda_environment(const struct sd_engine *base, sd_engine_fact *fact,
 {
 	const struct sd_cuda_engine *e = (const struct sd_cuda_engine *)base;
 	const struct sd_cudnn *dnn = sd_libs_cudnn();
-	char text[32];
+	char text[160];
 
 	fact(ctx, "device", e->name);
+	snprintf(text, sizeof(text), "cublaslt first of heuristic, workspace %zu, reductions %d; cudnn forward %d, data %d, "
+		"filter %d", SD_CUDA_WORKSPACE, SD_CUDA_REDUCTIONS, SD_CUDA_FORWARD, SD_CUDA_BACKWARD_X, SD_CUDA_BACKWARD_W);
+	fact(ctx, "algorithms", text);
 	snprintf(text, sizeof(text), "%zu", e->lt->cublasLtGetVersion());
 	fact(ctx, "cublaslt", text);
 	if (dnn) {
@@ -310,8 +313,8 @@ static const struct sd_engine_ops sd_engine_cuda = {
 	.abi = SD_ENGINE_ABI, .source = sd_build_source, .kind = "cuda", .async = 1,
 	.engine_size = sizeof(struct sd_cuda_engine), .program_size = sizeof(struct sd_cuda_program),
 	.open = cuda_open, .close = cuda_close, .set_precision = cuda_set_precision, .layout = cuda_layout,
-	.threads = cuda_threads, .path = cuda_path, .environment = cuda_environment, .alloc = cuda_alloc,
-	.release = cuda_release, .write = cuda_write, .read = cuda_read, .copy = cuda_copy,
+	.threads = cuda_threads, .path = cuda_path, .environment = cuda_environment, .choices = sd_cuda_gemm_choices,
+	.alloc = cuda_alloc, .release = cuda_release, .write = cuda_write, .read = cuda_read, .copy = cuda_copy,
 	.program_init = sd_cuda_program_init, .program_release = sd_cuda_program_release, .run = sd_cuda_run,
 	.feed_fits = sd_cuda_feed_fits, .feed_new = sd_cuda_feed_new, .feed_free = sd_cuda_feed_free,
 	.feed_epoch = sd_cuda_feed_epoch,

@@ -5,12 +5,11 @@
  * once. */
 #include "engine/cuda/cuda.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
-
-#define WORKSPACE ((size_t)32 << 20)
 
 /* What an algorithm is chosen by.  Compared as bytes: no padding. */
 struct key {
@@ -92,9 +91,9 @@ static int ask(struct sd_cuda_engine *e, const struct op *op, struct sd_cuda_gem
 {
 	const struct sd_cublaslt *lt = e->lt;
 	const struct key *k = &choice->key;
-	uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+	uint32_t reductions = SD_CUDA_REDUCTIONS;
 	uint32_t align_a = (uint32_t)k->align_a, align_b = (uint32_t)k->align_b, align_c = (uint32_t)k->align_c;
-	size_t limit = WORKSPACE;
+	size_t limit = SD_CUDA_WORKSPACE;
 	cublasLtMatmulPreference_t pref = NULL;
 	cublasLtMatmulHeuristicResult_t result;
 	int n = 0, rc = -1;
@@ -179,6 +178,48 @@ int sd_cuda_gemm(struct sd_cuda_step *st, const struct sd_cuda_gemm *g)
 out:
 	op_release(e->lt, &op);
 	return rc;
+}
+
+void sd_cuda_gemm_choices(const struct sd_engine *base, sd_engine_fact *fact, void *ctx)
+{
+	static const struct {
+		cublasLtMatmulAlgoConfigAttributes_t attr;
+		size_t size;
+		const char *name;
+	} part[] = {
+		{ CUBLASLT_ALGO_CONFIG_ID, 4, "id" }, { CUBLASLT_ALGO_CONFIG_TILE_ID, 4, "tile" },
+		{ CUBLASLT_ALGO_CONFIG_STAGES_ID, 4, "stages" }, { CUBLASLT_ALGO_CONFIG_SPLITK_NUM, 4, "split" },
+		{ CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, 4, "reduction" },
+		{ CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING, 4, "swizzling" },
+		{ CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION, 4, "option" },
+		{ CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID, 2, "inner" },
+		{ CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID, 2, "cluster" },
+	};
+	static const char *const type[] = { [SD_CU_F32] = "fp32", [SD_CU_BF16] = "bf16", [SD_CU_F16] = "fp16" };
+	const struct sd_cuda_engine *e = (const struct sd_cuda_engine *)base;
+	char name[160], value[256];
+	int i;
+
+	for (i = 0; i < e->nchoice; i++) {
+		const struct sd_cuda_gemm_choice *c = &e->choice[i];
+		const struct key *k = &c->key;
+		size_t at = 0, p;
+
+		snprintf(name, sizeof(name), "%s %s %dx%dx%d %c%c ld %d %d %d align %d %d %d",
+			k->tf32 ? "tf32" : type[k->type], type[k->type_c], k->m, k->n, k->k, k->trans_a ? 't' : 'n',
+			k->trans_b ? 't' : 'n', k->lda, k->ldb, k->ldc, k->align_a, k->align_b, k->align_c);
+		for (p = 0; p < sizeof(part) / sizeof(*part) && at < sizeof(value); p++) {
+			uint32_t x = 0; /* the shorter ones are its first bytes */
+			size_t written;
+
+			/* what a version of the library does not know it does not use */
+			if (e->lt->cublasLtMatmulAlgoConfigGetAttribute(&c->algo, part[p].attr, &x, part[p].size,
+					&written) != CUBLAS_STATUS_SUCCESS)
+				continue;
+			at += (size_t)snprintf(value + at, sizeof(value) - at, "%s%s %u", at ? " " : "", part[p].name, x);
+		}
+		fact(ctx, name, value);
+	}
 }
 
 void sd_cuda_gemm_release(struct sd_cuda_engine *e)

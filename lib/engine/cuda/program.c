@@ -425,7 +425,8 @@ static int same_parts(const struct sd_cuda_graph *g, int n, const struct sd_work
 	return 1;
 }
 
-static struct sd_cuda_graph *captured(struct sd_cuda_engine *e, int n, const struct sd_work *w,
+/* The entry for this work, or NULL where it was never run. */
+static struct sd_cuda_graph *find_graph(struct sd_cuda_engine *e, int n, const struct sd_work *w,
 	struct sd_cuda_bound *const *b)
 {
 	struct sd_cuda_graph *g;
@@ -436,53 +437,62 @@ static struct sd_cuda_graph *captured(struct sd_cuda_engine *e, int n, const str
 	return NULL;
 }
 
-static struct sd_cuda_graph *capture(struct sd_cuda_engine *e, int n, const struct sd_work *w,
-	struct sd_cuda_bound *const *b)
+/* Notes that the work was run.  -1 with a message. */
+static int add_graph(struct sd_cuda_engine *e, int n, const struct sd_work *w, struct sd_cuda_bound *const *b)
 {
 	struct sd_cuda_graph *g = calloc(1, sizeof(*g));
-	cudaGraph_t graph = NULL;
-	cudaError_t err;
-	int i, rc;
+	int i;
 
 	if (!g || !(g->part = calloc((size_t)n, sizeof(*g->part)))) {
-		no_memory();
-		goto fail;
+		graph_free(g);
+		return no_memory();
 	}
 	g->n = n;
 	g->generation = e->generation;
 	for (i = 0; i < n; i++)
 		g->part[i] = part_of(&w[i], b[i]);
-	err = cudaStreamBeginCapture(e->stream, cudaStreamCaptureModeThreadLocal);
-	if (err != cudaSuccess) {
-		sd_cuda_fail(err, "a capture");
-		goto fail;
-	}
-	rc = run_eagerly(n, w, b);
-	err = cudaStreamEndCapture(e->stream, &graph);
-	if (rc)
-		goto fail;
-	if (err == cudaSuccess)
-		err = cudaGraphInstantiate(&g->exec, graph, 0);
-	if (err != cudaSuccess) {
-		sd_cuda_fail(err, "a captured graph");
-		goto fail;
-	}
-	cudaGraphDestroy(graph);
 	g->next = e->graph;
 	e->graph = g;
-	return g;
-fail:
+	return 0;
+}
+
+static int capture(struct sd_cuda_engine *e, int n, const struct sd_work *w, struct sd_cuda_bound *const *b,
+	struct sd_cuda_graph *g)
+{
+	cudaGraph_t graph = NULL;
+	cudaError_t err;
+	int rc;
+
+	SD_CUDA_TRY(cudaStreamBeginCapture(e->stream, cudaStreamCaptureModeThreadLocal), "a capture");
+	rc = run_eagerly(n, w, b);
+	err = cudaStreamEndCapture(e->stream, &graph);
+	if (!rc && err == cudaSuccess)
+		err = cudaGraphInstantiate(&g->exec, graph, 0);
 	if (graph)
 		cudaGraphDestroy(graph);
-	graph_free(g);
-	return NULL;
+	if (rc)
+		return -1;
+	return err == cudaSuccess ? 0 : sd_cuda_fail(err, "a captured graph");
+}
+
+/* The first time the work is done as it comes, so that what the driver and the libraries put off until a kernel's
+ * first launch is over; the second time it is captured, and from then on replayed. */
+static int run_captured(struct sd_cuda_engine *e, int n, const struct sd_work *w, struct sd_cuda_bound *const *b)
+{
+	struct sd_cuda_graph *g = find_graph(e, n, w, b);
+
+	if (!g)
+		return run_eagerly(n, w, b) ? -1 : add_graph(e, n, w, b);
+	if (!g->exec && capture(e, n, w, b, g))
+		return -1;
+	SD_CUDA_TRY(cudaGraphLaunch(g->exec, e->stream), "a step");
+	return 0;
 }
 
 int sd_cuda_run(int n, const struct sd_work *w)
 {
 	struct sd_cuda_engine *e = engine_of(w);
 	struct sd_cuda_bound **b = calloc((size_t)n, sizeof(*b));
-	struct sd_cuda_graph *g;
 	int i, rc = -1;
 
 	if (!b)
@@ -499,18 +509,7 @@ int sd_cuda_run(int n, const struct sd_work *w)
 	for (i = 0; i < n; i++)
 		if (w[i].program && !(b[i] = bound_for((struct sd_cuda_program *)w[i].program, w[i].bind)))
 			goto out;
-	if (e->base.profile || e->base.trace_nan) {
-		rc = run_eagerly(n, w, b);
-		goto out;
-	}
-	g = captured(e, n, w, b);
-	if (!g)
-		g = capture(e, n, w, b);
-	if (g) {
-		cudaError_t err = cudaGraphLaunch(g->exec, e->stream);
-
-		rc = err == cudaSuccess ? 0 : sd_cuda_fail(err, "a step");
-	}
+	rc = e->base.profile || e->base.trace_nan ? run_eagerly(n, w, b) : run_captured(e, n, w, b);
 out:
 	free(b);
 	return rc;
