@@ -170,12 +170,11 @@ $(OUT)/results.tsv: $(EVALS) $(OUT)/collect.options
 $(OUT)/results.md: $(EVALS) $(OUT)/collect.options
 	$(call tool,sd-collect) $(COLLECT) --format markdown $(EVALS) > $@
 RIVALS = $(if $(filter random,$(METHODS)),$(filter-out random,$(METHODS)))
+COMPARE = $(RIVALS:%=--compare %,random)
 $(OUT)/compare.tsv: $(EVALS) $(OUT)/collect.options
-	@: > $@.all
-	$(foreach m,$(RIVALS),$(call tool,sd-collect) $(COLLECT) --compare $(m),random $(EVALS) >> $@.all &&) :
-	@awk -F '\t' 'NR == 1 || $$1 != "data"' $@.all > $@ && rm $@.all
+	$(if $(COMPARE),$(call tool,sd-collect) $(COLLECT) $(COMPARE) $(EVALS) > $@,: > $@)
 $(OUT)/curves.svg: $(MODELS) $(OUT)/collect.options
 	$(call tool,sd-collect) $(COLLECT) --plot $@ --force $(MODELS) > /dev/null
 $(OUT)/report.html: $(EVALS) $(MODELS) $(SEARCHES) $(CELLS) $(OUT)/collect.options
-	$(call tool,sd-collect) $(COLLECT) --title 'CIFAR-10' --html $@ --force $(SEARCHES) $(CELLS) $(MODELS) $(EVALS) \
-		> /dev/null
+	$(call tool,sd-collect) $(COLLECT) $(COMPARE) --title 'CIFAR-10' --html $@ --force $(SEARCHES) $(CELLS) \
+		$(MODELS) $(EVALS) > /dev/null

@@ -14,8 +14,8 @@ static struct {
 	int format, measure, weights;
 	bool runs, history;
 	double confidence;
-	const char *split, *compare, *plot, *html, *title;
-	struct sd_opt_list by, group;
+	const char *split, *plot, *html, *title;
+	struct sd_opt_list by, group, compare;
 } o;
 static struct sd_shared shared;
 
@@ -33,9 +33,9 @@ static struct sd_opt rows[] = {
 	SD_OPT_FLAG("runs", NULL, SD_OUTPUT, &o.runs, "one row a run"),
 	SD_OPT_REAL("confidence", NULL, SD_OUTPUT, &o.confidence, "0.95", "R",
 		    "level of the confidence intervals", SD_BETWEEN(0.5, 0.9999)),
-	SD_OPT_TEXT("compare", NULL, SD_OUTPUT, &o.compare, NULL, "A,B",
+	SD_OPT_LIST("compare", NULL, SD_OUTPUT, &o.compare, "A,B",
 		    "tests of two rows against each other instead: named by architecture, a value of --by or "
-		    "--group, or the recipe's first digits"),
+		    "--group, or the recipe's first digits (repeatable)"),
 	SD_OPT_FLAG("history", NULL, SD_OUTPUT, &o.history,
 		    "the learning curves of models and searches instead, one row an epoch"),
 	SD_OPT_CHOICE("format", NULL, SD_OUTPUT, &o.format, "tsv", "tsv|json|markdown", "of the table"),
@@ -133,15 +133,15 @@ static int collect(struct collection *c, const char *name)
 	return ret ? -1 : seen == SD_RESULTS_IRREPRODUCIBLE;
 }
 
-/* The tests of --compare. */
-static int compare(const struct collection *c, struct sd_table *t)
+/* The tests of one --compare. */
+static int compare(const struct collection *c, const char *names, struct sd_table *t)
 {
-	const char *comma = strchr(o.compare, ',');
-	if (!comma || comma == o.compare || !comma[1])
+	const char *comma = strchr(names, ',');
+	if (!comma || comma == names || !comma[1])
 		return sd_error(SD_ERR_USAGE, "--compare expects two names with a comma between them, not '%s'",
-			o.compare);
-	char *a = sd_xstrdup(o.compare);
-	a[comma - o.compare] = 0;
+			names);
+	char *a = sd_xstrdup(names);
+	a[comma - names] = 0;
 	int ret = sd_results_compare(&c->results, a, comma + 1, o.confidence, t);
 	free(a);
 	return ret;
@@ -167,8 +167,7 @@ static int write_plot(const struct collection *c)
 
 static int write_html(const struct collection *c, const struct sd_table *compared)
 {
-	struct sd_report_style style = { .title = o.title, .level = o.confidence, .compared = compared,
-		.compared_text = o.compare };
+	struct sd_report_style style = { .title = o.title, .level = o.confidence, .compared = compared };
 	struct sd_out *out = sd_out_open(o.html, shared.force ? SD_OUT_FORCE : 0);
 	FILE *f = out ? sd_out_stream(out) : NULL;
 	int ret = f ? sd_report_write(&c->report, &c->results, &c->curves, &style, f) : -1;
@@ -211,10 +210,12 @@ static int write_all(struct collection *c)
 		sd_error(SD_ERR_USAGE, "nothing was measured on '%s'", o.split);
 		goto out;
 	}
-	if ((o.compare && compare(c, &compared)) || (o.plot && write_plot(c)) ||
-	    (o.html && write_html(c, o.compare ? &compared : NULL)))
+	for (int i = 0; i < o.compare.n; i++)
+		if (compare(c, o.compare.v[i], &compared))
+			goto out;
+	if ((o.plot && write_plot(c)) || (o.html && write_html(c, o.compare.n ? &compared : NULL)))
 		goto out;
-	print_table(c, o.compare ? &compared : NULL);
+	print_table(c, o.compare.n ? &compared : NULL);
 	ret = 0;
 out:
 	sd_table_release(&compared);
@@ -225,7 +226,7 @@ static int check_options(void)
 {
 	if (o.by.n && o.group.n)
 		return sd_error(SD_ERR_USAGE, "--by divides recipes and --group puts them together: one of them");
-	if (o.history && (o.runs || o.compare || o.html))
+	if (o.history && (o.runs || o.compare.n || o.html))
 		return sd_error(SD_ERR_USAGE, "--history is a table by itself: no --runs, --compare or --html with "
 			"it");
 	if (o.plot && o.html && !strcmp(o.plot, "-") && !strcmp(o.html, "-"))

@@ -181,7 +181,8 @@ int sd_results_compare(const struct sd_results *r, const char *a, const char *b,
 {
 	const char *const name[2] = { a, b };
 	bool known[2] = { false, false }, any = false;
-	head(level, t);
+	if (!t->ncol)
+		head(level, t);
 	for (int i = 0; i < r->n; i++) {
 		struct group g[2];
 		bool first = true;

@@ -22,6 +22,7 @@ static void curve_release(struct sd_curve *one, int nby)
 	free(one->recipe);
 	free(one->seed);
 	free(one->arch);
+	free(one->label);
 	free(one->data);
 	for (int i = 0; one->by && i < nby; i++)
 		free(one->by[i]);
@@ -86,6 +87,18 @@ static int read_columns(struct sd_artifact *art, struct sd_curve *one)
 	return 0;
 }
 
+/* "search with max_w" */
+static char *label(const struct sd_artifact *art, const char *kind)
+{
+	struct sd_str s = SD_STR_INIT;
+	char *weighting = sd_run_told(art, "weighting_algorithm");
+	sd_str_adds(&s, kind);
+	if (strcmp(weighting, "-"))
+		sd_str_addf(&s, " with %s", weighting);
+	free(weighting);
+	return sd_str_detach(&s);
+}
+
 int sd_curves_add(struct sd_curves *c, struct sd_artifact *art)
 {
 	const struct sd_manifest *own = sd_artifact_lineage(art)->own;
@@ -107,6 +120,7 @@ int sd_curves_add(struct sd_curves *c, struct sd_artifact *art)
 	one.recipe = sd_xstrdup(own->recipe);
 	one.seed = sd_run_told(art, "seed");
 	one.arch = sd_run_told(art, "arch");
+	one.label = label(art, kind);
 	one.by = sd_xcalloc((size_t)c->nby + 1, sizeof *one.by);
 	for (int i = 0; i < c->nby; i++)
 		one.by[i] = sd_run_told(art, c->by[i]);

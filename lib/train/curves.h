@@ -11,6 +11,7 @@
 /* The history of one run. */
 struct sd_curve {
 	char *file, *id, *kind, *recipe, *seed, *arch, *data;
+	char *label;    /* what a picture calls it if its architecture has no name */
 	char **by;      /* (nby) as in results.h */
 	int first, n;   /* number of the first epoch, and how many */
 	int ncol;

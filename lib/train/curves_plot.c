@@ -110,7 +110,7 @@ static void add_label(struct sd_str *s, const struct sd_curves *c, const struct 
 	if (c->pooled && c->nby) {
 		sd_str_adds(&label, v->by[0]);
 	} else {
-		sd_str_adds(&label, strcmp(v->arch, "-") ? v->arch : v->kind);
+		sd_str_adds(&label, strcmp(v->arch, "-") ? v->arch : v->label);
 		sd_str_addf(&label, " %.6s", v->recipe);
 		if (c->nby)
 			sd_str_addf(&label, ", %s", v->by[0]);
@@ -158,11 +158,13 @@ int sd_curves_plot(const struct sd_curves *c, const char *kind, enum sd_measure 
 {
 	static const char *const argv[] = { "gnuplot", NULL };
 	struct sd_str s = SD_STR_INIT;
-	int groups = 0;
+	int groups = 0, epochs = 0;
 	for (int at = 0, n; at < c->n; at += n) {
 		n = sd_curves_group(c, at);
-		if (!kind || !strcmp(c->v[at].kind, kind))
+		if (!kind || !strcmp(c->v[at].kind, kind)) {
 			add_block(&s, groups++, &c->v[at], n, measure);
+			epochs = c->v[at].n > epochs ? c->v[at].n : epochs;
+		}
 	}
 	if (!groups) {
 		sd_str_release(&s);
@@ -178,6 +180,8 @@ int sd_curves_plot(const struct sd_curves *c, const char *kind, enum sd_measure 
 		"set border 3\nset tics nomirror\nset xlabel 'epoch'\n"
 		"set key outside below maxcols 2 Left reverse\nset autoscale xfix\n"
 		"set offsets graph 0.01, graph 0.01, 0, 0\n");
+	if (epochs <= 10) /* gnuplot would put tics between few epochs */
+		sd_str_adds(&s, "set xtics 1\n");
 	sd_str_addf(&s, "set ylabel '%s'\n", sd_measure_text[measure]);
 	add_plot(&s, c, kind);
 	int ret = sd_command_run(argv, "gnuplot-nox", s.s, s.len, out);

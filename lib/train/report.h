@@ -43,7 +43,6 @@ struct sd_report_style {
 	const char *title;
 	double level;             /* of confidence intervals */
 	const struct sd_table *compared; /* of sd_results_compare, or NULL */
-	const char *compared_text;       /* "A and B" */
 };
 /* Writes the page.  Curves need gnuplot and cells need dot: where one is missing the page says so and has the
  * tables all the same.  -1 with a message when one of them fails. */

@@ -191,9 +191,7 @@ static void put_tables(const struct sd_results *results, const struct sd_report_
 	sd_table_print(&t, SD_TABLE_HTML, f);
 	sd_table_release(&t);
 	if (style->compared) {
-		fputs("<h2>", f);
-		sd_html_text(f, style->compared_text);
-		fputs(" compared</h2>\n<p class=\"note\">Differences are a - b; p is two-sided. McNemar's test counts "
+		fputs("<h2>Comparisons</h2>\n<p class=\"note\">Differences are a - b; p is two-sided. McNemar's test counts "
 			"the images that only one of two models gets right.</p>\n", f);
 		sd_table_print(style->compared, SD_TABLE_HTML, f);
 	}

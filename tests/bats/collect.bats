@@ -209,11 +209,15 @@ setup() {
 		sd-collect -q --compare $name,NASNet ??.h5 other?.h5 > c
 		assert_equal "$(cut -f 2-4,6 c | sed 1d)" "$(printf '%s\tNASNet\twelch\t2\n%s\tNASNet\tpaired_t\t2' $name $name)"
 	done
+	sd-collect -q --compare A,NASNet --compare B,NASNet ??.h5 other?.h5 > c
+	assert_equal "$(cut -f 1,2,4 c | tr '\t\n' ' ,')" \
+		'data a test,digits A welch,digits A paired_t,digits B welch,digits B paired_t,'
 	sd-collect -q --compare A,B ??.h5 > c
 	assert_equal "$(cut -f 2-4,10- c | sed 1d | cut -f 1-5)" "$(printf 'A\tB\tsame\t0.000000\t-')"
 	sd-collect -q --compare B,NASNet --group arch --html r.html ??.h5 other?.h5 > c
 	grep -q welch c
 	grep -q 'A=B' r.html
+	grep -q '<h2>Comparisons</h2>' r.html
 	grep -q '<h3>A, B</h3>' r.html
 	sd-collect -q --history b?.h5 a?.h5 > h
 	assert_equal "$(cut -f 3 h | sed 1d | uniq)" 'A=B'
