@@ -5,6 +5,8 @@
 #include "base/opt.h"
 #include "base/str.h"
 #include "base/tool.h"
+#include "provenance/export.h"
+#include "provenance/sign.h"
 #include "train/genofile.h"
 
 #include <dirent.h>
@@ -19,9 +21,12 @@
 enum status { SAME, DIFFERENT, TROUBLE };
 
 static struct {
-	bool print, canonical, chain, json;
-	struct sd_opt_list search;
+	bool print, canonical, chain, json, detached;
+	struct sd_opt_list search, check;
+	const char *sign, *output;
+	int export;
 } o;
+enum export { NO_EXPORT, INTOTO, CRATE };
 static struct sd_shared shared;
 static struct sd_opt rows[] = {
 	SD_OPT_FLAG("print", NULL, SD_OUTPUT, &o.print, "print the manifests, indented"),
@@ -33,6 +38,18 @@ static struct sd_opt rows[] = {
 	SD_OPT_LIST("search_path", NULL, SD_INPUT_NAME, &o.search, "DIR",
 		"with --chain: find the inputs among the files of this folder, by content, and check them "
 		"too (repeatable)"),
+	SD_OPT_TEXT("sign", NULL, SD_OUTPUT, &o.sign, NULL, "KEY",
+		"sign each one with this Ed25519 key (PEM or OpenSSH), within the file"),
+	SD_OPT_FLAG("detached", NULL, SD_OUTPUT, &o.detached,
+		"with --sign: leave the file as it is and write the signature into ARTIFACT.dsse.json"),
+	SD_OPT_LIST("check", NULL, SD_EXECUTION, &o.check, "PUB",
+		"check that each one is signed with this public key (PEM, OpenSSH or minisign; repeatable: with all "
+		"of them)"),
+	SD_OPT_CHOICE("export", NULL, SD_OUTPUT, &o.export, "none", "none|in-toto|ro-crate",
+		"print where it came from as an in-toto statement with a SLSA provenance, or as an RO-Crate"),
+	SD_OPT_TEXT("output", "-o", SD_OUTPUT, &o.output, NULL, "FILE",
+		"with --sign: write the signed artifact here; with --export ro-crate: the folder for the crate; - is "
+		"standard output"),
 	SD_OPT_FLAG("quiet", "-q", SD_EXECUTION, &shared.quiet, "don't print the OK lines"),
 	SD_OPT_END
 };
@@ -78,6 +95,8 @@ static enum status check_text(const char *name, struct sd_lineage **lineage, cha
 	sd_str_addf(&path, "%s%s", slash ? "" : "./", name);
 	rc = sd_genofile_open(&f, path.s);
 	sd_str_release(&path);
+	if (strcmp(name, "-") == 0) /* for whoever wants it next */
+		lseek(STDIN_FILENO, 0, SEEK_SET);
 	if (rc == 0) {
 		*lineage = f.lineage;
 		f.lineage = NULL;
@@ -109,8 +128,8 @@ static bool has_manifest(const char *name)
 	return yes;
 }
 
-/* SAME: *lineage; DIFFERENT: *report, a line for each thing, without the name; TROUBLE: a message. */
-static enum status check(const char *name, struct sd_lineage **lineage, char **report)
+/* The same without a look at the signatures. */
+static enum status check_file(const char *name, struct sd_lineage **lineage, char **report)
 {
 	unsigned char head[520];
 	ssize_t n = sd_file_peek(name, head, sizeof(head));
@@ -129,6 +148,106 @@ static enum status check(const char *name, struct sd_lineage **lineage, char **r
 		return TROUBLE;
 	}
 	return check_text(name, lineage, report);
+}
+
+/* SAME: *lineage; DIFFERENT: *report, a line for each thing, without the name; TROUBLE: a message. */
+static enum status check(const char *name, struct sd_lineage **lineage, char **report)
+{
+	enum status st = check_file(name, lineage, report);
+	struct sd_str text = SD_STR_INIT;
+
+	if (st != SAME || sd_signatures_inspect(*lineage, &text) == 0)
+		return st;
+	free(*report);
+	*report = sd_str_detach(&text);
+	sd_lineage_free(*lineage);
+	*lineage = NULL;
+	return DIFFERENT;
+}
+
+static void print_report(const char *name, const char *report)
+{
+	for (const char *p = report; *p; p += strcspn(p, "\n") + 1)
+		printf("%s: %.*s\n", name, (int)strcspn(p, "\n"), p);
+}
+
+/* ---- signatures ---- */
+
+static struct sd_secret_key *secret;
+static struct sd_public_key *public; /* (o.check.n) */
+
+static int read_keys(void)
+{
+	public = sd_xcalloc((size_t)o.check.n, sizeof(*public));
+	for (int i = 0; i < o.check.n; i++)
+		if (sd_public_key_read(&public[i], o.check.v[i]) < 0)
+			return -1;
+	if (o.sign)
+		secret = sd_secret_key_read(o.sign);
+	return o.sign && !secret ? -1 : 0;
+}
+
+static enum status sign(const char *operand, const struct sd_lineage *l)
+{
+	const char *output = o.output ? o.output : operand;
+
+	if (o.detached ? sd_sign_beside(operand, l, secret) : sd_sign(operand, l, output, secret))
+		return trouble();
+	if (!shared.quiet && (o.detached || strcmp(output, "-") != 0))
+		printf("%s: signed with key %s\n", o.detached ? operand : output,
+			sd_secret_key_public(secret)->id);
+	return SAME;
+}
+
+static enum status check_keys(const char *operand, struct sd_lineage *l)
+{
+	struct sd_str report = SD_STR_INIT;
+	enum status st = SAME;
+
+	if (sd_signatures_beside(operand, l) < 0)
+		return trouble();
+	if (sd_signatures_inspect(l, &report))
+		st = DIFFERENT;
+	for (int i = 0; i < o.check.n; i++) {
+		if (sd_signatures_verify(l, &public[i], &report) != SD_GOOD)
+			st = DIFFERENT;
+		else if (!shared.quiet)
+			printf("%s: signed with key %s\n", sd_file_name(operand), public[i].id);
+	}
+	if (report.s)
+		print_report(sd_file_name(operand), report.s);
+	sd_str_release(&report);
+	return st;
+}
+
+/* What is said of an artifact that is as it should be: signatures, too, which nobody has checked. */
+static void print_ok(const char *name, const struct sd_lineage *l)
+{
+	json_t *ids = sd_signatures_keyids(l), *id;
+	size_t i;
+
+	printf("%s: OK", name);
+	json_array_foreach(ids, i, id)
+		printf("%s%.12s", i ? ", " : " (not checked: signatures with key ", json_string_value(id));
+	puts(json_array_size(ids) ? ")" : "");
+	json_decref(ids);
+}
+
+/* ---- in the words of others ---- */
+
+static enum status export(const char *operand, const struct sd_lineage *l)
+{
+	bool folder = o.output && strcmp(o.output, "-") != 0;
+	struct sd_exported file;
+	json_t *json;
+	int rc;
+
+	if (sd_exported_look(&file, operand, l) < 0)
+		return trouble();
+	json = o.export == INTOTO ? sd_export_intoto(l, &file) : sd_export_crate(l, &file);
+	rc = folder ? sd_export_crate_write(o.output, operand, &file, json) : sd_json_print(json, stdout);
+	json_decref(json);
+	return rc < 0 ? trouble() : SAME;
 }
 
 /* ---- where it came from ---- */
@@ -317,15 +436,10 @@ static json_t *result(const char *name, enum status st, const struct sd_lineage 
 		json_object_set_new(r, "id", json_string(l->own->id));
 		json_object_set_new(r, "seal", json_string(l->own->seal));
 		json_object_set_new(r, "recipe", json_string(l->own->recipe));
+		json_object_set_new(r, "signatures", sd_signatures_keyids(l));
 		json_object_set(r, "manifest", l->own->json);
 	}
 	return r;
-}
-
-static void print_report(const char *name, const char *report)
-{
-	for (const char *p = report; *p; p += strcspn(p, "\n") + 1)
-		printf("%s: %.*s\n", name, (int)strcspn(p, "\n"), p);
 }
 
 static enum status verify(const char *operand, json_t *results)
@@ -348,8 +462,14 @@ static enum status verify(const char *operand, json_t *results)
 			st = trouble();
 	} else if (o.chain) {
 		st = print_chain(name, l);
+	} else if (o.sign) {
+		st = sign(operand, l);
+	} else if (o.check.n) {
+		st = check_keys(operand, l);
+	} else if (o.export) {
+		st = export(operand, l);
 	} else if (!shared.quiet) {
-		printf("%s: OK\n", name);
+		print_ok(name, l);
 	}
 	sd_lineage_free(l);
 	free(report);
@@ -358,8 +478,15 @@ static enum status verify(const char *operand, json_t *results)
 
 static int check_usage(void)
 {
-	if (o.print + o.canonical + o.chain + o.json > 1)
-		return sd_error(SD_ERR_USAGE, "only one of --print, --canonical, --chain and --json goes");
+	if (o.print + o.canonical + o.chain + o.json + !!o.sign + (o.check.n > 0) + (o.export != NO_EXPORT) > 1)
+		return sd_error(SD_ERR_USAGE,
+			"only one of --print, --canonical, --chain, --json, --sign, --check and --export goes");
+	if (o.detached && (!o.sign || o.output))
+		return sd_error(SD_ERR_USAGE, "--detached is for --sign, and without --output");
+	if (o.output && !o.sign && o.export != CRATE)
+		return sd_error(SD_ERR_USAGE, "--output is for --sign and --export ro-crate");
+	if ((o.output || o.export) && opts.noperand > 1)
+		return sd_error(SD_ERR_USAGE, "--output and --export go with a single artifact");
 	if (o.search.n && !o.chain)
 		return sd_error(SD_ERR_USAGE, "--search_path is for --chain");
 	return sd_check_one_stdin(opts.operand, opts.noperand);
@@ -375,6 +502,8 @@ static enum status verify_all(void)
 	for (int i = 0; i < o.search.n; i++)
 		if (add_folder(o.search.v[i]) < 0)
 			return trouble();
+	if (read_keys() < 0)
+		return trouble();
 	results = o.json ? json_array() : NULL;
 	for (int i = 0; i < opts.noperand; i++)
 		worst = worse(worst, verify(opts.operand[i], results));
@@ -397,6 +526,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < ncandidate; i++)
 		free(candidates[i].path);
 	free(candidates);
+	free(public);
+	sd_secret_key_free(secret);
 	sd_opts_release(&opts);
 	return sd_tool_close(TOOL) ? TROUBLE : (int)st;
 }

@@ -51,6 +51,11 @@ int sd_artifact_append(struct sd_artifact_out *art, const void *rows, uint64_t n
  * the user block, and puts the file in its place (or on stdout).  Frees `art` in any case.  `id`, if not
  * NULL, gets the new id.  The stamp remains and can be used again (checkpoints, then the end). */
 int sd_artifact_finish(struct sd_artifact_out *art, const struct sd_stamp *stamp, char id[SD_ID_LEN]);
+/* The artifact `name`, whose manifests are `l`, with one more signature, or another one with that key (64 hex
+ * digits), as `output` ("-": stdout); they may be the same.  `text` is the envelope.  Nothing else changes but the
+ * line in front.  The result is checked as a whole.  -1 and a message, `output` then being as before. */
+int sd_artifact_put_signature(const char *name, const struct sd_lineage *l, const char *output,
+			      const char *keyid, const char *text, size_t len);
 /* Drops it.  NULL is nothing. */
 void sd_artifact_abandon(struct sd_artifact_out *art);
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/str.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "digests are taken over memory as it is");
@@ -48,6 +49,20 @@ int sd_user_block_read(struct sd_user_block *u, const char line[SD_USER_BLOCK])
 	if (memcmp(again, line, SD_USER_BLOCK) != 0)
 		return sd_error(SD_ERR_DATA, "user block: damaged");
 	return 0;
+}
+
+int sd_user_block_fill(struct sd_user_block *u, int fd, const char *name)
+{
+	uint8_t digest[SD_SHA256_LEN];
+	char line[SD_USER_BLOCK];
+	uint64_t size;
+
+	if (sd_sha256_fd(fd, SD_USER_BLOCK, name, digest, &size) < 0)
+		return -1;
+	u->length = SD_USER_BLOCK + size;
+	sd_sha256_hex(digest, u->sha256);
+	sd_user_block_write(u, line);
+	return sd_pwrite_all(fd, line, sizeof(line), 0, name);
 }
 
 /* ---- libhdf5 ---- */

@@ -30,6 +30,9 @@ void sd_user_block_write(const struct sd_user_block *u, char line[SD_USER_BLOCK]
 /* -1 and a data error "user block: ..." when the line is not exactly what was written. */
 int sd_user_block_read(struct sd_user_block *u, const char line[SD_USER_BLOCK]);
 
+/* After libhdf5 is done with a file: writes the line in front of it, with length and SHA-256 as they are. */
+int sd_user_block_fill(struct sd_user_block *u, int fd, const char *name);
+
 /* Quiets libhdf5's own messages and turns its plug-ins off.  To be called before anything else of it. */
 void sd_h5_init(void);
 /* A descriptor that libhdf5 reads and writes, and the first error of doing so (errno), 0 until then.  A failed

@@ -6,31 +6,21 @@
  * reader asks it for rows of bytes and checks what comes: sizes here, contents against the digests.  Taken over, the
  * child could say no more than what a file may hold anyhow. */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "artifact/confine.h"
 #include "artifact/read.h"
 #include "base/file.h"
 
 /* Rows are sent in portions of about this size. */
 #define PORTION ((uint64_t)1 << 20)
-/* What libhdf5 may take beside the file's size several times over, and the seconds for looking at its structure. */
-#define MEMORY ((rlim_t)512 << 20)
-#define SECONDS 120
-
 /* In front of every answer: what kind of error (then the bytes are its text), and how many bytes. */
 struct head {
 	uint64_t kind, bytes;
@@ -42,99 +32,9 @@ struct request {
 
 /* ---- the child ---- */
 
-enum { SOCKET = 3, INPUT = 4 };
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
-#if defined(__x86_64__)
-#define ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define ARCH AUDIT_ARCH_AARCH64
-#endif
-
-#define LOAD(field) \
-	(struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define SKIP_UNLESS(value, skip) (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (skip))
-#define RETURN(what) (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, (what))
-
-/* Allows reading, memory, and writing to the socket; anything else fails, as libraries expect of what they can do
- * without. */
-static void confine(void)
-{
-#if defined(ARCH) && !SANITIZED
-	static const long allowed[] = {
-		SYS_read, SYS_pread64, SYS_lseek, SYS_fstat, SYS_newfstatat, SYS_munmap, SYS_mremap, SYS_brk,
-		SYS_madvise, SYS_futex, SYS_exit, SYS_exit_group, SYS_rt_sigreturn, SYS_rt_sigprocmask,
-		SYS_getpid, SYS_gettid, SYS_tgkill, SYS_clock_gettime, SYS_gettimeofday, SYS_getrandom,
-		SYS_getrusage, SYS_sched_yield, SYS_sysinfo, SYS_sched_getaffinity,
-	};
-	enum { N = sizeof(allowed) / sizeof(allowed[0]) };
-	struct sock_filter code[2 * N + 16];
-	unsigned short n = 0;
-	struct sock_fprog prog = { .filter = code };
-
-	code[n++] = LOAD(arch);
-	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0);
-	code[n++] = RETURN(SECCOMP_RET_KILL_PROCESS);
-	code[n++] = LOAD(nr);
-	for (int i = 0; i < N; i++) {
-		code[n++] = SKIP_UNLESS((unsigned)allowed[i], 1);
-		code[n++] = RETURN(SECCOMP_RET_ALLOW);
-	}
-	code[n++] = SKIP_UNLESS(SYS_write, 4);
-	code[n++] = LOAD(args[0]);
-	code[n++] = SKIP_UNLESS(SOCKET, 1);
-	code[n++] = RETURN(SECCOMP_RET_ALLOW);
-	code[n++] = RETURN(SECCOMP_RET_ERRNO | EPERM);
-	/* memory that isn't to be run: bit 2 of the protection is PROT_EXEC */
-	code[n++] = SKIP_UNLESS(SYS_mmap, 3);
-	code[n++] = LOAD(args[2]);
-	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 4, 1, 0);
-	code[n++] = RETURN(SECCOMP_RET_ALLOW);
-	code[n++] = RETURN(SECCOMP_RET_ERRNO | EPERM);
-	prog.len = n;
-	/* a kernel without it: a process of its own is what remains */
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
-		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
-#endif
-}
-
-static void limit(uint64_t length)
-{
-	struct rlimit cpu = { SECONDS, SECONDS + 1 }, none = { 0, 0 };
-
-	setrlimit(RLIMIT_CORE, &none);
-	if (SANITIZED)
-		return;
-	cpu.rlim_cur += length >> 23; /* 8 MiB a second */
-	cpu.rlim_max = cpu.rlim_cur + 1;
-	setrlimit(RLIMIT_CPU, &cpu);
-	{
-		FILE *f = fopen("/proc/self/statm", "r");
-		unsigned long pages = 0;
-
-		if (f && fscanf(f, "%lu", &pages) == 1) {
-			rlim_t most = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + MEMORY + 4 * length;
-
-			setrlimit(RLIMIT_AS, &(struct rlimit){ most, most });
-		}
-		if (f)
-			fclose(f);
-	}
-}
-
 static void say(const void *data, uint64_t n)
 {
-	if (sd_write_all(SOCKET, data, (size_t)n, "socket") < 0)
+	if (sd_write_all(SD_CONFINED_SOCKET, data, (size_t)n, "socket") < 0)
 		_exit(1);
 }
 
@@ -202,6 +102,11 @@ static void answer_contents(const struct sd_artifact *art)
 	for (int i = 0; i < art->nancestor; i++) {
 		add_text(&s, art->ancestor_id[i]);
 		add_text(&s, art->ancestor[i]);
+	}
+	add_number(&s, (uint64_t)art->nsignature);
+	for (int i = 0; i < art->nsignature; i++) {
+		add_text(&s, art->signature[i].keyid);
+		add_bytes(&s, art->signature[i].text, art->signature[i].len);
 	}
 	add_number(&s, (uint64_t)art->nentry);
 	for (int i = 0; i < art->nentry; i++) {
@@ -293,7 +198,7 @@ static _Noreturn void serve(struct sd_artifact *art)
 		size_t have = 0;
 
 		while (have < sizeof(r)) {
-			ssize_t k = read(SOCKET, (char *)&r + have, sizeof(r) - have);
+			ssize_t k = read(SD_CONFINED_SOCKET, (char *)&r + have, sizeof(r) - have);
 
 			if (k < 0 && errno == EINTR)
 				continue;
@@ -305,27 +210,11 @@ static _Noreturn void serve(struct sd_artifact *art)
 	}
 }
 
-/* Its descriptors at their numbers, no others; signals that end the reader end its socket, too. */
 static _Noreturn void become_child(struct sd_artifact *art, int socket)
 {
-	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
-	int in = fcntl(art->fd, F_DUPFD, 16), out = fcntl(socket, F_DUPFD, 16);
-
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-		signal(ignored[i], SIG_IGN);
-	signal(SIGPIPE, SIG_DFL);
-	limit(art->length);
-	if (in < 0 || out < 0 || dup2(in, INPUT) < 0 || dup2(out, SOCKET) < 0)
-		_exit(1);
-	closefrom(INPUT + 1);
-	if (!SANITIZED) {
-		close(0);
-		close(1);
-		close(2);
-	}
-	art->io = (struct sd_h5_io){ .fd = INPUT };
+	sd_confine(art->fd, socket, art->length, false);
+	art->io = (struct sd_h5_io){ .fd = SD_CONFINED_FILE };
 	art->report = NULL;
-	confine();
 	serve(art);
 }
 
@@ -476,6 +365,25 @@ static void take_entry(struct cursor *c, struct sd_artifact *art)
 	e->nblock = d->bytes / SD_BLOCK + (d->bytes % SD_BLOCK != 0);
 }
 
+static void take_signatures(struct cursor *c, struct sd_artifact *art, size_t most)
+{
+	uint64_t count = take_number(c);
+	uint8_t digest[SD_SHA256_LEN];
+
+	if (c->bad || count > most) {
+		c->bad = true;
+		return;
+	}
+	art->signature = sd_xcalloc((size_t)count, sizeof(*art->signature));
+	for (uint64_t i = 0; i < count && !c->bad; i++) {
+		struct sd_signature *s = &art->signature[art->nsignature++];
+
+		s->keyid = take_bytes(c, NULL, true);
+		s->text = take_bytes(c, &s->len, false);
+		c->bad |= !s->keyid || !sd_sha256_unhex(s->keyid, digest);
+	}
+}
+
 static int take_contents(struct sd_artifact *art, const char *data, size_t n)
 {
 	struct cursor c = { data, data + n, false };
@@ -500,6 +408,7 @@ static int take_contents(struct sd_artifact *art, const char *data, size_t n)
 	} else {
 		c.bad = true;
 	}
+	take_signatures(&c, art, n / 16);
 	count = take_number(&c);
 	if (!c.bad && count <= n / 32) {
 		art->entry = sd_xcalloc((size_t)count, sizeof(*art->entry));

@@ -263,6 +263,16 @@ void sd_lineage_add(struct sd_lineage *l, struct sd_manifest *m)
 	l->nancestor++;
 }
 
+void sd_lineage_sign(struct sd_lineage *l, const char *keyid, const char *text, size_t len)
+{
+	struct sd_signature *s;
+
+	l->signature = sd_xrealloc(l->signature, (size_t)(l->nsignature + 1) * sizeof(*s));
+	s = &l->signature[l->nsignature++];
+	*s = (struct sd_signature){ .keyid = sd_xstrdup(keyid), .text = sd_xcalloc(len + 1, 1), .len = len };
+	memcpy(s->text, text, len);
+}
+
 const struct sd_manifest *sd_lineage_find(const struct sd_lineage *l, const char *id)
 {
 	if (l->own && strcmp(l->own->id, id) == 0)
@@ -281,6 +291,11 @@ void sd_lineage_free(struct sd_lineage *l)
 	for (int i = 0; i < l->nancestor; i++)
 		sd_manifest_free(l->ancestor[i]);
 	free(l->ancestor);
+	for (int i = 0; i < l->nsignature; i++) {
+		free(l->signature[i].keyid);
+		free(l->signature[i].text);
+	}
+	free(l->signature);
 	free(l);
 }
 
@@ -356,6 +371,20 @@ int sd_lineage_write(const struct sd_lineage *l, FILE *f)
 	return 0;
 }
 
+/* The signatures in the comments of a text. */
+static void read_signatures(struct sd_lineage *l, const char *text, size_t len)
+{
+	size_t ns = strlen(SD_SIGNATURE_LINE);
+
+	for (size_t at = 0, n; at < len; at += n + 1) {
+		const char *line = text + at, *end = memchr(line, '\n', len - at);
+
+		n = end ? (size_t)(end - line) : len - at;
+		if (n >= ns && memcmp(line, SD_SIGNATURE_LINE, ns) == 0)
+			sd_lineage_sign(l, "", line + ns, n - ns);
+	}
+}
+
 struct sd_lineage *sd_lineage_read(const char *text, size_t len, const char *what, bool *found)
 {
 	size_t nm = strlen(MANIFEST_LINE), ns = strlen(SEAL_LINE);
@@ -396,6 +425,7 @@ struct sd_lineage *sd_lineage_read(const char *text, size_t len, const char *wha
 	}
 	if (sd_lineage_check(l, what) < 0)
 		goto bad;
+	read_signatures(l, text, len);
 	return l;
 bad:
 	sd_lineage_free(l);

@@ -27,11 +27,20 @@ struct sd_manifest {
 	char recipe[SD_ID_LEN]; /* SHA-256 of what is left of the claim for "the same with another seed" */
 };
 
-/* A manifest and those of everything it came from, each once, sorted by id. */
+/* A signature as it was found beside the manifest: an envelope that nobody has looked into (provenance/dsse.h). */
+struct sd_signature {
+	char *keyid;     /* what it is stored under; "" in a text artifact, where it has no name */
+	char *text;
+	size_t len;
+};
+
+/* A manifest and those of everything it came from, each once, sorted by id; and its signatures. */
 struct sd_lineage {
 	struct sd_manifest *own;
 	struct sd_manifest **ancestor;
 	int nancestor;
+	struct sd_signature *signature;
+	int nsignature;
 };
 
 /* Reads canonical text; everything about its form is checked (sd-manifest(5)).  NULL with a data
@@ -45,6 +54,8 @@ void sd_manifest_free(struct sd_manifest *m);
  * once). */
 struct sd_lineage *sd_lineage_new(struct sd_manifest *own);
 void sd_lineage_add(struct sd_lineage *l, struct sd_manifest *ancestor);
+/* One more signature; the texts are copied. */
+void sd_lineage_sign(struct sd_lineage *l, const char *keyid, const char *text, size_t len);
 /* The ancestor (or own manifest) of that id, or NULL. */
 const struct sd_manifest *sd_lineage_find(const struct sd_lineage *l, const char *id);
 void sd_lineage_free(struct sd_lineage *l);
@@ -54,8 +65,10 @@ void sd_lineage_free(struct sd_lineage *l);
  * absent, empty contexts).  -1 and a data error that names the id. */
 int sd_lineage_check(const struct sd_lineage *l, const char *what);
 
-/* Text artifacts: lines "# sd-manifest {json}", the first being the own manifest, and one line
- * "# sd-seal <hex>".  Writing: */
+/* Text artifacts: lines "# sd-manifest {json}", the first being the own manifest, one line
+ * "# sd-seal <hex>", and lines "# sd-signature {json}". */
+#define SD_SIGNATURE_LINE "# sd-signature "
+/* Writing manifests and seal: */
 int sd_lineage_write(const struct sd_lineage *l, FILE *f);
 /* Reading: the lineage in the comments of `text`, checked as above; NULL without a message when there
  * are no such lines (*found = false), NULL with one when they are damaged.  The caller compares

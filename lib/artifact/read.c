@@ -80,6 +80,9 @@ static int check_manifest(struct sd_artifact *art)
 	if (!m)
 		return problem_set(art);
 	art->lineage = sd_lineage_new(m);
+	for (int i = 0; i < art->nsignature; i++)
+		sd_lineage_sign(art->lineage, art->signature[i].keyid, art->signature[i].text,
+				art->signature[i].len);
 	claim = strcmp(m->id, u->id) != 0;
 	if (strcmp(m->seal, art->seal) != 0) {
 		const char *what = claim ? "claim has changed (its id is not the user block's)" :
@@ -200,6 +203,11 @@ void sd_artifact_close(struct sd_artifact *art)
 	}
 	free(art->ancestor);
 	free(art->ancestor_id);
+	for (int i = 0; i < art->nsignature; i++) {
+		free(art->signature[i].keyid);
+		free(art->signature[i].text);
+	}
+	free(art->signature);
 	free(art->manifest);
 	free(art->digests);
 	free(art->blocks);

@@ -41,6 +41,8 @@ struct sd_artifact {
 	size_t manifest_len, digests_len;
 	char **ancestor_id, **ancestor;
 	int nancestor;
+	struct sd_signature *signature;
+	int nsignature;
 	struct sd_str *report; /* sd-verify: problems are collected here */
 	int nproblem;
 };

@@ -217,6 +217,24 @@ static int read_ancestor(struct scan *s, hid_t dset, const struct sd_dset *d)
 	return 0;
 }
 
+static int read_signature(struct scan *s, hid_t dset, const struct sd_dset *d)
+{
+	struct sd_artifact *art = s->art;
+	const char *keyid = s->path + strlen("/signatures/");
+	uint8_t digest[SD_SHA256_LEN];
+	size_t len;
+	char *text;
+
+	if (!sd_sha256_unhex(keyid, digest))
+		return bad(s, "not the name of a signature");
+	text = read_text(s, dset, d, &len);
+	if (!text)
+		return -1;
+	art->signature = sd_xrealloc(art->signature, (size_t)(art->nsignature + 1) * sizeof(*art->signature));
+	art->signature[art->nsignature++] = (struct sd_signature){ sd_xstrdup(keyid), text, len };
+	return 0;
+}
+
 /* An open dataset: keeps it if it belongs to the payload, reads it if it is one of the others. */
 static int take_dset(struct scan *s, hid_t dset, bool *kept)
 {
@@ -235,7 +253,7 @@ static int take_dset(struct scan *s, hid_t dset, bool *kept)
 	if (strncmp(s->path, "/ancestors/", 11) == 0)
 		return read_ancestor(s, dset, &d);
 	if (strncmp(s->path, "/signatures/", 12) == 0)
-		return 0;
+		return read_signature(s, dset, &d);
 	*kept = true;
 	return add_entry(s, dset, &d);
 }
@@ -274,9 +292,13 @@ static herr_t visit(hid_t group, const char *name, const H5L_info_t *link, void 
 	if (info.type == H5O_TYPE_DATASET) {
 		rc = take_dset(s, object, &kept);
 	} else if (info.type == H5O_TYPE_GROUP) {
+		int before = s->objects;
+
 		s->depth++;
 		rc = H5Literate(object, H5_INDEX_NAME, H5_ITER_INC, NULL, visit, s) < 0 ? -1 : 0;
 		s->depth--;
+		if (rc == 0 && s->objects == before)
+			rc = bad(s, "a group without anything in it");
 	} else {
 		bad(s, "an object that artifacts don't have");
 	}

@@ -432,30 +432,11 @@ static int put_attribute(struct sd_artifact_out *art, const char *name, enum sd_
 	return rc;
 }
 
-/* After libhdf5 is done with the file: the line in front. */
-static int fill_user_block(struct sd_artifact_out *art, const struct sd_manifest *m)
-{
-	struct sd_user_block u = { .length = 0 };
-	uint8_t digest[SD_SHA256_LEN];
-	char line[SD_USER_BLOCK];
-	uint64_t size;
-	int fd = sd_out_fd(art->out);
-
-	if (sd_sha256_fd(fd, SD_USER_BLOCK, art->name, digest, &size) < 0)
-		return -1;
-	snprintf(u.kind, sizeof(u.kind), "%s", m->kind);
-	snprintf(u.id, sizeof(u.id), "%s", m->id);
-	snprintf(u.tool, sizeof(u.tool), "%s", m->tool);
-	u.length = SD_USER_BLOCK + size;
-	sd_sha256_hex(digest, u.sha256);
-	sd_user_block_write(&u, line);
-	return sd_pwrite_all(fd, line, sizeof(line), 0, art->name);
-}
-
 int sd_artifact_finish(struct sd_artifact_out *art, const struct sd_stamp *stamp, char id[SD_ID_LEN])
 {
 	struct sd_lineage *l = NULL;
 	const int32_t format = SD_FORMAT;
+	struct sd_user_block u;
 	char payload[SD_ID_LEN];
 	herr_t closed;
 	int rc = -1;
@@ -475,7 +456,10 @@ int sd_artifact_finish(struct sd_artifact_out *art, const struct sd_stamp *stamp
 		failed(art, "closing it");
 		goto out;
 	}
-	if (fill_user_block(art, l->own) < 0)
+	snprintf(u.kind, sizeof(u.kind), "%s", l->own->kind);
+	snprintf(u.id, sizeof(u.id), "%s", l->own->id);
+	snprintf(u.tool, sizeof(u.tool), "%s", l->own->tool);
+	if (sd_user_block_fill(&u, sd_out_fd(art->out), art->name) < 0)
 		goto out;
 	rc = sd_out_commit(art->out);
 	art->out = NULL;

@@ -88,6 +88,31 @@ int sd_pwrite_all(int fd, const void *data, size_t n, uint64_t offset, const cha
 	return 0;
 }
 
+int sd_copy_all(int from, const char *from_name, int to, const char *to_name)
+{
+	size_t cap = (size_t)1 << 20;
+	char *buf = sd_xmalloc(cap);
+	off_t at = 0;
+	ssize_t n;
+	int rc = -1;
+
+	while ((n = pread(from, buf, cap, at)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			sd_error_errno("cannot read '%s'", from_name);
+			goto out;
+		}
+		if (sd_write_all(to, buf, (size_t)n, to_name) < 0)
+			goto out;
+		at += n;
+	}
+	rc = 0;
+out:
+	free(buf);
+	return rc;
+}
+
 /* An unnamed temporary file in $TMPDIR (default /tmp), read and write. */
 static int temporary(void)
 {
@@ -256,34 +281,9 @@ FILE *sd_out_stream(struct sd_out *out)
 
 static int copy_to_stdout(struct sd_out *out)
 {
-	size_t cap = (size_t)1 << 20;
-	char *buf = sd_xmalloc(cap);
-	off_t at = 0;
-	int rc = -1;
-
-	if (fflush(stdout) != 0) {
-		sd_error_errno("cannot write to standard output");
-		goto out;
-	}
-	for (;;) {
-		ssize_t n = pread(out->fd, buf, cap, at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			sd_error_errno("cannot read back a temporary file");
-			goto out;
-		}
-		if (n == 0)
-			break;
-		if (sd_write_all(STDOUT_FILENO, buf, (size_t)n, "(stdout)") < 0)
-			goto out;
-		at += n;
-	}
-	rc = 0;
-out:
-	free(buf);
-	return rc;
+	if (fflush(stdout) != 0)
+		return sd_error_errno("cannot write to standard output");
+	return sd_copy_all(out->fd, "(temporary file)", STDOUT_FILENO, "(stdout)");
 }
 
 static int sync_folder(const char *folder)
@@ -437,20 +437,13 @@ static int spool(int from, const char *name)
 		if (n == 0)
 			break;
 		if (total <= IN_MEMORY && total + (uint64_t)n > IN_MEMORY) {
-			char *copy = sd_xmalloc(cap);
-
 			disk = temporary();
-			for (uint64_t at = 0, k; disk >= 0 && at < total; at += k) {
-				k = total - at < cap ? total - at : cap;
-				if (sd_pread_all(fd, copy, (size_t)k, at, name) < 0 ||
-				    sd_write_all(disk, copy, (size_t)k, name) < 0) {
-					close(disk);
-					disk = -1;
-				}
-			}
-			free(copy);
 			if (disk < 0)
 				goto bad;
+			if (sd_copy_all(fd, name, disk, name) < 0) {
+				close(disk);
+				goto bad;
+			}
 			close(fd);
 			fd = disk;
 		}

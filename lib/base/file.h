@@ -51,6 +51,8 @@ const char *sd_file_name(const char *name);
 
 int sd_write_all(int fd, const void *data, size_t n, const char *name);
 int sd_pread_all(int fd, void *data, size_t n, uint64_t offset, const char *name);
+/* All of a descriptor that can be sought in, from its beginning, to where the other one stands. */
+int sd_copy_all(int from, const char *from_name, int to, const char *to_name);
 int sd_pwrite_all(int fd, const void *data, size_t n, uint64_t offset, const char *name);
 
 /* The lock of a run on its target: TARGET.lock, held until released or the process ends.  NULL and a
