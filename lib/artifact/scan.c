@@ -289,6 +289,10 @@ static herr_t visit(hid_t group, const char *name, const H5L_info_t *link, void 
 		bad(s, "attributes that artifacts don't have");
 		goto out;
 	}
+	if (H5Oget_comment(object, NULL, 0) > 0) {
+		bad(s, "a comment, which artifacts don't have");
+		goto out;
+	}
 	if (info.type == H5O_TYPE_DATASET) {
 		rc = take_dset(s, object, &kept);
 	} else if (info.type == H5O_TYPE_GROUP) {
