@@ -258,8 +258,10 @@ static inline void reseal(const char *name, const struct sd_manifest *m)
 
 static inline hid_t edit(const char *name)
 {
-	hid_t fapl = sd_h5_access(), file;
+	hid_t fapl = H5Pcreate(H5P_FILE_ACCESS), file;
 
+	H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG);
+	H5Pset_file_locking(fapl, false, true);
 	H5Pset_libver_bounds(fapl, H5F_LIBVER_V18, H5F_LIBVER_LATEST);
 	file = H5Fopen(name, H5F_ACC_RDWR, fapl);
 	H5Pclose(fapl);
