@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #if H5_VERSION_GE(1, 13, 0)
@@ -39,13 +40,15 @@ static H5FD_t *file_open(const char *name, unsigned flags, hid_t fapl, haddr_t m
 {
 	struct sd_h5_io *io = info_io(fapl);
 	struct file *f;
+	struct stat st;
 	off_t end;
 
 	(void)name;
 	(void)maxaddr;
-	end = io ? lseek(io->fd, 0, SEEK_END) : -1;
-	if (end < 0)
+	/* not by seeking: the descriptor's position may be shared with standard input */
+	if (!io || fstat(io->fd, &st) != 0)
 		return NULL;
+	end = st.st_size;
 	if ((flags & H5F_ACC_TRUNC) && ftruncate(io->fd, 0) == 0)
 		end = 0;
 	f = calloc(1, sizeof(*f));
