@@ -210,6 +210,72 @@ pictures() {
 	done
 }
 
+# bad_archives DATASET FOLDER FILE: archives of FOLDER that are refused: cut short, with a name that leads outside,
+# with a file that unpacks to 1 TiB, with FILE of another kind.
+bad_archives() {
+	local dataset=$1 folder=$2
+	/usr/bin/python3 - "$folder" <<-'EOF'
+	import gzip, io, os, sys, tarfile
+	folder = sys.argv[1]
+	files = sorted(os.path.join(d, f) for d, _, names in os.walk(folder) for f in names)
+	whole = io.BytesIO()
+	with tarfile.open(fileobj=whole, mode="w:gz") as t:
+	    for f in files:
+	        t.add(f)
+	open("cut.tar.gz", "wb").write(whole.getvalue()[:len(whole.getvalue()) // 2])
+	for n, name in enumerate(("../" + files[0], "/" + files[0], folder + "/../../x")):
+	    with tarfile.open(f"out{n}.tar", "w") as t:
+	        for f in files:
+	            info = t.gettarinfo(f)
+	            info.name = name if f == files[0] else f
+	            t.addfile(info, open(f, "rb"))
+	# more than any limit, in next to nothing
+	info = tarfile.TarInfo(files[0])
+	info.size = 1 << 40
+	with open("bomb.tar.gz", "wb") as b:
+	    b.write(gzip.compress(info.tobuf(tarfile.GNU_FORMAT)))
+	    piece = gzip.compress(bytes(1 << 20))
+	    for i in range(64):
+	        b.write(piece)
+	EOF
+	refused 'cut.tar.gz' "$dataset" cut.tar.gz
+	for n in 0 1 2; do
+		refused 'unsafe name' "$dataset" out$n.tar
+	done
+	refused 'bytes or more, at most' "$dataset" bomb.tar.gz
+	mv "$folder/$3" $folder/kept
+	head -c 4000 /dev/zero | tr '\0' 'x' > "$folder/$3"
+	tar -czf magic.tar.gz --exclude=kept "$folder"
+	refused "$(basename "$3")" "$dataset" magic.tar.gz
+	mv $folder/kept "$folder/$3"
+}
+
+@test "archives of every set: cut short, leading outside, bombs, files of another kind" {
+	needs numpy
+	needs PIL
+	local set
+	for set in cifar10 cifar10-python cifar10-python3 cifar100 cifar100-python cifar10.1 cifar10.1-v4 \
+		mnist fashion emnist svhn stl10; do
+		raw $set
+		bad_archives ${set%-python*} $set "$(cd $set && ls | grep -v 'meta\|names\|unlabeled' | head -n 1)"
+		rm -r $set
+	done
+	/usr/bin/python3 - <<-'EOF'
+	import os
+	from PIL import Image
+	for split in "train", "test":
+	    for c in "airplane automobile bird cat deer dog frog horse ship truck".split():
+	        os.makedirs(f"pictures/{split}/{c}")
+	        Image.new("RGB", (32, 32), (200, 10, 90)).save(f"pictures/{split}/{c}/1.png")
+	EOF
+	for set in cifar10 devanagari images; do
+		bad_archives $set pictures train/bird/1.png
+	done
+	mkdir digits
+	gunzip < "$DIGITS" > digits/digits.csv
+	bad_archives digits digits digits.csv
+}
+
 @test "sizes in headers that are absurd, or don't fit" {
 	needs numpy
 	raw mnist
