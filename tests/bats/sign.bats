@@ -184,10 +184,10 @@ x.genotype: signed with key $(keyid a.pub)"
 		--check no.pub d.h5|cannot open 'no.pub': No such file or directory
 		--sign rsa.key d.h5|rsa.key: a key of another kind where Ed25519 was expected
 		--sign a.pub d.h5|a.pub: not an Ed25519 private key (PEM or OpenSSH)
-		--sign a.key --check a.pub d.h5|only one of --print, --canonical, --chain, --json, --sign, --check and --export goes
-		--detached d.h5|--detached is for --sign, and without --output
-		--sign a.key -o y d.h5 plain.h5|--output and --export go with a single artifact
-		-o y d.h5|--output is for --sign and --export ro-crate
+		--sign a.key --check a.pub d.h5|--sign and --check don't go together
+		--detached d.h5|--detached is for --sign
+		--sign a.key -o y d.h5 plain.h5|--output goes with a single artifact
+		-o y d.h5|--output is for --sign and --export
 		--sign a.key -o no/where d.h5|cannot create 'no/where': No such file or directory
 	END
 	run bash -c 'sd-verify --sign a.key --detached - < d.h5'
