@@ -248,16 +248,25 @@ static int write_whole(const char *name, const char *output, const char *text, s
 	return sd_out_commit(out);
 }
 
-static int sign_text(const char *name, const char *output, const char *keyid, const char *text)
+static int sign_text(const char *name, const struct sd_lineage *l, const char *output, const char *keyid,
+		     const char *text)
 {
+	struct sd_lineage *now;
 	struct sd_str s = SD_STR_INIT;
 	struct sd_blob b;
-	int rc;
+	bool found;
+	int rc = -1;
 
 	if (sd_blob_read(&b, name, MOST) < 0)
 		return -1;
 	add_line(&s, &b, keyid, text);
-	rc = write_whole(name, output, s.s, s.len);
+	/* what was checked is not necessarily what was read */
+	now = sd_lineage_read(s.s ? s.s : "", s.len, sd_file_name(name), &found);
+	if (now && strcmp(now->own->seal, l->own->seal) == 0)
+		rc = write_whole(name, output, s.s, s.len);
+	else if (now || !found)
+		sd_error(SD_ERR_DATA, "%s: it has changed meanwhile", sd_file_name(name));
+	sd_lineage_free(now);
 	sd_str_release(&s);
 	sd_blob_release(&b);
 	return rc;
@@ -268,18 +277,21 @@ int sd_sign(const char *name, const struct sd_lineage *l, const char *output,
 {
 	const char *keyid = sd_secret_key_public(key)->id;
 	size_t len;
-	char *text = envelope(l, key, &len), head[16];
+	struct sd_lock *lock = sd_lock_take(output); /* for whoever signs at the same time */
+	char *text = lock ? envelope(l, key, &len) : NULL, head[16];
 	ssize_t n;
 	int rc = -1;
 
 	if (!text)
-		return -1;
+		goto out;
 	n = sd_file_peek(name, head, sizeof(head));
 	if (n >= 0 && sd_artifact_magic(head, (size_t)n))
 		rc = sd_artifact_put_signature(name, l, output, keyid, text, len);
 	else if (n >= 0)
-		rc = sign_text(name, output, keyid, text);
+		rc = sign_text(name, l, output, keyid, text);
+out:
 	free(text);
+	sd_lock_release(lock);
 	return rc;
 }
 
@@ -327,6 +339,7 @@ int sd_sign_beside(const char *name, const struct sd_lineage *l, const struct sd
 	const char *base = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
 	char *path = name_beside(name), *payload = NULL, *text = NULL, hex[SD_ID_LEN];
 	struct sd_envelope e = { 0 };
+	struct sd_lock *lock = NULL;
 	size_t n, len;
 	int rc = -1, found;
 
@@ -334,7 +347,8 @@ int sd_sign_beside(const char *name, const struct sd_lineage *l, const struct sd
 		sd_error(SD_ERR_USAGE, "there is nothing beside standard input");
 		goto out;
 	}
-	if (hash_file(name, hex) < 0)
+	lock = sd_lock_take(path);
+	if (!lock || hash_file(name, hex) < 0)
 		goto out;
 	payload = statement(l, base, hex, &n);
 	found = payload ? read_beside(&e, path) : -1;
@@ -353,6 +367,7 @@ int sd_sign_beside(const char *name, const struct sd_lineage *l, const struct sd
 	rc = write_whole(NULL, path, text, len);
 out:
 	sd_envelope_release(&e);
+	sd_lock_release(lock);
 	free(payload);
 	free(text);
 	free(path);

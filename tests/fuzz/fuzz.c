@@ -15,6 +15,8 @@ const struct fuzz_target fuzz_targets[] = {
 	{ "lineage", fuzz_lineage, 1 << 15 },
 	{ "genotype", fuzz_genotype, 1 << 12 },
 	{ "artifact", fuzz_artifact, 1 << 16 },
+	{ "key", fuzz_key, 1 << 11 },
+	{ "signature", fuzz_signature, 1 << 12 },
 	{ "archive", fuzz_archive, 1 << 16 },
 	{ "reader", fuzz_reader, 1 << 17 },
 	{ "pickle", fuzz_pickle, 1 << 14 },

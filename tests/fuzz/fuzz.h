@@ -20,7 +20,7 @@ extern const struct fuzz_target fuzz_targets[]; /* ended by a NULL name */
 const struct fuzz_target *fuzz_find(const char *name); /* or NULL */
 
 fuzz_fn fuzz_json, fuzz_manifest, fuzz_lineage, fuzz_genotype, fuzz_artifact, fuzz_archive, fuzz_reader,
-	fuzz_pickle, fuzz_mat, fuzz_array, fuzz_picture, fuzz_gunzip;
+	fuzz_pickle, fuzz_mat, fuzz_array, fuzz_picture, fuzz_gunzip, fuzz_key, fuzz_signature;
 
 /* Ends the program as a finding unless there is a message. */
 void fuzz_refused(void);

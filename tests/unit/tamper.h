@@ -152,7 +152,7 @@ static inline void make_model(const char *name, const char *number)
 	for (unsigned i = 0; i < NBIG; i++)
 		x[i] = (float)i + (float)atoi(number);
 	for (int i = 0; i < 1 << 16; i++)
-		y[i] = (uint8_t)(i * i >> 7);
+		y[i] = (uint8_t)((unsigned)i * (unsigned)i >> 7);
 	input(st, "data", "data.h5");
 	input(st, "search", "search.h5");
 	sd_stamp_environment(st, "engine", "cpu");

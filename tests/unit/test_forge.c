@@ -216,7 +216,7 @@ static void test_genotypes(void)
 		const char *what, *old, *new, *said;
 	} table[] = {
 		{ "an operation", "('sep_conv_3x3', 0)", "('sep_conv_5x5', 0)", "not the one that its manifest was made for" },
-		{ "an edge", "('sep_conv_3x3', 0)", "('sep_conv_3x3', 1)", "" },
+		{ "an edge", "('sep_conv_3x3', 0)", "('sep_conv_3x3', 1)", "forged.genotype: " },
 		{ "the concat", "normal_concat=[2, 3, 4, 5]", "normal_concat=[2, 3, 4]", "not the one that its manifest" },
 		{ "its claim", "\"tool\":\"sd-derive\"", "\"tool\":\"sd-derivf\"", "its seal is not the one in the file" },
 		{ "its context", "\"who\":\"me\"", "\"who\":\"us\"", "its seal is not the one in the file" },
