@@ -22,7 +22,7 @@ static struct {
 	const char *sign, *output;
 	int export;
 } o;
-enum export { NO_EXPORT, INTOTO, CRATE };
+enum export { INTOTO, CRATE };
 static struct sd_shared shared;
 static struct sd_opt rows[] = {
 	SD_OPT_FLAG("print", NULL, SD_OUTPUT, &o.print, "print the manifests, indented"),
@@ -41,7 +41,7 @@ static struct sd_opt rows[] = {
 	SD_OPT_LIST("check", NULL, SD_EXECUTION, &o.check, "PUB",
 		"check that each one is signed with this public key (PEM, OpenSSH or minisign; repeatable: with all "
 		"of them)"),
-	SD_OPT_CHOICE("export", NULL, SD_OUTPUT, &o.export, "none", "none|in-toto|ro-crate",
+	SD_OPT_CHOICE("export", NULL, SD_OUTPUT, &o.export, NULL, "in-toto|ro-crate",
 		"print where it came from as an in-toto statement with a SLSA provenance, or as an RO-Crate"),
 	SD_OPT_TEXT("output", "-o", SD_OUTPUT, &o.output, NULL, "FILE",
 		"with --sign: write the signed artifact here; with --export ro-crate: the folder for the crate; - is "
@@ -330,7 +330,7 @@ static int check_usage(void)
 {
 	if (o.detached && o.output)
 		return sd_error(SD_ERR_USAGE, "--detached is for --sign without --output");
-	if (o.output && o.export == INTOTO)
+	if (o.output && sd_opts_given(&opts, "export") && o.export == INTOTO)
 		return sd_error(SD_ERR_USAGE, "--output is for --sign and --export ro-crate");
 	if (o.output && opts.noperand > 1)
 		return sd_error(SD_ERR_USAGE, "--output goes with a single artifact");

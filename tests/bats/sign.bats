@@ -188,7 +188,7 @@ x.genotype: signed with key $(keyid a.pub)"
 		--detached d.h5|--detached is for --sign
 		--sign a.key -o y d.h5 plain.h5|--output goes with a single artifact
 		-o y d.h5|--output is for --sign and --export
-		--sign a.key -o no/where d.h5|cannot create 'no/where': No such file or directory
+		--sign a.key -o no/where d.h5|cannot create 'no/where.lock': No such file or directory
 	END
 	run bash -c 'sd-verify --sign a.key --detached - < d.h5'
 	assert_failure 2
