@@ -170,6 +170,10 @@ static int search(struct search_run *r, struct sd_dataset *ds, const struct sd_p
 	sd_run_loop(&r->run, &r->search.loop);
 	if (start(r) || sd_loop_run(&r->search.loop))
 		goto out;
+	if (run_options.trace_step) {
+		ret = 0;
+		goto out;
+	}
 	if (sd_search_stopped(&r->search))
 		sd_tool_say(opts.tool, shared.quiet, "%d skip connections or more in the normal cell: the search ends "
 			"here", o.stop_on_skips);

@@ -239,7 +239,13 @@ static int train(struct train_run *r, const struct sd_dataset *ds, const struct 
 	sd_run_loop(&r->run, &r->train.loop);
 	if (r->run.resume ? sd_train_read(&r->train, r->run.resume) : sd_run_start(&r->run, &r->train.vars))
 		goto out;
-	if (sd_loop_run(&r->train.loop) || evaluate_also(r))
+	if (sd_loop_run(&r->train.loop))
+		goto out;
+	if (run_options.trace_step) {
+		ret = 0;
+		goto out;
+	}
+	if (evaluate_also(r))
 		goto out;
 	ret = sd_run_save(&r->run, &r->train.loop, true, write_payload, r);
 out:

@@ -129,6 +129,52 @@ void sd_engine_profile(struct sd_engine *e, int on)
 	memset(e->prof, 0, sizeof(e->prof));
 }
 
+void sd_engine_show(struct sd_engine *e, sd_engine_seen *seen, void *ctx)
+{
+	e->seen = seen;
+	e->seen_ctx = ctx;
+}
+
+/* Shows a value: from a buffer, or where the program keeps it. */
+static int show(struct sd_program *p, sd_val v, const struct sd_buffer *from)
+{
+	struct sd_engine *e = p->engine;
+	const struct sd_value *x = &p->g->val[v];
+	size_t bytes = sd_shape_count(&x->shape) * sd_dtype_size(x->dtype);
+	void *host = malloc(bytes + 1);
+	int rc;
+
+	if (!host)
+		return sd_error(SD_ERR_IO, "out of memory");
+	rc = from ? e->ops->read(from, host) : e->ops->read_value(p, v, host);
+	if (!rc)
+		e->seen(e->seen_ctx, p, x->node, x->out, host, bytes);
+	free(host);
+	return rc;
+}
+
+int sd_engine_show_inputs(struct sd_program *p, const struct sd_bind *bind)
+{
+	int i;
+
+	for (i = 0; i < p->g->nslot; i++)
+		if (p->slot_used[i] && p->g->val[p->g->slot[i]].cls == SD_INPUT &&
+		    show(p, p->g->slot[i], bind->slot[i]))
+			return -1;
+	return 0;
+}
+
+int sd_engine_show_step(struct sd_program *p, int i)
+{
+	const struct sd_node *n = &p->g->node[p->plan->step[i].node];
+	int k;
+
+	for (k = 0; k < n->nout && !sd_op_is_write(n->op); k++)
+		if (p->plan->place[n->out + k].alive && show(p, n->out + k, NULL))
+			return -1;
+	return 0;
+}
+
 double sd_engine_now(void)
 {
 	struct timespec t;
@@ -227,6 +273,11 @@ int sd_buffer_copy(struct sd_buffer *dst, const struct sd_buffer *src)
 	return dst->engine->ops->copy(dst, src);
 }
 
+const void *sd_buffer_view(const struct sd_buffer *b)
+{
+	return b->engine->ops->async ? NULL : b->data;
+}
+
 /* ---- programs ---- */
 
 static void use_slot(struct sd_program *p, sd_val v)
@@ -292,6 +343,11 @@ void sd_program_free(struct sd_program *p)
 size_t sd_program_arena(const struct sd_program *p)
 {
 	return p->arena;
+}
+
+const struct sd_graph *sd_program_graph(const struct sd_program *p)
+{
+	return p->g;
 }
 
 long sd_program_launches(const struct sd_program *p)

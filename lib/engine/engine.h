@@ -49,6 +49,8 @@ size_t sd_buffer_bytes(const struct sd_buffer *b);
 int sd_buffer_write(struct sd_buffer *b, const void *host);  /* whole content, row-major */
 int sd_buffer_read(const struct sd_buffer *b, void *host);
 int sd_buffer_copy(struct sd_buffer *dst, const struct sd_buffer *src);
+/* The content itself, where it lies in memory that the processor reads (CPU), else NULL.  Changes with runs. */
+const void *sd_buffer_view(const struct sd_buffer *b);
 
 /* A buffer for each slot of a graph that a program may use.  Entries may be shared between binds. */
 struct sd_bind {
@@ -62,6 +64,7 @@ struct sd_program *sd_program_new(struct sd_engine *e, const struct sd_graph *g,
 	const sd_val *root, int flags);
 void sd_program_free(struct sd_program *p);
 size_t sd_program_arena(const struct sd_program *p); /* bytes; programs of an engine share one arena */
+const struct sd_graph *sd_program_graph(const struct sd_program *p);
 long sd_program_launches(const struct sd_program *p); /* kernels that a run begins */
 /* Runs it.  -1 with a message if a slot in use is unbound or of the wrong size. */
 int sd_program_run(struct sd_program *p, const struct sd_bind *bind);
@@ -97,6 +100,12 @@ void sd_engine_poison(struct sd_engine *e, int on);
 /* After each node checks its results for values that are not finite; the first such node is named in
  * the message of the failing run. */
 void sd_engine_trace_nan(struct sd_engine *e, int on);
+/* Shows what each program is fed and every result of its nodes from now on, one after another as they are made:
+ * the node's index in the graph, which result of it (from 0), and its content, row-major, valid in the call (slow;
+ * NULL: no more).  Views, results of nodes that are run in the same pass as another one, and tokens of writes are
+ * left out. */
+typedef void sd_engine_seen(void *ctx, const struct sd_program *p, int node, int out, const void *host, size_t bytes);
+void sd_engine_show(struct sd_engine *e, sd_engine_seen *seen, void *ctx);
 /* Time by op, and the choices, to tables on f. */
 void sd_engine_profile(struct sd_engine *e, int on);
 int sd_engine_profile_print(struct sd_engine *e, FILE *f);

@@ -12,6 +12,8 @@
 struct sd_engine {
 	const struct sd_engine_ops *ops;
 	int poison, trace_nan, profile;
+	sd_engine_seen *seen; /* or NULL */
+	void *seen_ctx;
 	struct {
 		long calls, launches;
 		double seconds;
@@ -91,6 +93,10 @@ double sd_engine_now(void);
 /* Adds a step that has been run to the profile. */
 void sd_engine_note(struct sd_engine *e, const struct sd_program *p, const struct sd_step *s, long launches,
 	double seconds);
+/* Shows the inputs that a program is about to read. */
+int sd_engine_show_inputs(struct sd_program *p, const struct sd_bind *bind);
+/* Shows the results of step i of the plan, which has just been run. */
+int sd_engine_show_step(struct sd_program *p, int i);
 /* Bytes of one element in the outside layout. */
 size_t sd_dtype_size(enum sd_dtype t);
 

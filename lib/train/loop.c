@@ -135,7 +135,17 @@ static void report_steps(const struct sd_loop *l, int epoch)
 			l->steps_done, l->steps, s.loss / s.n, 100 * s.top1 / s.n, 100 * s.top5 / s.n);
 }
 
-/* The steps of one epoch that are left; 1 when asked to stop. */
+/* The next step, looked at in full.  2, or -1 with a message. */
+static int show(struct sd_loop *l)
+{
+	struct sd_trace_show *s = sd_trace_show_begin(l->vars);
+	sd_progress_clear();
+	int ret = s && !l->ops->step(l->ctx) && !sd_trace_show_end(s, stdout) ? 2 : -1;
+	sd_trace_show_free(s);
+	return ret;
+}
+
+/* The steps of one epoch that are left; 1 when asked to stop, 2 when the step to be shown has been. */
 static int run_steps(struct sd_loop *l, int epoch, struct sd_vars_copy *copy, double began)
 {
 	uint32_t from = l->steps_done;
@@ -144,7 +154,7 @@ static int run_steps(struct sd_loop *l, int epoch, struct sd_vars_copy *copy, do
 		return -1;
 	if (from == 0 && sd_step_sums_zero(l->vars, SD_STEP_WEIGHTS))
 		return -1;
-	if (sd_vars_resave(l->vars, copy) || l->ops->start(l->ctx, epoch, from))
+	if (sd_vars_resave(l->vars, copy) || l->ops->start(l->ctx, epoch, from) || sd_trace_epoch(&l->trace))
 		return -1;
 	while (l->steps_done < l->steps) {
 		double bad = 0;
@@ -154,6 +164,8 @@ static int run_steps(struct sd_loop *l, int epoch, struct sd_vars_copy *copy, do
 				return -1;
 			return bad > 0 ? find_where(l, copy, from) : 1;
 		}
+		if (l->show_step && sd_loop_done(l) + 1 == l->show_step)
+			return show(l);
 		if (l->ops->step(l->ctx))
 			return -1;
 		/* reading a sum waits for the device, so there only the last step of an epoch is followed by it */
@@ -162,6 +174,8 @@ static int run_steps(struct sd_loop *l, int epoch, struct sd_vars_copy *copy, do
 		if (bad > 0)
 			return find_where(l, copy, from);
 		l->steps_done++;
+		if (sd_trace_step(&l->trace, sd_loop_done(l)))
+			return -1;
 		if (l->report_steps && l->steps_done % l->report_steps == 0)
 			report_steps(l, epoch);
 		sd_progress(l->quiet, (uint64_t)l->epochs_done * l->steps + l->steps_done,
@@ -181,14 +195,21 @@ int sd_loop_run(struct sd_loop *l)
 		sd_error(SD_ERR_IO, "out of memory");
 		goto out;
 	}
-	if (!copy)
+	if (!copy || sd_trace_begin(&l->trace, l->vars, l->steps))
 		goto out;
+	if (l->show_step && (l->show_step > (uint64_t)l->epochs * l->steps || l->show_step <= sd_loop_done(l))) {
+		sd_error(SD_ERR_USAGE, "step %u is not among those to be run, %u to %llu", l->show_step,
+			sd_loop_done(l) + 1, (unsigned long long)l->epochs * l->steps);
+		goto out;
+	}
 	while (l->epochs_done < l->epochs) {
 		int epoch = l->first_epoch + l->epochs_done;
 		double start = now();
 		int asked = run_steps(l, epoch, copy, began);
 		if (asked < 0)
 			goto out;
+		if (asked == 2)
+			break;
 		if (asked) {
 			stop(l);
 			goto out;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "train/step.h"
+#include "train/trace.h"
 
 /* One row an epoch, float64. */
 struct sd_history {
@@ -58,12 +59,22 @@ struct sd_loop {
 	int epochs_done;
 	uint32_t steps_done;      /* of the epoch under way */
 	struct sd_history history;
+	struct sd_trace trace;
+	/* One step of the run, counted from 1, is looked at in full, and that is the end of it; 0: none.  Its table
+	 * goes to standard output. */
+	uint32_t show_step;
 };
 
 /* The global step that comes next, from 0 in epoch 1. */
 static inline uint32_t sd_loop_step(const struct sd_loop *l)
 {
 	return (uint32_t)(l->first_epoch - 1 + l->epochs_done) * l->steps + l->steps_done;
+}
+
+/* Steps of the run that are done. */
+static inline uint32_t sd_loop_done(const struct sd_loop *l)
+{
+	return (uint32_t)l->epochs_done * l->steps + l->steps_done;
 }
 
 /* Runs what is left.  After a signal or max_seconds a checkpoint is written and -1 returned with an error

@@ -59,7 +59,9 @@ int sd_run_init(struct sd_run *r, const char *kind, struct sd_opts *opts, const 
 	else
 		sd_str_addf(&s, "%s.h5", o->save);
 	r->output = sd_str_detach(&s);
-	if (strcmp(r->output, "-")) {
+	if (o->trace_step) {
+		; /* nothing is written */
+	} else if (strcmp(r->output, "-")) {
 		sd_str_addf(&s, "%s.ckpt", r->output);
 		r->checkpoint = sd_str_detach(&s);
 	} else if (isatty(STDOUT_FILENO)) {
@@ -267,15 +269,18 @@ int sd_run_begin(struct sd_run *r, struct sd_run_options *o)
 		return -1;
 	if (o->resume && (!strcmp(o->resume, "auto") ? resume_auto(r) : resume_from(r, o)))
 		return -1;
-	r->done = o->resume && !r->resume && is_done(r);
+	r->done = o->resume && !r->resume && !o->trace_step && is_done(r);
 	if (r->done) {
 		sd_tool_say(r->tool, r->shared->quiet, "'%s' is this run's and complete: there is nothing to do",
 			r->output);
 		return 0;
 	}
 	int continued = r->start && !o->restart_lr;
-	if (schedule(r, o, continued ? o->start_epoch + epochs - 1 : epochs) ||
-	    sd_stamp_check_target(r->stamp, r->output, r->shared->force))
+	if (schedule(r, o, continued ? o->start_epoch + epochs - 1 : epochs))
+		return -1;
+	if (o->trace_step)
+		return 0;
+	if (sd_stamp_check_target(r->stamp, r->output, r->shared->force))
 		return -1;
 	r->lock = sd_lock_take(r->output);
 	if (!r->lock)
@@ -305,6 +310,7 @@ void sd_run_loop(const struct sd_run *r, struct sd_loop *loop)
 	loop->quiet = r->shared->quiet;
 	loop->max_seconds = r->o->max_time;
 	loop->checkpoint_seconds = r->o->checkpoint_seconds;
+	loop->show_step = (uint32_t)r->o->trace_step;
 	if (!r->shared->quiet && (r->shared->verbose || isatty(STDERR_FILENO)))
 		loop->report_steps = (uint32_t)r->o->report_freq;
 }

@@ -26,7 +26,7 @@ struct sd_run_options {
 	struct sd_device_options device;
 	const char *data, *dataset, *save, *resume, *load;
 	double max_time, checkpoint_seconds;
-	int report_freq;
+	int report_freq, trace_step;
 	bool trace_nan, flops, restart_lr;
 	/* the weights: numeric, the defaults being the tool's */
 	int epochs, start_epoch, warmup_epochs, batch_size, cutout_length, ops, recipe;
@@ -60,7 +60,10 @@ struct sd_run_options {
 	SD_OPT_FLAG("flops", NULL, SD_EXECUTION, &(o).flops, \
 		    "print parameters, multiply-adds, activations and memory of the network, and end"), \
 	SD_OPT_FLAG("trace_nan", NULL, SD_EXECUTION, &(o).trace_nan, \
-		    "check the result of every op for numbers that are not finite")
+		    "check the result of every op for numbers that are not finite"), \
+	SD_OPT_INT("trace_step", NULL, SD_EXECUTION, &(o).trace_step, "0", "N", \
+		   "run up to step N, counted from 1, print fingerprints of all that it reads and makes, and " \
+		   "end", SD_BETWEEN(0, 2000000000))
 #define SD_OPTS_WEIGHTS(o, epochs_, lr_min_) \
 	SD_OPT_INT("batch_size", "-b --b", SD_NUMERIC, &(o).batch_size, "64", "N", "images in a batch", \
 		   SD_BETWEEN(1, 65536)), \
@@ -143,7 +146,7 @@ int sd_run_check_later(const struct sd_run_options *o, size_t n, const struct sd
  * epochs_done and complete) becomes r->resume; an artifact of another run becomes r->start, an input
  * "resume" of a new run, whose first epoch's number is then, unless given, the one behind the last epoch of
  * the other; if this new run was stopped before, r->resume is its own checkpoint.  Where there is none and the
- * output is the run's, r->done is set and that is all.
+ * output is the run's r->done is set and that is all.
  * Sets r->lr: the rates of
  * o->epochs epochs, as if from epoch 1 on, but for a run that r->start begins: without --restart_lr those
  * of a run that ends with the same epoch.  A warm-up that was not asked for is cut to leave two epochs to

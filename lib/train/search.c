@@ -244,6 +244,7 @@ void sd_search_release(struct sd_search *s)
 	free(s->valid);
 	sd_search_watch_release(s);
 	sd_history_release(&s->loop.history);
+	sd_trace_release(&s->loop.trace);
 	sd_vars_release(&s->vars);
 	memset(s, 0, sizeof *s);
 }
@@ -257,7 +258,7 @@ int sd_search_write(const struct sd_search *s, struct sd_artifact_out *out, bool
 	for (int i = 0; i < prims->n; i++)
 		name[i] = sd_primitives[prims->id[i]].name;
 	if (sd_artifact_put_strings(out, "/primitives", (uint64_t)prims->n, name) || sd_search_watch_write(s, out) ||
-	    sd_store_put(out, &s->vars, partial) || sd_store_put_history(out, &s->loop.history))
+	    sd_store_put(out, &s->vars, partial) || sd_store_put_history(out, &s->loop.history) || sd_trace_put(&s->loop.trace, out))
 		return -1;
 	return partial ? sd_store_put_progress(out, &s->loop) : 0;
 }

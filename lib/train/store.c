@@ -24,6 +24,16 @@ static enum place place_of(const struct sd_var *var)
 	return PLACE_STATE;
 }
 
+bool sd_store_in_state(const struct sd_var *var)
+{
+	return place_of(var) == PLACE_STATE;
+}
+
+bool sd_store_is_alphas(const struct sd_var *var)
+{
+	return place_of(var) == PLACE_ALPHAS;
+}
+
 /* The path of a variable; `folder` stands for "state" where it isn't NULL. */
 static int path_of(const struct sd_var *var, const char *folder, char *path, size_t size)
 {
@@ -229,5 +239,5 @@ int sd_store_get_progress(struct sd_artifact *art, struct sd_loop *loop)
 		return sd_error(SD_ERR_DATA, "%s: its progress goes beyond the run", sd_artifact_name(art));
 	loop->steps_done = (uint32_t)steps;
 	loop->epochs_done = loop->history.n;
-	return 0;
+	return sd_trace_get(&loop->trace, art, (uint64_t)loop->epochs_done * loop->steps + loop->steps_done);
 }

@@ -5,6 +5,7 @@
  *                           the parameters of a search's architecture
  *   /optimizer/...          momenta, Adam's moments and count
  *   /history/<column>       (epochs) f64
+ *   /trace/...              what every step was (trace.h)
  *   /progress/...           only in a checkpoint: steps done in the epoch under way, its sums
  *
  * Scalars (learning rates and the like) are set again by who runs and are not kept. */
@@ -28,6 +29,10 @@ int sd_store_get_state(struct sd_artifact *art, struct sd_vars *vars, const char
 
 int sd_store_put_history(struct sd_artifact_out *out, const struct sd_history *h);
 int sd_store_get_history(struct sd_artifact *art, struct sd_history *h);
+
+/* Whether a variable goes to /state, or to /alphas_last. */
+bool sd_store_in_state(const struct sd_var *var);
+bool sd_store_is_alphas(const struct sd_var *var);
 
 /* Where a loop stands, in a checkpoint. */
 int sd_store_put_progress(struct sd_artifact_out *out, const struct sd_loop *loop);

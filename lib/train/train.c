@@ -161,6 +161,7 @@ void sd_train_release(struct sd_train *t)
 	sd_evaluator_free(t->evaluator);
 	sd_vars_copy_free(t->best);
 	sd_history_release(&t->loop.history);
+	sd_trace_release(&t->loop.trace);
 	sd_vars_release(&t->vars);
 	memset(t, 0, sizeof *t);
 }
@@ -279,7 +280,7 @@ out:
 int sd_train_write(const struct sd_train *t, struct sd_artifact_out *out, bool partial)
 {
 	if (write_network(t, out) || sd_store_put(out, &t->vars, partial) ||
-	    sd_store_put_history(out, &t->loop.history))
+	    sd_store_put_history(out, &t->loop.history) || sd_trace_put(&t->loop.trace, out))
 		return -1;
 	if (sd_store_put_copy(out, &t->vars, t->best, "state_best") ||
 	    sd_artifact_put_i64(out, "/best_epoch", t->best_epoch))

@@ -9,7 +9,8 @@
  * that is trained (SHARPSEPCONV_DARTS, 36 channels, 20 cells, auxiliary head).  eval: that network, evaluated.
  * A step is over when its sums have been read.  On a GPU, where reading waits for the device, only one in
  * ten (--together N) is read, and the time is that of all ten by ten, as in an epoch.
- * Prints TSV: mode, threads, median seconds a step, bytes of arena, peak resident bytes. */
+ * Prints TSV: mode, threads, median seconds a step, bytes of arena, peak resident bytes, and the median seconds
+ * that a row of the trace (train/trace.h) takes. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "base/err.h"
 #include "base/rng.h"
 #include "train/step.h"
+#include "train/trace.h"
 #include "train/unrolled.h"
 
 static int die(void)
@@ -179,6 +181,10 @@ int main(int argc, char **argv)
 
 	struct sd_step_batch all = { o.batch, x, labels, ids, NULL };
 	struct sd_sums sums;
+	struct sd_trace trace = { .n = 0 };
+	double *traced = malloc((size_t)o.steps * sizeof *traced);
+	if (sd_trace_begin(&trace, &vars, 1))
+		return die();
 	for (int i = -1; i < o.steps; i++) { /* the first warms up */
 		double start = now();
 		for (int k = 0; k < o.together; k++)
@@ -189,16 +195,22 @@ int main(int argc, char **argv)
 			return die();
 		if (i >= 0)
 			seconds[i] = (now() - start) / o.together;
+		start = now();
+		if (kind == SD_STEP_WEIGHTS && sd_trace_step(&trace, 1))
+			return die();
+		if (i >= 0)
+			traced[i] = now() - start;
 	}
 	qsort(seconds, (size_t)o.steps, sizeof *seconds, by_value);
+	qsort(traced, (size_t)o.steps, sizeof *traced, by_value);
 	struct rusage use;
 	getrusage(RUSAGE_SELF, &use);
 	size_t arena = sd_program_arena(main_step->program);
 	const struct sd_step_program *other = unrolled ? unrolled->valid : alphas;
 	if (other && sd_program_arena(other->program) > arena)
 		arena = sd_program_arena(other->program);
-	printf("%s\t%d\t%.6f\t%zu\t%zu\n", o.mode, sd_engine_threads(e), seconds[o.steps / 2], arena,
-		(size_t)use.ru_maxrss * 1024);
+	printf("%s\t%d\t%.6f\t%zu\t%zu\t%.6f\n", o.mode, sd_engine_threads(e), seconds[o.steps / 2], arena,
+		(size_t)use.ru_maxrss * 1024, traced[o.steps / 2]);
 	fprintf(stderr, "mean loss %.6f\n", sums.loss / sums.n);
 	if (o.profile)
 		sd_engine_profile_print(e, stderr);
@@ -206,6 +218,8 @@ int main(int argc, char **argv)
 	free(x);
 	free(labels);
 	free(seconds);
+	free(traced);
+	sd_trace_release(&trace);
 	sd_step_program_free(main_step);
 	sd_step_program_free(alphas);
 	sd_unrolled_free(unrolled);

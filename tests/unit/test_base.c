@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "base/fingerprint.h"
 #include "base/json.h"
 #include "base/opt.h"
 #include "base/rng.h"
@@ -485,6 +486,32 @@ static void test_lock(void)
 	sd_lock_release(sd_lock_take("-"));
 }
 
+/* The numbers are those of a program of its own in Python; they are in what has been recorded. */
+static void test_fingerprint(void)
+{
+	unsigned char m[1000];
+	uint64_t h;
+	for (int i = 0; i < 1000; i++)
+		m[i] = (unsigned char)(i * 7 + (i >> 8));
+	CHECK(sd_fingerprint("abcdefgh", 8) == 0x97a9e271f1baa767u);
+	CHECK(sd_fingerprint(m, 0) == 0 && sd_fingerprint(m, 256) == 0x52344091137dadc7u &&
+		sd_fingerprint(m, 1000) == 0x4c205f569c8a71ccu);
+	h = sd_fingerprint(m, 996);
+	for (int bit = 0; bit < 996 * 8; bit++) {
+		m[bit / 8] ^= (unsigned char)(1 << bit % 8);
+		CHECK(sd_fingerprint(m, 996) != h, "bit %d", bit);
+		m[bit / 8] ^= (unsigned char)(1 << bit % 8);
+	}
+	/* where something stands counts, and how much there is */
+	memset(m, 0, sizeof(m));
+	m[4] = 1;
+	h = sd_fingerprint(m, 512);
+	m[4] = 0, m[8] = 1;
+	CHECK(sd_fingerprint(m, 512) != h);
+	m[8] = 0, m[260] = 1;
+	CHECK(sd_fingerprint(m, 512) != h && sd_fingerprint(m, 512) != sd_fingerprint(m, 516));
+}
+
 int main(void)
 {
 	if (!mkdtemp(dir))
@@ -494,6 +521,7 @@ int main(void)
 	test_numbers();
 	test_json();
 	test_sha256();
+	test_fingerprint();
 	test_options();
 	test_option_texts();
 	test_files();

@@ -86,6 +86,47 @@ static uint64_t vars_sum(const struct sd_vars *v)
 	return h;
 }
 
+/* One row a step, the same whatever the threads; the last is the weights' own. */
+static void test_trace(const struct sd_dataset *ds, const struct sd_genotype *g)
+{
+	uint64_t digest[10];
+	double loss[10];
+	for (int round = 0; round < 4; round++) {
+		struct sd_engine *e = sd_engine_open("cpu", round % 3 * 2 + 1);
+		struct sd_train t;
+		int checkpoints = 0;
+		CHECK(!start_training(&t, e, ds, g, 0.3), "%s", sd_error_text());
+		if (round == 3) { /* one bit of one weight, before the first step */
+			float w[10 * CLASSES * 8];
+			CHECK(sd_var_bytes(sd_vars_find(&t.vars, "classifier.bias")) == CLASSES * sizeof *w &&
+				!sd_vars_get(&t.vars, "classifier.bias", w));
+			uint32_t word;
+			memcpy(&word, w, sizeof word);
+			word ^= 1;
+			memcpy(w, &word, sizeof word);
+			CHECK(!sd_vars_set(&t.vars, "classifier.bias", w));
+		}
+		CHECK(!run(&t.loop, &checkpoints), "%s", sd_error_text());
+		const struct sd_trace *trace = &t.loop.trace;
+		CHECK(trace->n == 10 && trace->stride == 1 && trace->epoch_steps == 3 && !trace->arch && !trace->nalpha);
+		if (trace->n != 10)
+			break;
+		if (!round) {
+			memcpy(digest, trace->digest, sizeof digest);
+			memcpy(loss, trace->loss, sizeof loss);
+			for (int i = 1; i < 10; i++)
+				CHECK(digest[i] != digest[i - 1] && loss[i] > 0.1 && loss[i] < 10);
+			double mean = (16 * loss[7] + 16 * loss[8] + 12 * loss[9]) / NTRAIN;
+			CHECK(fabs(mean - t.loop.history.v[2 * SD_TRAIN_NCOL + SD_TRAIN_TRAIN_LOSS]) < 1e-12);
+		}
+		for (int i = 0; i < 10; i++)
+			CHECK((trace->digest[i] == digest[i]) == (round < 3) && (round == 3 || trace->loss[i] == loss[i]),
+				"round %d, row %d", round, i);
+		sd_train_release(&t);
+		sd_engine_close(e);
+	}
+}
+
 static void test_training(const struct sd_dataset *ds, const struct sd_genotype *g)
 {
 	uint64_t want = 0;
@@ -363,6 +404,7 @@ int main(void)
 	struct sd_genotype g;
 	sd_genotype_init(&g);
 	CHECK(!sd_genotype_parse(&g, literal, sizeof literal - 1, "literal"), "%s", sd_error_text());
+	test_trace(ds, &g);
 	test_training(ds, &g);
 	test_evaluation(ds, &g);
 	test_copies(ds, &g);

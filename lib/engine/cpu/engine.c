@@ -248,6 +248,8 @@ static int run_one(struct sd_cpu_program *p, const struct sd_bind *bind)
 
 	if (e->base.poison)
 		memset(e->arena, 0xff, e->arena_size); /* every float a NaN */
+	if (e->base.seen && sd_engine_show_inputs(&p->base, bind))
+		return -1;
 	word = sd_fpu_flush_on();
 	for (i = 0; i < p->plan->nstep && !rc; i++) {
 		const struct sd_step *s = &p->plan->step[i];
@@ -260,6 +262,8 @@ static int run_one(struct sd_cpu_program *p, const struct sd_bind *bind)
 			sd_engine_note(&e->base, &p->base, s, 1, sd_engine_now() - t);
 		if (!rc && e->base.trace_nan)
 			rc = sd_cpu_check_finite(p, i);
+		if (!rc && e->base.seen)
+			rc = sd_engine_show_step(&p->base, i);
 	}
 	sd_fpu_restore(word);
 	return rc;

@@ -358,6 +358,8 @@ static int run_step(struct sd_cuda_program *p, int i, const struct sd_bind *bind
 		SD_CUDA_TRY(cudaStreamSynchronize(e->stream), sd_op_name(op));
 		sd_engine_note(&e->base, &p->base, first.s, st.run.launches, sd_engine_now() - t);
 	}
+	if (e->base.seen && sd_engine_show_step(&p->base, i))
+		return -1;
 	return e->base.trace_nan ? check_finite(&first) : 0;
 }
 
@@ -365,6 +367,8 @@ static int run_steps(struct sd_cuda_program *p, const struct sd_bind *bind, cons
 {
 	int i;
 
+	if (p->e->base.seen && sd_engine_show_inputs(&p->base, bind))
+		return -1;
 	for (i = 0; i < p->plan->nstep; i++)
 		if (!p->plan->step[i].skip && run_step(p, i, bind, b))
 			return -1;
@@ -509,7 +513,7 @@ int sd_cuda_run(int n, const struct sd_work *w)
 	for (i = 0; i < n; i++)
 		if (w[i].program && !(b[i] = bound_for((struct sd_cuda_program *)w[i].program, w[i].bind)))
 			goto out;
-	rc = e->base.profile || e->base.trace_nan ? run_eagerly(n, w, b) : run_captured(e, n, w, b);
+	rc = e->base.profile || e->base.trace_nan || e->base.seen ? run_eagerly(n, w, b) : run_captured(e, n, w, b);
 out:
 	free(b);
 	return rc;
