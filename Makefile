@@ -8,6 +8,7 @@
 #   make bench        speed beside PyTorch
 #   make fuzz         SECONDS=60: feeds every reader with bytes from strangers
 #   make install      DESTDIR, prefix; make uninstall
+#   make dist         the source as a tarball, build/dist/; make reproducible-build: twice the same bits?
 #   make bundle       a folder for another x86-64 Linux with or without a GPU: build/bundle/
 #
 # Variables: CC, OPT, CFLAGS, LDFLAGS, BUILD, SANITIZE=address,undefined, DEVELOPER=1, NO_DEPS=1, V=1.
@@ -131,6 +132,7 @@ bench: tools $(BENCH)
 include mk/fuzz.mk
 include mk/install.mk
 include mk/bundle.mk
+include mk/dist.mk
 
 print-config:
 	@printf '%s\n' 'version    $(VERSION)' 'build      $(BUILD)' 'CC         $(CC)' \

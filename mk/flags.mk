@@ -1,7 +1,7 @@
 # flags.mk: the flags, from the libraries that were found and from the variables of the command line.
 
 # Targets that build nothing need no libraries.
-NOT_BUILDING = deps check check-cuda-emulator emulator quickstart fuzz clean uninstall
+NOT_BUILDING = deps check check-cuda-emulator emulator quickstart fuzz dist reproducible-build clean uninstall
 ifneq ($(filter-out $(NOT_BUILDING),$(or $(MAKECMDGOALS),all)),)
 -include $(BUILD)/probe.mk
 # Looked for again when something was missing, or with another compiler.
@@ -35,6 +35,8 @@ WARN += -Werror -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition 
 	-Wwrite-strings -Wundef -Wvla -Wformat-security
 endif
 
+# Where the source lies is not in what is built.
+HERE = -ffile-prefix-map=$(CURDIR)=.
 HARDEN = -fstack-protector-strong -fPIE
 # Fortified functions need an optimiser, and would hide calls from the sanitizers.
 ifeq ($(SANITIZE)$(filter -O0,$(OPT)),)
@@ -49,7 +51,7 @@ ALL_CPPFLAGS = -Ilib -D_GNU_SOURCE -DH5_USE_110_API $(HARDEN_CPP) \
 ifeq ($(strip $(ISAS)),generic)
 ALL_CPPFLAGS += -DSD_GENERIC_ONLY
 endif
-ALL_CFLAGS = -std=gnu11 $(WARN) -ffp-contract=off -pthread $(HARDEN) $(OPTIM) $(SAN) $(CFLAGS)
+ALL_CFLAGS = -std=gnu11 $(WARN) -ffp-contract=off -pthread $(HERE) $(HARDEN) $(OPTIM) $(SAN) $(CFLAGS)
 # -rdynamic: engine-cuda.so takes what it needs of the library from the program that opens it.
 ALL_LDFLAGS = -pie -rdynamic -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 ALL_LDLIBS = $(PROBE_LIBS) -pthread -lm -ldl $(LDLIBS)
