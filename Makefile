@@ -124,8 +124,11 @@ emulator:
 emulated: engines tools $(EMU_TESTS) $(BUILD)/tests/optable $(BUILD)/tests/replay $(GOLDEN)
 quickstart: deps
 	@$(MAKE) tools
-	@$(MAKE) -f pipelines/quickstart.mk BIN='$(abspath $(BUILD))/bin' \
-		SOURCE="$$(sed -n 's/.*sd_build_source.*"\(.*\)".*/\1/p' $(BUILD)/gen/buildinfo.c)"
+	@$(MAKE) -f pipelines/quickstart.mk BIN='$(abspath $(BUILD))/bin' UPDATE=program
+# Which input or parameter made a stage of a pipeline stale: make why STAGE=model-1 PIPELINE=quickstart
+PIPELINE = quickstart
+why: tools
+	@$(MAKE) -f pipelines/$(PIPELINE).mk BIN='$(abspath $(BUILD))/bin' $(if $(filter quickstart,$(PIPELINE)),UPDATE=program) why
 bench: tools $(BENCH)
 	@BUILD='$(BUILD)' tests/bench/run
 
@@ -143,7 +146,7 @@ clean:
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: all tools engines unit golden tests deps check check-cuda-emulator emulator emulated quickstart bench print-config clean FORCE
+.PHONY: all tools engines unit golden tests deps check check-cuda-emulator emulator emulated quickstart why bench print-config clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(LIB_O:.o=.d) $(TOOLS:$(BUILD)/bin/%=$(BUILD)/tools/%.d) $(GOLDEN_O:.o=.d) $(OPTABLE_O:.o=.d) \

@@ -79,14 +79,14 @@ $(OUT)/cifar-10-binary.tar.gz:
 	@[ -n "$(PACK)" ] || { echo 'ARCHIVE=FILE: CIFAR-10 as it is distributed is needed' >&2; exit 1; }
 	$(PYTHON) $(PACK) $(PACK_SIZE) $@
 endif
-$(DATA): $(ARCHIVE) $(OUT)/data.options
-	$(call tool,sd-prep) cifar10 $< --force -o $@
+$(DATA): $(ARCHIVE) FORCE
+	$(call stage,$(call tool,sd-prep) cifar10 $<)
 endif
 ifeq ($(origin DATA_10_1),undefined)
 ifneq ($(ARCHIVE_10_1),)
 DATA_10_1 = $(OUT)/cifar10.1.h5
-$(DATA_10_1): $(ARCHIVE_10_1) $(OUT)/data.options
-	$(call tool,sd-prep) cifar10.1 $< --force -o $@
+$(DATA_10_1): $(ARCHIVE_10_1) FORCE
+	$(call stage,$(call tool,sd-prep) cifar10.1 $<)
 endif
 endif
 TESTS = $(DATA) $(DATA_10_1)
@@ -110,71 +110,67 @@ all: $(OUT)/results.tsv $(OUT)/results.md $(OUT)/compare.tsv $(OUT)/curves.svg $
 movies: $(SEARCHES:.h5=.svg)
 .PHONY: all movies
 
-$(eval $(call options,data,$(SOURCE)))
-$(eval $(call options,search,$(SEARCH) $(SOURCE)))
-$(eval $(call options,random,--primitives $(PRIMITIVES) --layers_in_cells $(CELL_NODES)))
-$(eval $(call options,pick,$(PICK) $(SOURCE)))
-$(eval $(call options,train,$(TRAIN) $(SOURCE)))
-$(eval $(call options,eval,$(EVAL) $(TESTS)))
-$(eval $(call options,collect,$(COLLECT) $(METHODS) $(SEARCH_SEEDS) $(RANDOM_SEEDS) $(SEEDS)))
+$(eval $(call options,collect,$(COLLECT) $(METHODS) $(SEARCH_SEEDS) $(RANDOM_SEEDS) $(SEEDS),$(EVALS)))
+$(eval $(call options,report,,$(EVALS) $(MODELS) $(SEARCHES) $(CELLS)))
+$(eval $(call options,curves,,$(MODELS)))
 
 # ---- candidates: what a weighting finds with each seed, and random ones ----
 # $(call searched,WEIGHTING,SEED)
 define searched
-$(OUT)/$(1)-$(2)/search.h5: $(DATA) $(OUT)/search.options
-	@mkdir -p $$(@D)
-	$$(call run,$$(call tool,sd-search) $$(SEARCH) --weighting_algorithm $(1) --seed $(2) --data $$(DATA),\
-		$$(@D)/search.log,$$(OUT)/search.options)
-$(OUT)/$(1)-$(2)/cell.genotype: $(OUT)/$(1)-$(2)/search.h5
-	$$(call tool,sd-derive) --name $(1) $$< --force -o $$@
+$(OUT)/$(1)-$(2)/search.h5: $(DATA) FORCE
+	$$(call run,$$(call tool,sd-search) $$(SEARCH) --weighting_algorithm $(1) --seed $(2) --data $$(DATA),$$(@D)/search.log)
+$(OUT)/$(1)-$(2)/cell.genotype: $(OUT)/$(1)-$(2)/search.h5 FORCE
+	$$(call stage,$$(call tool,sd-derive) --name $(1) $$<)
 endef
 $(foreach w,$(WEIGHTINGS),$(foreach s,$(SEARCH_SEEDS),$(eval $(call searched,$(w),$(s)))))
 
-$(RANDOM_SEEDS:%=$(OUT)/random-%/cell.genotype): $(OUT)/random-%/cell.genotype: $(OUT)/random.options
-	@mkdir -p $(@D)
-	$(call tool,sd-derive) --random $* --primitives $(PRIMITIVES) --layers_in_cells $(CELL_NODES) --name random \
-		--force -o $@
+$(RANDOM_SEEDS:%=$(OUT)/random-%/cell.genotype): $(OUT)/random-%/cell.genotype: FORCE
+	$(call stage,$(call tool,sd-derive) --random $* --primitives $(PRIMITIVES) --layers_in_cells $(CELL_NODES) --name random)
 
 # ---- the choice between them ----
-$(PICKS): %/pick.h5: %/cell.genotype $(DATA) $(OUT)/pick.options
-	$(call run,$(call tool,sd-train) $(PICK) --arch $< --data $(DATA),$*/pick.log,$(OUT)/pick.options $<)
+$(PICKS): %/pick.h5: %/cell.genotype $(DATA) FORCE
+	$(call run,$(call tool,sd-train) $(PICK) --arch $< --data $(DATA),$*/pick.log)
 
 # $(call picked,METHOD,SEEDS): the best of the last epoch, the first of equals.
 define picked
-$(OUT)/$(1)/pick.tsv: $(2:%=$(OUT)/$(1)-%/pick.h5) $(OUT)/collect.options
+$(call options,pick-$(1),,$(2:%=$(OUT)/$(1)-%/pick.h5))
+$(OUT)/$(1)/pick.tsv: $(OUT)/pick-$(1).options $(ASK)
 	@mkdir -p $$(@D)
-	$$(call tool,sd-collect) --runs --weights last --metric error --split valid $$(filter %.h5,$$^) > $$@
-$(OUT)/$(1)/cell.genotype: $(OUT)/$(1)/pick.tsv
-	cp $$$$(sed 1d $$< | LC_ALL=C sort -t "$$$$(printf '\t')" -k5,5g -k8,8 | cut -f 8 | sed -n '1s|pick.h5|cell.genotype|p') $$@
+	$$(call table,$$(call tool,sd-collect) --runs --weights last --metric error --split valid $(2:%=$(OUT)/$(1)-%/pick.h5) > $$@)
+$(OUT)/$(1)/cell.genotype: $(OUT)/$(1)/pick.tsv $(ASK)
+	$$(call table,cp $$$$(sed 1d $$< | LC_ALL=C sort -t "$$$$(printf '\t')" -k5,5g -k8,8 | cut -f 8 | sed -n '1s|pick.h5|cell.genotype|p') $$@)
 endef
 $(foreach m,$(SOUGHT),$(eval $(call picked,$(m),$(call candidates,$(m)))))
 
-$(ARCHS:%=$(OUT)/%/cell.genotype): $(OUT)/%/cell.genotype: $(here)../genotypes/%.genotype
+$(ARCHS:%=$(OUT)/%/cell.genotype): $(OUT)/%/cell.genotype: $(here)../genotypes/%.genotype $(ASK)
 	@mkdir -p $(@D)
-	cp $< $@
+	$(call table,cp $< $@)
 
 # ---- training and evaluation ----
 # $(call trained,METHOD,SEED)
 define trained
-$(OUT)/$(1)/model-$(2).h5: $(OUT)/$(1)/cell.genotype $(DATA) $(OUT)/train.options
-	$$(call run,$$(call tool,sd-train) $$(TRAIN) --arch $$< --seed $(2) --data $$(DATA),$$(@D)/train-$(2).log,\
-		$$(OUT)/train.options $$<)
-$(OUT)/$(1)/eval-$(2).h5: $(OUT)/$(1)/model-$(2).h5 $(TESTS) $(OUT)/eval.options
-	$$(call tool,sd-eval) -q $$(EVAL) $$< $$(TESTS) $$(threads) --force -o $$@ > $$(@:.h5=.tsv)
+$(OUT)/$(1)/model-$(2).h5: $(OUT)/$(1)/cell.genotype $(DATA) FORCE
+	$$(call run,$$(call tool,sd-train) $$(TRAIN) --arch $$< --seed $(2) --data $$(DATA),$$(@D)/train-$(2).log)
+$(OUT)/$(1)/eval-$(2).h5: $(OUT)/$(1)/model-$(2).h5 $(TESTS) FORCE
+	$$(call stage,$$(call tool,sd-eval) -q $$(EVAL) $$< $$(TESTS) $$(threads),> $$(@:.h5=.tsv))
 endef
 $(foreach m,$(METHODS),$(foreach s,$(SEEDS),$(eval $(call trained,$(m),$(s)))))
 
 # ---- tables and pictures ----
-$(OUT)/results.tsv: $(EVALS) $(OUT)/collect.options
-	$(call tool,sd-collect) $(COLLECT) $(EVALS) > $@
-$(OUT)/results.md: $(EVALS) $(OUT)/collect.options
-	$(call tool,sd-collect) $(COLLECT) --format markdown $(EVALS) > $@
+$(OUT)/results.tsv: $(OUT)/collect.options $(ASK)
+	$(call table,$(call tool,sd-collect) $(COLLECT) $(EVALS) > $@)
+$(OUT)/results.md: $(OUT)/collect.options $(ASK)
+	$(call table,$(call tool,sd-collect) $(COLLECT) --format markdown $(EVALS) > $@)
 RIVALS = $(if $(filter random,$(METHODS)),$(filter-out random,$(METHODS)))
 COMPARE = $(RIVALS:%=--compare %,random)
-$(OUT)/compare.tsv: $(EVALS) $(OUT)/collect.options
-	$(if $(COMPARE),$(call tool,sd-collect) $(COLLECT) $(COMPARE) $(EVALS) > $@,: > $@)
-$(OUT)/curves.svg: $(MODELS) $(OUT)/collect.options
-	$(call tool,sd-collect) $(COLLECT) --plot $@ --force $(MODELS) > /dev/null
-$(OUT)/report.html: $(EVALS) $(MODELS) $(SEARCHES) $(CELLS) $(OUT)/collect.options
-	$(call tool,sd-collect) $(COLLECT) $(COMPARE) --title 'CIFAR-10' --html $@ --force $(SEARCHES) $(CELLS) \
-		$(MODELS) $(EVALS) > /dev/null
+$(OUT)/compare.tsv: $(OUT)/collect.options $(ASK)
+	$(call table,$(if $(COMPARE),$(call tool,sd-collect) $(COLLECT) $(COMPARE) $(EVALS) > $@,: > $@))
+$(OUT)/curves.svg: $(OUT)/curves.options $(ASK)
+	$(call table,$(call tool,sd-collect) $(COLLECT) --plot $@ --force $(MODELS) > /dev/null)
+$(OUT)/report.html: $(OUT)/report.options $(OUT)/collect.options $(ASK)
+	$(call table,$(call tool,sd-collect) $(COLLECT) $(COMPARE) --title 'CIFAR-10' --html $@ --force $(SEARCHES) $(CELLS) \
+		$(MODELS) $(EVALS) > /dev/null)
+
+STAGES = $(TESTS) $(SEARCHES) $(SEARCHES:search.h5=cell.genotype) $(RANDOM_SEEDS:%=$(OUT)/random-%/cell.genotype) $(PICKS) \
+	$(SOUGHT:%=$(OUT)/%/pick.tsv) $(CELLS) $(MODELS) $(EVALS) $(addprefix $(OUT)/,results.tsv results.md compare.tsv \
+	curves.svg report.html)

@@ -11,7 +11,7 @@
 #   EVAL          options of sd-eval          COLLECT      options of sd-collect
 #   RECORDED      a table of payload digests to compare with
 #
-# and OUT, BIN, SOURCE and THREADS as in common.mk.  `make ... OUT/search.svg` is the search as an animated picture.
+# and OUT, BIN, UPDATE and THREADS as in common.mk.  `make ... OUT/search.svg` is the search as an animated picture.
 
 include $(dir $(lastword $(MAKEFILE_LIST)))common.mk
 
@@ -31,52 +31,52 @@ all: $(OUT)/results.tsv $(OUT)/payloads.tsv $(CELLS) $(CURVES)
 		then echo 'bit for bit the recorded results ($(RECORDED))'; \
 		else echo 'not the recorded results: compare $(OUT)/payloads.tsv with $(RECORDED)'; fi)
 
-$(eval $(call options,data,$(SOURCE)))
-$(eval $(call options,search,$(SEARCH) --seed $(SEARCH_SEED) $(SOURCE)))
-$(eval $(call options,cell,$(if $(ARCH),arch $(ARCH),$(DERIVE))))
-$(eval $(call options,train,$(TRAIN) $(SOURCE)))
-$(eval $(call options,collect,$(EVAL) $(COLLECT) $(SEEDS)))
+ifneq ($(ARCH),)
+$(eval $(call options,cell,arch $(ARCH),$(wildcard $(ARCH))))
+endif
+$(eval $(call options,collect,$(COLLECT) $(SEEDS),$(EVALS)))
+$(eval $(call options,curves,,$(MODELS)))
+$(eval $(call options,picture,,$(GENOTYPE)))
 
-$(OUT)/search.h5: $(DATA) $(OUT)/search.options
-	$(call run,$(call tool,sd-search) $(SEARCH) --seed $(SEARCH_SEED) --data $(DATA),$(OUT)/search.log,\
-		$(OUT)/search.options)
+$(OUT)/search.h5: $(DATA) FORCE
+	$(call run,$(call tool,sd-search) $(SEARCH) --seed $(SEARCH_SEED) --data $(DATA),$(OUT)/search.log)
 
 ifneq ($(ARCH),)
 # The name of a genotype, or a file.
-$(GENOTYPE): $(OUT)/cell.options $(wildcard $(ARCH))
-	cat $(or $(wildcard $(ARCH)),$(here)../genotypes/$(ARCH).genotype) > $@
+$(GENOTYPE): $(OUT)/cell.options
+	$(call table,cat $(or $(wildcard $(ARCH)),$(here)../genotypes/$(ARCH).genotype) > $@)
 else
-$(GENOTYPE): $(OUT)/search.h5 $(OUT)/cell.options
-	$(call tool,sd-derive) $(DERIVE) $< --force -o $@
+$(GENOTYPE): $(OUT)/search.h5 FORCE
+	$(call stage,$(call tool,sd-derive) $(DERIVE) $<)
 endif
 
-$(OUT)/model-%.h5: $(GENOTYPE) $(DATA) $(OUT)/train.options
-	$(call run,$(call tool,sd-train) $(TRAIN) --arch $(GENOTYPE) --seed $* --data $(DATA),$(OUT)/train-$*.log,\
-		$(OUT)/train.options $(GENOTYPE))
+$(MODELS): $(OUT)/model-%.h5: $(GENOTYPE) $(DATA) FORCE
+	$(call run,$(call tool,sd-train) $(TRAIN) --arch $(GENOTYPE) --seed $* --data $(DATA),$(OUT)/train-$*.log)
 
-$(OUT)/eval-%.h5: $(OUT)/model-%.h5 $(DATA)
-	$(call tool,sd-eval) $(EVAL) $< $(DATA) $(threads) --force -o $@ > $(OUT)/eval-$*.tsv
+$(EVALS): $(OUT)/eval-%.h5: $(OUT)/model-%.h5 $(DATA) FORCE
+	$(call stage,$(call tool,sd-eval) $(EVAL) $< $(DATA) $(threads),> $(OUT)/eval-$*.tsv)
 
-$(OUT)/results.tsv: $(EVALS) $(OUT)/collect.options
-	$(call tool,sd-collect) $(COLLECT) $(EVALS) > $@
+$(OUT)/results.tsv: $(OUT)/collect.options $(ASK)
+	$(call table,$(call tool,sd-collect) $(COLLECT) $(EVALS) > $@)
 
 # What came out, by content: the payload digest of every artifact.
 ARTIFACTS = $(DATA) $(if $(ARCH),,$(OUT)/search.h5) $(GENOTYPE) $(MODELS) $(EVALS)
-$(OUT)/payloads.tsv: $(EVALS) $(OUT)/collect.options
-	@for f in $(ARTIFACTS); do \
+$(OUT)/payloads.tsv: $(OUT)/collect.options $(ASK)
+	$(if $(WHY),@$(by_inputs),@for f in $(ARTIFACTS); do \
 		payload=$$($(call tool,sd-verify) --print $$f | sed -n 's/^    "payload": "\([0-9a-f]*\)".*/\1/p') && \
-		printf '%s\t%s\n' $${f##*/} $$payload || exit 1; done > $@
+		printf '%s\t%s\n' $${f##*/} $$payload || exit 1; done > $@)
 
 # ---- pictures ----
 PICTURE = $(OUT)/normal $(OUT)/reduce
-$(PICTURE:=.dot): $(OUT)/%.dot: $(GENOTYPE)
-	$(call tool,sd-dot) --cell $* --force -o $@ $<
-$(PICTURE:=.svg): %.svg: %.dot
-	dot -Tsvg $< -o $@
-$(PICTURE:=.png): %.png: %.dot
-	dot -Tpng -Gdpi=120 $< -o $@
+$(PICTURE:=.dot): $(OUT)/%.dot: $(OUT)/picture.options $(ASK)
+	$(call table,$(call tool,sd-dot) --cell $* --force -o $@ $(GENOTYPE))
+$(PICTURE:=.svg): %.svg: %.dot $(ASK)
+	$(call table,dot -Tsvg $< -o $@)
+$(PICTURE:=.png): %.png: %.dot $(ASK)
+	$(call table,dot -Tpng -Gdpi=120 $< -o $@)
 
-$(CURVES): $(MODELS)
-	$(call tool,sd-collect) -q --metric error --plot $@ --force $(MODELS) > /dev/null
+$(CURVES): $(OUT)/curves.options $(ASK)
+	$(call table,$(call tool,sd-collect) -q --metric error --plot $@ --force $(MODELS) > /dev/null)
 
+STAGES = $(ARTIFACTS) $(OUT)/results.tsv $(OUT)/payloads.tsv $(CELLS) $(CURVES)
 .PHONY: all

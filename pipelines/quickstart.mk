@@ -18,6 +18,5 @@ RECORDED = $(wildcard $(here)../manifests/quickstart.tsv)
 
 include $(dir $(lastword $(MAKEFILE_LIST)))experiment.mk
 
-$(DATA): $(DIGITS) $(OUT)/data.options
-	@mkdir -p $(@D)
-	$(call tool,sd-prep) digits $< --force -o $@
+$(DATA): $(DIGITS) FORCE
+	$(call stage,$(call tool,sd-prep) digits $<)

@@ -105,6 +105,27 @@ static int print_one(FILE *f, const struct sd_snapshots *s, struct sd_artifact *
 	return rc;
 }
 
+/* Whether --update leaves nothing to do, or fails; *rc says which. */
+static bool is_current(const struct sd_stamp *stamp, const char *output, int *rc)
+{
+	struct sd_str path = SD_STR_INIT;
+	struct sd_genofile f;
+	bool whole;
+	int update;
+
+	if (!shared.update && !shared.why)
+		return false;
+	sd_str_addf(&path, "%s%s", strchr(output, '/') ? "" : "./", output);
+	whole = sd_genofile_open(&f, path.s) == 0;
+	if (whole)
+		sd_genofile_release(&f);
+	update = sd_stamp_update(stamp, output, whole ? NULL : "damaged");
+	sd_str_release(&path);
+	if (update)
+		*rc = update < 0 ? -1 : 0;
+	return update != 0;
+}
+
 static int derive(const char *input, const char *output)
 {
 	struct sd_artifact *art = sd_artifact_open(input, o.partial ? SD_ARTIFACT_PARTIAL : 0);
@@ -119,8 +140,11 @@ static int derive(const char *input, const char *output)
 	if (!o.epoch)
 		o.epoch = s.epochs; /* the claim has the epoch that it was */
 	stamp = sd_stamp_new("genotype", &opts, &shared);
-	if (sd_stamp_input(stamp, "search", sd_artifact_lineage(art), sd_artifact_name(art)) < 0 ||
-	    (!o.all && sd_stamp_check_target(stamp, output, shared.force) < 0))
+	if (sd_stamp_input(stamp, "search", sd_artifact_lineage(art), sd_artifact_name(art)) < 0)
+		goto out;
+	if (!o.all && is_current(stamp, output, &rc))
+		goto out;
+	if (!o.all && sd_stamp_check_target(stamp, output, shared.force) < 0)
 		goto out;
 	out = sd_out_open(output, o.all && !shared.force ? 0 : SD_OUT_FORCE);
 	f = out ? sd_out_stream(out) : NULL;
@@ -184,7 +208,7 @@ static int draw(const char *output)
 	if (*list.name)
 		o.primitives = list.name; /* one name for one space in the claim */
 	stamp = sd_stamp_new("genotype", &opts, &shared);
-	if (sd_stamp_check_target(stamp, output, shared.force) < 0)
+	if (is_current(stamp, output, &rc) || sd_stamp_check_target(stamp, output, shared.force) < 0)
 		goto out;
 	out = sd_out_open(output, SD_OUT_FORCE);
 	f = out ? sd_out_stream(out) : NULL;
@@ -212,6 +236,8 @@ out:
 
 static int check_options(void)
 {
+	if (o.all && (shared.update || shared.why))
+		return sd_error(SD_ERR_USAGE, "--all prints a table, which --update and --why know nothing of");
 	if (o.all && (sd_opts_given(&opts, "epoch") || sd_opts_given(&opts, "name")))
 		return sd_error(SD_ERR_USAGE, "--all prints every epoch, without names: no --epoch or --name "
 			"with it");

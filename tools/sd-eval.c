@@ -340,6 +340,11 @@ static int evaluate(struct sd_artifact *model, struct sd_stamp *stamp, int ndata
 	    resolve_portion(model) || read_sets(&sets, stamp, ndata, data) ||
 	    sd_network_read(model, &net, &genotype) || read_epoch(model, &epoch))
 		goto out;
+	int current = shared.output ? sd_stamp_update(stamp, shared.output, NULL) : 0;
+	if (current) {
+		ret = current < 0 ? -1 : 0;
+		goto out;
+	}
 	if (shared.output && sd_stamp_check_target(stamp, shared.output, shared.force))
 		goto out;
 	for (int i = 0; i < sets.n; i++)

@@ -318,7 +318,15 @@ static int prepare(const char *data, const char *path)
 	snprintf(ds->name, sizeof(ds->name), "%s", name);
 	if (notes.jpeg)
 		sd_stamp_environment(st, "libjpeg", sd_picture_jpeg_library());
-	if (stamp_raw(st, a) || sd_stamp_check_target(st, output.s, shared.force))
+	if (stamp_raw(st, a))
+		goto done;
+	ret = sd_stamp_update(st, output.s, NULL);
+	if (ret) {
+		ret = ret < 0 ? -1 : 0;
+		goto done;
+	}
+	ret = -1;
+	if (sd_stamp_check_target(st, output.s, shared.force))
 		goto done;
 	warn(st, r, a);
 	out = sd_artifact_create(output.s, true);

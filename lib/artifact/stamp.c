@@ -1,5 +1,5 @@
 /* stamp.c: making manifests. */
-#include "artifact/stamp.h"
+#include "artifact/stamp_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,24 +21,6 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/str.h"
-
-struct sd_stamp {
-	char *kind;
-	const struct sd_opts *opts;
-	const struct sd_shared *shared;
-	json_t *parameters;  /* those that no option stands for */
-	json_t *inputs;      /* of the claim */
-	json_t *sources;     /* context.inputs: names and seals */
-	json_t *environment;
-	json_t *facts;
-	json_t *segments;    /* earlier ones of a resumed run */
-	struct sd_lineage *inherited; /* ancestors only, own is NULL */
-	bool counted, complete;
-	int epochs_done;
-	int threads;
-	struct timespec began; /* monotonic */
-	time_t began_at;
-};
 
 extern char **environ;
 
@@ -184,7 +166,7 @@ void sd_stamp_resumed(struct sd_stamp *st, const struct sd_manifest *checkpoint)
 
 /* ---- claim ---- */
 
-static json_t *make_claim(const struct sd_stamp *st, const char *payload)
+json_t *sd_stamp_claim(const struct sd_stamp *st, const char *payload)
 {
 	json_t *c = json_object(), *parameters = sd_opts_parameters(st->opts);
 	char seed[24];
@@ -212,7 +194,7 @@ static json_t *make_claim(const struct sd_stamp *st, const char *payload)
 
 bool sd_stamp_same_run(const struct sd_stamp *st, const struct sd_manifest *m)
 {
-	json_t *ours = make_claim(st, NULL), *theirs = json_copy(m->claim);
+	json_t *ours = sd_stamp_claim(st, NULL), *theirs = json_copy(m->claim);
 	bool same;
 
 	json_object_del(theirs, "payload");
@@ -413,7 +395,7 @@ static json_t *make_context(const struct sd_stamp *st)
 
 struct sd_lineage *sd_stamp_make(const struct sd_stamp *st, const char *payload)
 {
-	json_t *claim = make_claim(st, payload), *json;
+	json_t *claim = sd_stamp_claim(st, payload), *json;
 	struct sd_lineage *l;
 	struct sd_manifest *own;
 

@@ -58,6 +58,14 @@ bool sd_stamp_same_run(const struct sd_stamp *st, const struct sd_manifest *m);
  * else -1 and a usage error "'x.h5' exists and is of another run (--force replaces it)". */
 int sd_stamp_check_target(const struct sd_stamp *st, const char *output, bool force);
 
+/* --update and --why, at the start of a run, when all inputs are there: 1 if nothing is to be made, because `output`
+ * is current or --why has been answered on standard output; 0 to go on (unless -q, a message says why); -1 with a
+ * message.  An output is current if it can be read and checked as a whole, is complete, and its claim has the
+ * parameters, the seed, the engine and, by payload digest or SHA-256, the inputs of this run; with
+ * SD_UPDATE_PROGRAM also its program and libraries.  Of a text artifact only the manifest is looked at: what the caller
+ * found wrong with the rest is `damage`, else NULL. */
+int sd_stamp_update(const struct sd_stamp *st, const char *output, const char *damage);
+
 /* The manifest for a payload digest (64 hex digits), with its ancestors: the result of the run as
  * it is now.  For text artifacts; sd_artifact_finish() does it by itself.  To be freed with
  * sd_lineage_free(). */

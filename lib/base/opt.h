@@ -122,8 +122,11 @@ struct sd_shared {
 	bool force;               /* --force: replace an existing target of another run */
 	struct sd_opt_list notes; /* --note KEY=VALUE, checked to have the '=' */
 	int context;              /* --context: enum sd_context */
+	int update;               /* --update: enum sd_update */
+	bool why;                 /* --why */
 };
 enum sd_context { SD_CONTEXT_FULL, SD_CONTEXT_NONE };
+enum sd_update { SD_UPDATE_NEVER, SD_UPDATE_INPUTS, SD_UPDATE_PROGRAM };
 
 #define SD_OPTS_COMMON(s) \
 	SD_OPT_FLAG("quiet", "-q", SD_EXECUTION, &(s).quiet, "say nothing but errors"), \
@@ -142,7 +145,12 @@ enum sd_context { SD_CONTEXT_FULL, SD_CONTEXT_NONE };
 	SD_OPT_LIST("note", NULL, SD_OUTPUT, &(s).notes, "KEY=VALUE", \
 		    "keep a remark in the context (repeatable)"), \
 	SD_OPT_CHOICE("context", NULL, SD_OUTPUT, &(s).context, "full", "full|none", \
-		      "what the manifest tells beyond the claim: none makes equal runs equal files")
+		      "what the manifest tells beyond the claim: none makes equal runs equal files"), \
+	SD_OPT_CHOICE("update", NULL, SD_EXECUTION, &(s).update, "never", "never|inputs|program", \
+		      "make nothing if the output is there, whole, and of equal parameters, seed and inputs " \
+		      "(inputs), and of the same program and libraries too (program)"), \
+	SD_OPT_FLAG("why", NULL, SD_EXECUTION, &(s).why, \
+		    "say what --update finds different, and make nothing")
 
 struct sd_opts {
 	const char *tool;     /* "sd-search" */

@@ -178,6 +178,11 @@ static int resume_auto(struct sd_run *r)
 		return -1;
 	if (is_same_run(r, r->resume))
 		return 0;
+	if (r->shared->update) { /* it is of no more use */
+		sd_artifact_close(r->resume);
+		r->resume = NULL;
+		return unlink(r->checkpoint) ? sd_error_errno("cannot remove '%s'", r->checkpoint) : 0;
+	}
 	return sd_error(SD_ERR_USAGE,
 		"'%s' is a checkpoint of another run: parameters, inputs, seed and program must be the same "
 		"to go on; a run that --resume FILE began goes on with the same --resume FILE", r->checkpoint);
@@ -267,7 +272,16 @@ int sd_run_begin(struct sd_run *r, struct sd_run_options *o)
 		return sd_error(SD_ERR_USAGE, "--restart_lr is for a run that --resume begins");
 	if (stamp_load(r))
 		return -1;
-	if (o->resume && (!strcmp(o->resume, "auto") ? resume_auto(r) : resume_from(r, o)))
+	bool automatic = o->resume && !strcmp(o->resume, "auto");
+	if (o->resume && !automatic && resume_from(r, o))
+		return -1;
+	int current = o->trace_step ? 0 : sd_stamp_update(r->stamp, r->output, NULL);
+	if (current < 0)
+		return -1;
+	r->done = current;
+	if (r->done)
+		return 0;
+	if (automatic && resume_auto(r))
 		return -1;
 	r->done = o->resume && !r->resume && !o->trace_step && is_done(r);
 	if (r->done) {

@@ -146,7 +146,7 @@ int sd_run_check_later(const struct sd_run_options *o, size_t n, const struct sd
  * epochs_done and complete) becomes r->resume; an artifact of another run becomes r->start, an input
  * "resume" of a new run, whose first epoch's number is then, unless given, the one behind the last epoch of
  * the other; if this new run was stopped before, r->resume is its own checkpoint.  Where there is none and the
- * output is the run's r->done is set and that is all.
+ * output is the run's, or --update finds it current, r->done is set and that is all.
  * Sets r->lr: the rates of
  * o->epochs epochs, as if from epoch 1 on, but for a run that r->start begins: without --restart_lr those
  * of a run that ends with the same epoch.  A warm-up that was not asked for is cut to leave two epochs to

@@ -88,3 +88,127 @@ study() {
 	    assert any('epoch %d of 3' % i in t.firstChild.data for t in g.getElementsByTagName('text'))
 	EOS
 }
+
+small() {
+	make -s --no-print-directory -f "$ROOT/pipelines/quickstart.mk" BIN="$BUILD/bin" OUT=run RECORDED= \
+		DIGITS=raw.csv.gz SEEDS='1 2' DERIVE='--name SMALL' \
+		SEARCH='--init-channels 2 --layers-of-cells 2 --layers-in-cells 1 --batch_size 32 --epochs 2 --limit-batches 2' \
+		TRAIN='--layers 3 --init-channels 4 --batch_size 32 --epochs 2 --limit-batches 2' "$@"
+}
+
+# What is there: inodes change when something is made again.
+made() {
+	ls -i run | grep -v '\.options'
+}
+
+@test "what is current is told by content, not by the clock" {
+	cp "$DIGITS" raw.csv.gz
+	small > /dev/null
+	made > before
+	touch raw.csv.gz run/*.h5 run/cell.genotype
+	run small
+	assert_success
+	refute_output --partial "$BUILD/bin"
+	made | diff before -
+	touch -d 2001-01-01 run/model-1.h5 run/results.tsv
+	run small
+	assert_success
+	made | grep -v 'results\|payloads' | diff <(grep -v 'results\|payloads' before) -
+	run small why
+	assert_success
+	assert_line 'run/eval-2.h5: current'
+	refute_line --regexp ': (not|its|para|input)'
+}
+
+@test "a parameter makes stale what depends on it, and why says so" {
+	cp "$DIGITS" raw.csv.gz
+	small > /dev/null
+	made > before
+	other='--layers 3 --init-channels 4 --batch_size 32 --epochs 2 --limit-batches 2 --learning_rate 0.1'
+	run small why TRAIN="$other"
+	assert_success
+	assert_line 'run/search.h5: current'
+	assert_line 'run/model-2.h5: parameter learning_rate: 0.025 there, 0.1 now'
+	assert_line 'run/eval-2.h5: its input run/model-2.h5 is not current'
+	assert_line 'run/normal.svg: current'
+	made | diff before -
+	run small why STAGE=search TRAIN="$other"
+	assert_output 'run/digits.h5: current
+run/search.h5: current'
+	run small TRAIN="$other"
+	assert_success
+	assert_line 'run/model-1.h5: parameter learning_rate: 0.025 there, 0.1 now'
+	assert_equal "$(made | diff before - | sed -n 's/^> *[0-9]* //p' | tr '\n' ' ')" \
+		'curves.png curves.svg eval-1.h5 eval-2.h5 model-1.h5 model-2.h5 '
+	run small why STAGE=none
+	assert_failure
+	assert_output --partial 'no stage none: there are digits.h5 search.h5'
+}
+
+@test "raw data, damage and another seed make stale what depends on them" {
+	cp "$DIGITS" raw.csv.gz
+	small > /dev/null
+	made > before
+	# one pixel, and an older file
+	gzip -dc "$DIGITS" | sed '$s/,[0-9]*,/,1,/' | gzip -n > raw.csv.gz
+	touch -d 2001-01-01 raw.csv.gz
+	run small why STAGE=search
+	assert_line --regexp '^run/digits.h5: input [a-z0-9]*: [0-9a-f]{64} there, [0-9a-f]{64} now$'
+	assert_line 'run/search.h5: its input run/digits.h5 is not current'
+	run small run/search.h5
+	assert_line --regexp '^run/search.h5: input data: [0-9a-f]{64} there, [0-9a-f]{64} now$'
+	# now the input is other than what the rest was made of
+	run small why STAGE=model-1
+	assert_line --regexp '^run/model-1.h5: input data: [0-9a-f]{64} there, [0-9a-f]{64} now$'
+	small > /dev/null
+	flip run/model-1.h5 3000
+	sed -i 's/skip_connect/none/; s/sep_conv_3x3/none/; s/max_pool_3x3/none/; s/dil_conv_3x3/none/' run/cell.genotype
+	run small why
+	assert_line 'run/cell.genotype: damaged'
+	run small run/cell.genotype run/model-1.h5
+	assert_success
+	assert_line 'run/cell.genotype: damaged'
+	assert_line 'run/model-1.h5: damaged, or no artifact'
+	refute_line --partial 'run/search.h5: '
+	run small why SEARCH_SEED=3 STAGE=search
+	assert_line 'run/search.h5: seed: 2 there, 3 now'
+}
+
+@test "a checkpoint of other parameters is dropped" {
+	cp "$DIGITS" raw.csv.gz
+	small run/digits.h5 > /dev/null
+	run sd-search --init-channels 2 --layers-of-cells 2 --layers-in-cells 1 --batch_size 32 --data run/digits.h5 \
+		-q -o run/search.h5 --max_time 0.01
+	assert_failure 75
+	assert_file_exists run/search.h5.ckpt
+	run small run/search.h5
+	assert_success
+	assert_file_not_exists run/search.h5.ckpt
+	assert_file_exists run/search.h5
+}
+
+@test "--update and --why by themselves" {
+	digits d.h5 -q
+	run sd-prep digits "$DIGITS" -o d.h5 --why
+	assert_success
+	assert_output 'd.h5: current'
+	run sd-prep digits "$DIGITS" -o d.h5 --update program
+	assert_success
+	assert_output ''
+	run sd-prep digits "$DIGITS" -o d.h5 --update inputs --limit-train 100 --why
+	assert_output 'd.h5: parameter limit_train: none there, 100 now'
+	ls -i d.h5 > before
+	run sd-prep digits "$DIGITS" -o d.h5 --update inputs --limit-train 100 --force
+	assert_success
+	assert_output --partial 'sd-prep: d.h5: parameter limit_train: none there, 100 now'
+	run diff before <(ls -i d.h5)
+	assert_failure
+	run sd-prep digits "$DIGITS" -o - --update inputs
+	assert_failure 64
+	assert_output --partial 'not for standard output'
+	run sd-derive --random 1 -o x.genotype
+	run sd-derive --random 2 -o x.genotype --why
+	assert_output --regexp 'x.genotype: .*1 there, 2 now'
+	run sd-derive --all --why d.h5
+	assert_failure 64
+}
