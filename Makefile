@@ -6,6 +6,7 @@
 #   make check-cuda-emulator   those of the CUDA engine alone, on the CPU
 #   make quickstart   all of the set-up, then a whole experiment in runs/quickstart/
 #   make bench        speed beside PyTorch
+#   make lint         static analysis, with what `make deps-lint` installs
 #   make fuzz         SECONDS=60: feeds every reader with bytes from strangers
 #   make install      DESTDIR, prefix; make uninstall
 #   make dist         the source as a tarball, build/dist/; make reproducible-build: twice the same bits?
@@ -52,7 +53,7 @@ tools: $(TOOLS)
 engines: $(CUDA_ENGINE)
 unit: $(UNIT)
 golden: $(GOLDEN)
-tests: tools $(UNIT) $(GOLDEN) $(BUILD)/tests/optable $(BUILD)/tests/replay $(BENCH)
+tests: tools $(UNIT) $(GOLDEN) $(BUILD)/tests/optable $(BUILD)/tests/replay $(CRASH) $(BENCH)
 
 $(BUILD)/libsharpdarts.a: $(LIB_O)
 	@rm -f $@
@@ -109,6 +110,11 @@ $(BUILD)/tests/golden $(BUILD)/tests/optable:
 # ---- set-up ----
 deps:
 	@mk/deps $(BUILD) '$(CC)' '$(NO_DEPS)'
+deps-lint:
+	@mk/deps $(BUILD) '$(CC)' '$(NO_DEPS)' lint
+# Static analysis with what there is of cppcheck, clang-tidy, gcc -fanalyzer, shellcheck and mandoc.
+lint: $(BUILD)/gen/buildinfo.c
+	@CPPFLAGS='$(ALL_CPPFLAGS)' mk/lint
 
 # These do all of the set-up, so the packages come first and make starts again with them.
 check: deps
@@ -132,6 +138,7 @@ why: tools
 bench: tools $(BENCH)
 	@BUILD='$(BUILD)' tests/bench/run
 
+include mk/crash.mk
 include mk/fuzz.mk
 include mk/install.mk
 include mk/bundle.mk
@@ -140,13 +147,13 @@ include mk/dist.mk
 print-config:
 	@printf '%s\n' 'version    $(VERSION)' 'build      $(BUILD)' 'CC         $(CC)' \
 		'CPPFLAGS   $(ALL_CPPFLAGS)' 'CFLAGS     $(ALL_CFLAGS)' 'kernels    $(CPU_OPT)' \
-		'LDFLAGS    $(ALL_LDFLAGS)' 'LDLIBS     $(ALL_LDLIBS)' 'code paths $(ISAS)' 'CUDA       $(or $(CUDA_ENGINE),none)' \
+		'LDFLAGS    $(ALL_LDFLAGS)' 'hardening  $(strip $(HARDEN_CPP) $(HARDEN) $(HARDEN_LD))' 'LDLIBS     $(ALL_LDLIBS)' 'code paths $(ISAS)' 'CUDA       $(or $(CUDA_ENGINE),none)' \
 		'prefix     $(prefix)' 'tools      $(notdir $(TOOLS))'
 clean:
 	rm -rf $(BUILD)
 
 FORCE:
-.PHONY: all tools engines unit golden tests deps check check-cuda-emulator emulator emulated quickstart why bench print-config clean FORCE
+.PHONY: all tools engines unit golden tests deps deps-lint lint check check-cuda-emulator emulator emulated quickstart why bench print-config clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(LIB_O:.o=.d) $(TOOLS:$(BUILD)/bin/%=$(BUILD)/tools/%.d) $(GOLDEN_O:.o=.d) $(OPTABLE_O:.o=.d) \

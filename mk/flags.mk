@@ -1,7 +1,7 @@
 # flags.mk: the flags, from the libraries that were found and from the variables of the command line.
 
 # Targets that build nothing need no libraries.
-NOT_BUILDING = deps check check-cuda-emulator emulator quickstart fuzz dist reproducible-build clean uninstall
+NOT_BUILDING = deps deps-lint check check-cuda-emulator emulator quickstart fuzz dist reproducible-build clean uninstall
 ifneq ($(filter-out $(NOT_BUILDING),$(or $(MAKECMDGOALS),all)),)
 -include $(BUILD)/probe.mk
 # Looked for again when something was missing, or with another compiler.
@@ -37,7 +37,8 @@ endif
 
 # Where the source lies is not in what is built.
 HERE = -ffile-prefix-map=$(CURDIR)=.
-HARDEN = -fstack-protector-strong -fPIE
+HARDEN = -fstack-protector-strong -fstack-clash-protection -fPIE
+HARDEN_LD = -pie -Wl,-z,relro,-z,now,-z,noexecstack
 # Fortified functions need an optimiser, and would hide calls from the sanitizers.
 ifeq ($(SANITIZE)$(filter -O0,$(OPT)),)
 HARDEN_CPP = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
@@ -53,7 +54,7 @@ ALL_CPPFLAGS += -DSD_GENERIC_ONLY
 endif
 ALL_CFLAGS = -std=gnu11 $(WARN) -ffp-contract=off -pthread $(HERE) $(HARDEN) $(OPTIM) $(SAN) $(CFLAGS)
 # -rdynamic: engine-cuda.so takes what it needs of the library from the program that opens it.
-ALL_LDFLAGS = -pie -rdynamic -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+ALL_LDFLAGS = $(HARDEN_LD) -rdynamic -Wl,--as-needed $(LDFLAGS)
 ALL_LDLIBS = $(PROBE_LIBS) -pthread -lm -ldl $(LDLIBS)
 
 # Code paths of the CPU kernels (lib/engine/cpu/k_*.c).

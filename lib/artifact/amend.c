@@ -88,7 +88,8 @@ static int put(const char *keyid, const char *text, size_t len)
 	hid_t fapl, file;
 	int rc = -1;
 
-	sd_h5_init();
+	if (sd_h5_init() < 0)
+		return -1;
 	fapl = sd_h5_access(&io);
 	file = fapl < 0 ? -1 : H5Fopen("/input", H5F_ACC_RDWR, fapl);
 	if (file < 0)

@@ -119,12 +119,10 @@ void sd_confine(int file, int socket, uint64_t length, bool write)
 	signal(SIGPIPE, SIG_DFL);
 	limit(length);
 	if (in < 0 || out < 0 || dup2(in, SD_CONFINED_FILE) < 0 || dup2(out, SD_CONFINED_SOCKET) < 0)
-		_exit(1);
+		_exit(errno);
 	closefrom(SD_CONFINED_FILE + 1);
-	if (!SANITIZED) {
-		close(0);
-		close(1);
-		close(2);
-	}
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	close(STDERR_FILENO);
 	forbid(write);
 }

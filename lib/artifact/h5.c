@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -67,12 +68,21 @@ int sd_user_block_fill(struct sd_user_block *u, int fd, const char *name)
 
 /* ---- libhdf5 ---- */
 
-void sd_h5_init(void)
+/* libhdf5 does not survive its start without memory. */
+#define START ((size_t)32 << 20)
+
+int sd_h5_init(void)
 {
+	void *probe = malloc(START);
+
+	if (!probe)
+		return sd_error(SD_ERR_IO, "out of memory for libhdf5");
+	free(probe);
 	H5dont_atexit(); /* all that is opened is closed, or is not worth a crash at the end */
 	H5open();
 	H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 	H5PLset_loading_state(0);
+	return 0;
 }
 
 hid_t sd_h5_access(struct sd_h5_io *io)

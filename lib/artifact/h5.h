@@ -33,8 +33,9 @@ int sd_user_block_read(struct sd_user_block *u, const char line[SD_USER_BLOCK]);
 /* After libhdf5 is done with a file: writes the line in front of it, with length and SHA-256 as they are. */
 int sd_user_block_fill(struct sd_user_block *u, int fd, const char *name);
 
-/* Quiets libhdf5's own messages and turns its plug-ins off.  To be called before anything else of it. */
-void sd_h5_init(void);
+/* Quiets libhdf5's own messages and turns its plug-ins off.  To be called before anything else of it.
+ * -1 and a message when there is no memory. */
+int sd_h5_init(void);
 /* A descriptor that libhdf5 reads and writes, and the first error of doing so (errno), 0 until then.  A failed
  * write is not reported to libhdf5: whoever writes looks here after closing the file. */
 struct sd_h5_io {

@@ -45,15 +45,17 @@ static H5FD_t *file_open(const char *name, unsigned flags, hid_t fapl, haddr_t m
 
 	(void)name;
 	(void)maxaddr;
+	if (!io)
+		return NULL;
 	/* not by seeking: the descriptor's position may be shared with standard input */
-	if (!io || fstat(io->fd, &st) != 0)
+	end = fstat(io->fd, &st) == 0 ? st.st_size : -1;
+	if (end >= 0 && (flags & H5F_ACC_TRUNC))
+		end = ftruncate(io->fd, 0);
+	f = end >= 0 ? calloc(1, sizeof(*f)) : NULL;
+	if (!f) {
+		io->error = errno;
 		return NULL;
-	end = st.st_size;
-	if ((flags & H5F_ACC_TRUNC) && ftruncate(io->fd, 0) == 0)
-		end = 0;
-	f = calloc(1, sizeof(*f));
-	if (!f)
-		return NULL;
+	}
 	f->io = io;
 	f->eof = (haddr_t)end;
 	return &f->pub;

@@ -35,7 +35,7 @@ struct request {
 static void say(const void *data, uint64_t n)
 {
 	if (sd_write_all(SD_CONFINED_SOCKET, data, (size_t)n, "socket") < 0)
-		_exit(1);
+		_exit(errno);
 }
 
 static void answer(enum sd_err_kind kind, const void *data, uint64_t n)
@@ -187,8 +187,7 @@ static _Noreturn void serve(struct sd_artifact *art)
 {
 	struct request r;
 
-	sd_h5_init();
-	if (open_file(art) < 0 || sd_scan(art) < 0) {
+	if (sd_h5_init() < 0 || open_file(art) < 0 || sd_scan(art) < 0) {
 		blame_input(art);
 		answer_error();
 		_exit(0);
@@ -202,6 +201,10 @@ static _Noreturn void serve(struct sd_artifact *art)
 
 			if (k < 0 && errno == EINTR)
 				continue;
+			if (k < 0) {
+				sd_error_errno("cannot read it");
+				answer_error();
+			}
 			if (k <= 0)
 				_exit(0);
 			have += (size_t)k;
@@ -234,6 +237,10 @@ static int broken(struct sd_artifact *art)
 		pid = waitpid(art->child, &status, 0);
 	while (pid < 0 && errno == EINTR);
 	art->child = 0;
+	if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+		errno = WEXITSTATUS(status);
+		return sd_error_errno("cannot read it");
+	}
 	sig = pid > 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	if (sig == SIGXCPU || sig == SIGKILL)
 		return sd_error(SD_ERR_DATA, "HDF5 structure: libhdf5 does not come to an end with it");
@@ -250,12 +257,25 @@ static int hear(struct sd_artifact *art, void *data, uint64_t n)
 
 		if (k < 0 && errno == EINTR)
 			continue;
-		if (k <= 0)
+		if (k < 0)
+			return sd_error_errno("cannot read it");
+		if (k == 0)
 			return broken(art);
 		p += k;
 		n -= (uint64_t)k;
 	}
 	return 0;
+}
+
+/* 0, or -1 when nobody listens. */
+static int ask(struct sd_artifact *art, const struct request *r)
+{
+	ssize_t k;
+
+	do
+		k = send(art->socket, r, sizeof(*r), MSG_NOSIGNAL);
+	while (k < 0 && errno == EINTR);
+	return k == (ssize_t)sizeof(*r) ? 0 : -1;
 }
 
 /* The head of an answer; an error's text becomes the message, what is in it being anybody's words. */
@@ -477,7 +497,7 @@ int sd_entry_rows(struct sd_artifact *art, const struct sd_entry *e, uint64_t fi
 
 	if (left == 0)
 		return 0;
-	if (!art->child || send(art->socket, &r, sizeof(r), MSG_NOSIGNAL) != (ssize_t)sizeof(r))
+	if (!art->child || ask(art, &r) < 0)
 		return broken(art);
 	while (left) {
 		if (hear_head(art, &h) < 0)

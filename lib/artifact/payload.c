@@ -178,6 +178,8 @@ int sd_entry_check(struct sd_artifact *art, struct sd_entry *e)
 		uint64_t n = rows - r < portion ? rows - r : portion;
 
 		if (sd_entry_rows(art, e, r, n, buf) < 0) {
+			if (sd_error_kind() != SD_ERR_DATA)
+				goto out;
 			unreadable = true;
 			if (report_blocks(art, e, r * row / SD_BLOCK, ((r + n) * row - 1) / SD_BLOCK,
 					  UNREADABLE) < 0)

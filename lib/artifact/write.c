@@ -56,9 +56,10 @@ struct sd_artifact_out *sd_artifact_create(const char *output, bool replace)
 	struct sd_artifact_out *art = sd_xcalloc(1, sizeof(*art));
 	hid_t fapl = -1, fcpl = -1;
 
-	sd_h5_init();
 	art->name = sd_xstrdup(output);
 	art->file = art->dset = -1;
+	if (sd_h5_init() < 0)
+		goto bad;
 	art->out = sd_out_open(output, SD_OUT_BINARY | (replace ? SD_OUT_FORCE : 0));
 	if (!art->out)
 		goto bad;

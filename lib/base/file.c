@@ -1,6 +1,7 @@
 /* file.c: files that are written whole or not at all, read whole, and locked. */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -176,14 +177,52 @@ static void forget_temp(const char *path)
 			temps[i] = NULL;
 }
 
+static const char *base_of(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	return slash ? slash + 1 : name;
+}
+
 /* ".NAME.PID.tmp" beside the target. */
 static char *temp_name(const char *target, const char *folder)
 {
-	const char *base = strrchr(target, '/');
 	struct sd_str s = SD_STR_INIT;
 
-	sd_str_addf(&s, "%s/.%s.%ld.tmp", folder, base ? base + 1 : target, (long)getpid());
+	sd_str_addf(&s, "%s/.%s.%ld.tmp", folder, base_of(target), (long)getpid());
 	return sd_str_detach(&s);
+}
+
+static bool is_temp_of(const char *name, const char *base)
+{
+	size_t n = strlen(base), digits;
+
+	if (name[0] != '.' || strncmp(name + 1, base, n) != 0 || name[n + 1] != '.')
+		return false;
+	digits = strspn(name + n + 2, "0123456789");
+	return digits > 0 && strcmp(name + n + 2 + digits, ".tmp") == 0;
+}
+
+/* Removes what killed processes have left beside the target.  Whoever still needs such a file has a lock on it. */
+static void sweep(const char *target, const char *folder)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		int fd;
+
+		if (!is_temp_of(e->d_name, base_of(target)))
+			continue;
+		fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			unlinkat(dirfd(dir), e->d_name, 0);
+		close(fd);
+	}
+	if (dir)
+		closedir(dir);
 }
 
 static char *folder_of(const char *name)
@@ -196,6 +235,25 @@ static char *folder_of(const char *name)
 	dir = sd_xstrdup(name);
 	dir[slash == name ? 1 : slash - name] = '\0';
 	return dir;
+}
+
+/* A new file with a lock on it; -1 with errno. */
+static int create_locked(const char *path)
+{
+	struct stat st;
+
+	for (;;) {
+		int fd;
+
+		unlink(path); /* left by a process of the same number */
+		fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+		if (fd < 0)
+			return -1;
+		/* a sweeper may have come between; a file system without locks has no sweepers */
+		if (flock(fd, LOCK_EX) != 0 || fstat(fd, &st) != 0 || st.st_nlink > 0)
+			return fd;
+		close(fd);
+	}
 }
 
 static int out_open_file(struct sd_out *out)
@@ -211,12 +269,12 @@ static int out_open_file(struct sd_out *out)
 		if (!(out->flags & SD_OUT_FORCE))
 			return sd_error(SD_ERR_USAGE, "'%s' exists (--force replaces it)", out->name);
 	}
+	sweep(out->name, out->folder);
 	out->fd = open(out->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
 	if (out->fd >= 0)
 		return 0;
 	out->temp = temp_name(out->name, out->folder);
-	unlink(out->temp); /* left by a process of the same number */
-	out->fd = open(out->temp, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+	out->fd = create_locked(out->temp);
 	if (out->fd < 0) {
 		sd_error_errno("cannot create '%s'", out->name);
 		free(out->temp);
@@ -302,13 +360,24 @@ static int sync_folder(const char *folder)
 	return 0;
 }
 
+static int sync_file(int fd)
+{
+	int rc;
+
+	do
+		rc = fsync(fd);
+	while (rc != 0 && errno == EINTR);
+	return rc;
+}
+
 static int put_in_place(struct sd_out *out)
 {
-	if (fsync(out->fd) != 0)
+	if (sync_file(out->fd) != 0)
 		return sd_error_errno("cannot write '%s'", out->name);
 	if (!out->temp) {
 		out->temp = temp_name(out->name, out->folder);
 		unlink(out->temp);
+		flock(out->fd, LOCK_EX | LOCK_NB); /* against sweepers */
 		if (linkat(AT_FDCWD, out->path, AT_FDCWD, out->temp, AT_SYMLINK_FOLLOW) != 0) {
 			sd_error_errno("cannot create '%s'", out->name);
 			free(out->temp);

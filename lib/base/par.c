@@ -282,8 +282,8 @@ void *sd_par_scratch(struct sd_par *par, int slot, size_t bytes)
 	par->slot[slot].bytes = bytes;
 	return par->slot[slot].p;
 nomem:
-	fprintf(stderr, "out of memory: %zu bytes of scratch\n", bytes);
-	abort();
+	fprintf(stderr, "%s: out of memory for %zu bytes\n", program_invocation_short_name, bytes);
+	exit(SD_ERR_IO);
 }
 
 void *sd_par_scratch_each(struct sd_par *par, int slot, size_t bytes, size_t *stride)

@@ -12,8 +12,8 @@
 
 void sd_die_memory(void)
 {
-	fputs("sharpdarts: out of memory\n", stderr);
-	exit(SD_ERR_BUG);
+	fprintf(stderr, "%s: out of memory\n", program_invocation_short_name);
+	exit(SD_ERR_IO);
 }
 
 void *sd_xmalloc(size_t n)

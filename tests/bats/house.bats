@@ -78,3 +78,19 @@ in_copy() {
 	assert_output --partial 'missing: no-such-compiler'
 	assert_output --partial 'make deps'
 }
+
+@test "hardened programs" {
+	command -v readelf > /dev/null || skip 'no readelf'
+	for t in "$BUILD"/bin/sd-*; do
+		run readelf -hlds --wide "$t"
+		assert_success
+		assert_line --regexp 'Type: +DYN'
+		assert_line --regexp 'GNU_RELRO'
+		assert_line --regexp 'FLAGS.*BIND_NOW|FLAGS_1.*NOW'
+		assert_line --regexp 'GNU_STACK .* RW '
+		assert_line --regexp '__stack_chk_fail'
+		if make -C "$ROOT" -s BUILD="$BUILD" print-config | grep -q 'hardening.*FORTIFY_SOURCE=2'; then
+			assert_line --regexp '_chk@'
+		fi
+	done
+}

@@ -5,11 +5,11 @@
  * CALL: a row of calls[] below, "any" for all of them, or "time": then N is in microseconds.  HOW: an error's name
  * (EIO, ENOSPC, EINTR, ...), with a + from the n-th on; "short": a read or write of half as many bytes;
  * "kill": SIGKILL.  The exit status is the command's, 128 + its signal, or 125 with a message when this itself fails;
- * the file named by $FAULT_MARK is made when the n-th call came.
+ * the file named by $FAULT_COUNT gets the number of such calls.
  *
  * By ptrace(2) rather than in the C library, so that what stdio and libhdf5 call is reached too; a seccomp filter
- * spares all other calls the stop.  The dynamic loader's calls don't count, and other programs that the command
- * runs are left alone. */
+ * spares all other calls the stop.  The dynamic loader's calls don't count, nor does writing of messages, and other
+ * programs that the command runs are left alone. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -125,12 +125,13 @@ static void leave_alone(pid_t pid)
 		f.left[f.nleft++] = pid;
 }
 
-static void mark(void)
+static void tell_count(void)
 {
-	const char *path = getenv("FAULT_MARK");
+	const char *path = getenv("FAULT_COUNT");
+	FILE *out = path ? fopen(path, "w") : NULL;
 
-	if (path)
-		close(open(path, O_CREAT | O_WRONLY, 0666));
+	if (out && (fprintf(out, "%ld\n", f.seen) < 0 || fclose(out) != 0))
+		give_up(path);
 }
 
 static void at_call(pid_t pid)
@@ -145,13 +146,11 @@ static void at_call(pid_t pid)
 		f.started = nr == SYS_munmap;
 		return;
 	}
-	if (alone(pid) || !wanted(nr))
+	if (alone(pid) || !wanted(nr) || (nr == SYS_write && regs.rdi == STDERR_FILENO))
 		return;
 	f.seen++;
 	if (f.seen < f.n || (f.seen > f.n && !f.persist))
 		return;
-	if (f.seen == f.n)
-		mark();
 	if (f.kill) {
 		kill(f.root, SIGKILL);
 	} else if (f.error) {
@@ -247,7 +246,7 @@ static int timed(char **argv)
 	usleep((useconds_t)f.n);
 	pid = waitpid(f.root, &status, WNOHANG);
 	if (pid == 0) {
-		mark();
+		f.seen = f.n;
 		kill(f.root, SIGKILL);
 		pid = waitpid(f.root, &status, 0);
 	}
@@ -279,5 +278,6 @@ int main(int argc, char **argv)
 		give_up(argv[3]);
 	}
 	status = strcmp(f.call, "time") == 0 ? timed(argv + 4) : traced(argv + 4);
+	tell_count();
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }

@@ -28,6 +28,20 @@ static void renew(uint8_t *data, size_t n)
 	sd_user_block_write(&u, (char *)data);
 }
 
+/* libhdf5 sums up what it reads and compares with the four bytes behind.  Linked in its place (mk/fuzz.mk), this says
+ * what stands there, so that changed structures are taken. */
+uint32_t __wrap_H5_checksum_metadata(const void *data, size_t n, uint32_t initial);
+#if defined(__has_attribute) && __has_attribute(no_sanitize)
+__attribute__((no_sanitize("address")))
+#endif
+uint32_t __wrap_H5_checksum_metadata(const void *data, size_t n, uint32_t initial)
+{
+	uint32_t sum = initial;
+
+	memcpy(&sum, (const char *)data + n, sizeof(sum));
+	return sum;
+}
+
 void fuzz_artifact(const uint8_t *data, size_t n)
 {
 	struct sd_lineage *lineage = NULL;
