@@ -1,5 +1,5 @@
 /* plan.c: from roots to steps: what is needed, folded into loads, summed in place, and placed. */
-#include "graph/plan.h"
+#include "graph/planner.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,19 +8,6 @@
 
 /* Values this small are never worth sharing memory for. */
 #define SMALL 4096
-
-struct builder {
-	const struct sd_graph *g;
-	const struct sd_layout *layout;
-	struct sd_plan *p;
-	int flags;
-	unsigned char *needed;  /* by node */
-	struct sd_load **load;  /* by node */
-	int *step_of;           /* by node: its step, or -1 */
-	int *uses;              /* by value */
-	int *parent;            /* by value: the value whose storage holds it, or -1 */
-	size_t *inner;          /* by value: bytes from its parent's start */
-};
 
 static struct sd_load plain(sd_val v)
 {
@@ -95,7 +82,7 @@ static struct sd_load fold(const struct sd_graph *g, const struct sd_node *n, in
 	return l;
 }
 
-static void need(struct builder *b, int *stack, int *n, sd_val v)
+static void need(struct sd_planner *b, int *stack, int *n, sd_val v)
 {
 	int node;
 
@@ -109,7 +96,7 @@ static void need(struct builder *b, int *stack, int *n, sd_val v)
 }
 
 /* Marks what the roots need, fixing each needed node's loads on the way. */
-static int find_needed(struct builder *b)
+static int find_needed(struct sd_planner *b)
 {
 	const struct sd_graph *g = b->g;
 	int *stack = malloc(sizeof(*stack) * (size_t)(g->nnode + 1)), n = 0, i;
@@ -144,7 +131,7 @@ static int find_needed(struct builder *b)
 
 /* Steps in the order of the nodes, which is a topological one; writes go last, after every reader of
  * what they overwrite. */
-static int make_steps(struct builder *b)
+static int make_steps(struct sd_planner *b)
 {
 	const struct sd_graph *g = b->g;
 	struct sd_plan *p = b->p;
@@ -163,19 +150,20 @@ static int make_steps(struct builder *b)
 			p->step[p->nstep].node = i;
 			p->step[p->nstep].nin = g->node[i].nin;
 			p->step[p->nstep].in = b->load[i];
+			p->step[p->nstep].half = -1;
 			p->step[p->nstep++].pair = -1;
 			b->load[i] = NULL;
 		}
 	return 0;
 }
 
-static void use(struct builder *b, sd_val v)
+static void use(struct sd_planner *b, sd_val v)
 {
 	if (v != SD_NIL)
 		b->uses[v]++;
 }
 
-static void count_uses(struct builder *b)
+static void count_uses(struct sd_planner *b)
 {
 	struct sd_plan *p = b->p;
 	int i, k;
@@ -219,7 +207,7 @@ static int same_layout(const struct sd_graph *g, sd_val a, sd_val b)
 
 /* A sum whose operands nothing else reads is built in place: the first is written there, later ones
  * add themselves, in the order of their steps; the sum's own step adds what is left. */
-static void sum_in_place(struct builder *b, struct sd_step *st)
+static void sum_in_place(struct sd_planner *b, struct sd_step *st)
 {
 	const struct sd_graph *g = b->g;
 	const struct sd_node *nd = &g->node[st->node];
@@ -237,7 +225,7 @@ static void sum_in_place(struct builder *b, struct sd_step *st)
 		b->parent[l->x] = nd->out;
 		b->inner[l->x] = 0;
 		b->p->step[made].accumulate = 1;
-		if (first < 0 || made < first)
+		if (first < 0 || b->at[made] < b->at[first])
 			first = made;
 	}
 	if (first < 0)
@@ -249,7 +237,7 @@ static void sum_in_place(struct builder *b, struct sd_step *st)
 }
 
 /* Operands of a concat are written where they belong. */
-static void concat_in_place(struct builder *b, const struct sd_step *st)
+static void concat_in_place(struct sd_planner *b, const struct sd_step *st)
 {
 	const struct sd_graph *g = b->g;
 	sd_val out = g->node[st->node].out;
@@ -267,7 +255,7 @@ static void concat_in_place(struct builder *b, const struct sd_step *st)
 }
 
 /* A slice along segments is a view. */
-static void slice_as_view(struct builder *b, struct sd_step *st)
+static void slice_as_view(struct sd_planner *b, struct sd_step *st)
 {
 	const struct sd_graph *g = b->g;
 	sd_val x = st->in[0].x, y = g->node[st->node].out;
@@ -283,7 +271,7 @@ static void slice_as_view(struct builder *b, struct sd_step *st)
 	st->skip = 1;
 }
 
-static void alias(struct builder *b)
+static void alias(struct sd_planner *b)
 {
 	struct sd_plan *p = b->p;
 	int i;
@@ -300,7 +288,7 @@ static void alias(struct builder *b)
 }
 
 /* Data and weight gradient of one depthwise convolution in one pass over its gradient. */
-static void pair_depthwise(struct builder *b)
+static void pair_depthwise(struct sd_planner *b)
 {
 	struct sd_plan *p = b->p;
 	int i;
@@ -309,19 +297,20 @@ static void pair_depthwise(struct builder *b)
 		struct sd_step *s = &p->step[i], *t = s + 1;
 		const struct sd_node *n = &b->g->node[s->node], *m = &b->g->node[t->node];
 
-		if (n->op == SD_OP_DWCONV_BWD_X && m->op == SD_OP_DWCONV_BWD_W && n->in[0] == m->in[1] &&
+		if (b->at[i] == i && b->at[i + 1] == i + 1 && n->op == SD_OP_DWCONV_BWD_X && m->op == SD_OP_DWCONV_BWD_W && n->in[0] == m->in[1] &&
 				n->pred == m->pred && !memcmp(&n->a.win, &m->a.win, sizeof(n->a.win))) {
 			s->pair = i + 1;
 			t->skip = 1;
+			b->at[i + 1] = i;
 		}
 	}
 }
 
-static void touch(struct builder *b, sd_val v, int step)
+static void touch(struct sd_planner *b, sd_val v, int step)
 {
 	struct sd_place *pl;
 
-	if (v == SD_NIL || b->g->val[v].cls != SD_TEMP)
+	if (v == SD_NIL || b->g->val[v].cls != SD_TEMP || b->hidden[v])
 		return;
 	pl = &b->p->place[b->p->place[v].root];
 	if (!pl->alive) {
@@ -334,7 +323,16 @@ static void touch(struct builder *b, sd_val v, int step)
 		pl->last = step;
 }
 
-static void find_lifetimes(struct builder *b)
+static void touch_load(struct sd_planner *b, const struct sd_load *l, int step)
+{
+	touch(b, l->x, step);
+	touch(b, l->mean, step);
+	touch(b, l->var, step);
+	touch(b, l->gamma, step);
+	touch(b, l->beta, step);
+}
+
+static void find_lifetimes(struct sd_planner *b)
 {
 	struct sd_plan *p = b->p;
 	int i, k;
@@ -352,18 +350,15 @@ static void find_lifetimes(struct builder *b)
 	for (i = 0; i < p->nstep; i++) {
 		const struct sd_step *s = &p->step[i];
 		const struct sd_node *n = &b->g->node[s->node];
-		int at = i > 0 && p->step[i - 1].pair == i ? i - 1 : i;
+		int at = b->at[i];
 
 		touch(b, n->pred, at);
 		for (k = 0; k < n->nout; k++)
 			touch(b, n->out + k, at);
-		for (k = 0; k < s->nin; k++) {
-			touch(b, s->in[k].x, at);
-			touch(b, s->in[k].mean, at);
-			touch(b, s->in[k].var, at);
-			touch(b, s->in[k].gamma, at);
-			touch(b, s->in[k].beta, at);
-		}
+		for (k = 0; k < s->nin; k++)
+			touch_load(b, &s->in[k], at);
+		if (s->half >= 0 && p->half[s->half].x)
+			touch_load(b, p->half[s->half].x, at);
 	}
 	for (i = 0; i < p->nroot; i++) {
 		if (!sd_op_is_write(maker(b->g, p->root[i])->op))
@@ -387,7 +382,7 @@ static int by_size(const void *pa, const void *pb)
 }
 
 /* Largest first, each at the lowest place that is free for as long as it lives. */
-static int place(struct builder *b)
+static int place(struct sd_planner *b)
 {
 	struct sd_plan *p = b->p;
 	size_t align = b->layout->align, small = 0, end = 0;
@@ -448,7 +443,7 @@ out:
 struct sd_plan *sd_plan_new(const struct sd_graph *g, int nroot, const sd_val *root,
 	const struct sd_layout *layout, int flags)
 {
-	struct builder b = { .g = g, .layout = layout, .flags = flags };
+	struct sd_planner b = { .g = g, .layout = layout, .flags = flags };
 	struct sd_plan *p = calloc(1, sizeof(*p));
 	int i, rc = -1;
 
@@ -465,7 +460,9 @@ struct sd_plan *sd_plan_new(const struct sd_graph *g, int nroot, const sd_val *r
 	b.uses = calloc((size_t)g->nval + 1, sizeof(*b.uses));
 	b.parent = malloc(sizeof(*b.parent) * (size_t)(g->nval + 1));
 	b.inner = calloc((size_t)g->nval + 1, sizeof(*b.inner));
-	if (!p->place || !p->root || !b.needed || !b.load || !b.step_of || !b.uses || !b.parent || !b.inner) {
+	b.hidden = calloc((size_t)g->nval + 1, 1);
+	if (!p->place || !p->root || !b.needed || !b.load || !b.step_of || !b.uses || !b.parent || !b.inner ||
+			!b.hidden) {
 		sd_error(SD_ERR_IO, "out of memory for a plan");
 		goto out;
 	}
@@ -483,7 +480,16 @@ struct sd_plan *sd_plan_new(const struct sd_graph *g, int nroot, const sd_val *r
 	if (find_needed(&b) || make_steps(&b))
 		goto out;
 	count_uses(&b);
+	b.at = malloc(sizeof(*b.at) * (size_t)(p->nstep + 1));
+	if (!b.at) {
+		sd_error(SD_ERR_IO, "out of memory for a plan");
+		goto out;
+	}
+	for (i = 0; i < p->nstep; i++)
+		b.at[i] = i;
 	if (!(flags & SD_PLAN_UNFUSED)) {
+		if (layout->halves && sd_plan_find_halves(&b))
+			goto out;
 		alias(&b);
 		pair_depthwise(&b);
 	}
@@ -498,6 +504,8 @@ out:
 	free(b.uses);
 	free(b.parent);
 	free(b.inner);
+	free(b.at);
+	free(b.hidden);
 	if (rc) {
 		sd_plan_free(p);
 		return NULL;
@@ -514,6 +522,7 @@ void sd_plan_free(struct sd_plan *p)
 	for (i = 0; i < p->nstep; i++)
 		free(p->step[i].in);
 	free(p->step);
+	free(p->half);
 	free(p->place);
 	free(p->root);
 	free(p);

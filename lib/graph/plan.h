@@ -22,7 +22,24 @@ struct sd_step {
 	int accumulate;      /* add to the result's present content (a part of a sum built in place) */
 	int skip;            /* a view, a sum complete in place, or run with its partner: nothing to do */
 	int pair;            /* the step done in the same pass (depthwise data and weight gradient), or -1 */
+	int half;            /* the half of a separable convolution that is run here, its other steps skipped, or -1 */
 };
+
+/* Half a separable convolution run as one step (where the engine's layout says that it can): the steps that it
+ * is made of, -1 where there is none.  Forward: DW and PW, and STATS of the result.  Backward: PW_X, with the
+ * norm of y that the gradient comes through before it (GY: NORM_BWD_X or MIX_BWD_X), and with both weight
+ * gradients, DW_X, and the sums of the norm that x is loaded through. */
+enum {
+	SD_HALF_DW, SD_HALF_PW, SD_HALF_STATS,
+	SD_HALF_GY, SD_HALF_PW_X, SD_HALF_PW_W, SD_HALF_DW_X, SD_HALF_DW_W, SD_HALF_SUMS,
+	SD_HALF_ROLES
+};
+struct sd_half_steps {
+	int role[SD_HALF_ROLES];
+	const struct sd_load *x; /* of the depthwise convolution; NULL where it isn't read; a step's */
+	sd_val weight;           /* of the depthwise convolution */
+};
+#define SD_NO_HALF { .role = { -1, -1, -1, -1, -1, -1, -1, -1, -1 }, .weight = SD_NIL }
 
 struct sd_place {
 	int root;            /* the value whose storage this one is (itself, unless an alias) */
@@ -38,6 +55,8 @@ struct sd_plan {
 	int nstep;
 	struct sd_place *place;  /* one a value */
 	int nplace;
+	struct sd_half_steps *half;
+	int nhalf;
 	sd_val *root;
 	int nroot;
 	size_t arena;            /* bytes */
@@ -50,6 +69,7 @@ struct sd_layout {
 	 * operands of a concat and slices along segments are views. */
 	size_t (*segment)(const struct sd_graph *g, sd_val v, int seg);
 	size_t align;
+	int halves; /* the engine runs halves of separable convolutions as one step */
 };
 
 enum { SD_PLAN_UNFUSED = 1 };

@@ -18,6 +18,7 @@
 	sd_k_conv_##path(k); \
 	sd_k_conv_w_##path(k); \
 	sd_k_dwconv_##path(k); \
+	sd_k_half_##path(k); \
 	sd_k_pool_##path(k); \
 	sd_k_norm_##path(k); \
 	sd_k_mix_##path(k); \

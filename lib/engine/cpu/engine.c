@@ -42,7 +42,9 @@ static size_t layout_segment(const struct sd_graph *g, sd_val v, int seg)
 	return (size_t)cb * block_bytes(x);
 }
 
-const struct sd_layout sd_cpu_layout = { layout_size, layout_segment, ALIGN };
+const struct sd_layout sd_cpu_layout = {
+	.size = layout_size, .segment = layout_segment, .align = ALIGN, .halves = 1,
+};
 
 static struct sd_cpu_engine *own(struct sd_engine *e)
 {
@@ -194,7 +196,7 @@ static int make_blocks(struct sd_cpu_program *p)
 	return 0;
 }
 
-/* How many lanes the widest step wants. */
+/* How many lanes the widest step wants: six arrays an operand, or five norms of four for a half. */
 static int make_lanes(struct sd_cpu_program *p)
 {
 	const struct sd_plan *plan = p->plan;
@@ -202,16 +204,18 @@ static int make_lanes(struct sd_cpu_program *p)
 
 	for (i = 0; i < plan->nstep; i++) {
 		const struct sd_step *s = &plan->step[i];
-		int cb = 1;
+		size_t arrays = (size_t)(s->nin + 2) * 6, cb = 1;
 
 		for (k = 0; k < s->nin; k++) {
 			sd_val x = s->in[k].x;
 
-			if (x != SD_NIL && sd_is_image(p->g, x) && sd_cpu_blocks(&p->g->val[x]) > cb)
-				cb = sd_cpu_blocks(&p->g->val[x]);
+			if (x != SD_NIL && sd_is_image(p->g, x) && (size_t)sd_cpu_blocks(&p->g->val[x]) > cb)
+				cb = (size_t)sd_cpu_blocks(&p->g->val[x]);
 		}
-		if ((size_t)(s->nin + 2) * 6 * (size_t)cb * 16 > p->lanes_cap)
-			p->lanes_cap = (size_t)(s->nin + 2) * 6 * (size_t)cb * 16;
+		if (plan->nhalf && arrays < 20)
+			arrays = 20;
+		if (arrays * cb * 16 > p->lanes_cap)
+			p->lanes_cap = arrays * cb * 16;
 	}
 	p->lanes = aligned_alloc(ALIGN, (p->lanes_cap + 16) * sizeof(float) / ALIGN * ALIGN);
 	return p->lanes ? 0 : sd_error(SD_ERR_IO, "out of memory for a program");

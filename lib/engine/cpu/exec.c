@@ -59,6 +59,10 @@ int sd_cpu_step(struct sd_cpu_program *p, int i, const struct sd_bind *bind)
 		run_off(&r, r.s);
 		return 0;
 	}
+	if (r.s->half >= 0) {
+		sd_cpu_step_half(&r);
+		return 0;
+	}
 	rc = sd_cpu_step_image(&r);
 	if (rc > 0)
 		rc = sd_cpu_step_rows(&r);
@@ -67,7 +71,8 @@ int sd_cpu_step(struct sd_cpu_program *p, int i, const struct sd_bind *bind)
 	return rc <= 0 ? rc : sd_error(SD_ERR_BUG, "the CPU engine has no %s", sd_op_name(r.n->op));
 }
 
-int sd_cpu_check_finite(const struct sd_cpu_program *p, int i)
+/* The results of one step, of those that are in memory. */
+static int check_finite(const struct sd_cpu_program *p, int i)
 {
 	const struct sd_node *n = &p->g->node[p->plan->step[i].node];
 	int k, b, j;
@@ -79,7 +84,7 @@ int sd_cpu_check_finite(const struct sd_cpu_program *p, int i)
 		const struct sd_place *pl = &p->plan->place[v];
 		const float *f;
 
-		if (x->dtype != SD_F32)
+		if (x->dtype != SD_F32 || !p->plan->place[pl->root].alive)
 			continue;
 		f = (const float *)(p->e->arena + p->plan->place[pl->root].offset + pl->inner);
 		if (sd_is_image(p->g, v)) {
@@ -98,5 +103,18 @@ int sd_cpu_check_finite(const struct sd_cpu_program *p, int i)
 					return sd_error(SD_ERR_DATA, "step %d, %s: a result is not finite", i, sd_op_name(n->op));
 		}
 	}
+	return 0;
+}
+
+int sd_cpu_check_finite(const struct sd_cpu_program *p, int i)
+{
+	const struct sd_step *s = &p->plan->step[i];
+	int k;
+
+	if (s->half < 0)
+		return check_finite(p, i);
+	for (k = 0; k < SD_HALF_ROLES; k++)
+		if (p->plan->half[s->half].role[k] >= 0 && check_finite(p, p->plan->half[s->half].role[k]))
+			return -1;
 	return 0;
 }

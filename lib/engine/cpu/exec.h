@@ -63,6 +63,17 @@ static inline void *out(const struct run *r, int i)
 	return rows(r, r->n->out + i);
 }
 
+/* What the kernels use of a norm, by lane; padding lanes are 0. */
+struct norm_lanes {
+	float *a, *b;       /* norm(x) = fma(a, x, b) */
+	float *mean, *istd;
+};
+struct norm_lanes sd_cpu_norm_lanes(struct run *r, const struct sd_load *l, const struct sd_img *x);
+/* An operand as it is loaded. */
+struct sd_src sd_cpu_source(struct run *r, const struct sd_load *l);
+
+/* Runs the half of a separable convolution that r's step stands for. */
+void sd_cpu_step_half(struct run *r);
 /* Each runs r's step if its op is of their kind.  0 when done, 1 when it is not, -1 with a message. */
 int sd_cpu_step_image(struct run *r);
 int sd_cpu_step_rows(struct run *r);

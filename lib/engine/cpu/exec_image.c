@@ -13,13 +13,7 @@ static float *lanes(struct run *r, int cb)
 	return l;
 }
 
-/* Statistics of a norm, and what its kernels use, by lane; padding lanes are 0. */
-struct norm_lanes {
-	float *a, *b;       /* norm(x) = fma(a, x, b) */
-	float *mean, *istd;
-};
-
-static struct norm_lanes norm_lanes(struct run *r, const struct sd_load *l, const struct sd_img *x)
+struct norm_lanes sd_cpu_norm_lanes(struct run *r, const struct sd_load *l, const struct sd_img *x)
 {
 	struct norm_lanes n = { lanes(r, x->cb), lanes(r, x->cb), lanes(r, x->cb), lanes(r, x->cb) };
 	const float *mean = rows(r, l->mean), *var = rows(r, l->var);
@@ -40,18 +34,22 @@ static struct norm_lanes norm_lanes(struct run *r, const struct sd_load *l, cons
 	return n;
 }
 
-static struct sd_src source(struct run *r, int i)
+struct sd_src sd_cpu_source(struct run *r, const struct sd_load *l)
 {
-	const struct sd_load *l = &r->s->in[i];
 	struct sd_src s = { .x = sd_cpu_image(r->p, l->x), .relu = l->relu };
 
 	if (l->mean != SD_NIL) {
-		struct norm_lanes n = norm_lanes(r, l, &s.x);
+		struct norm_lanes n = sd_cpu_norm_lanes(r, l, &s.x);
 
 		s.a = n.a;
 		s.b = n.b;
 	}
 	return s;
+}
+
+static struct sd_src source(struct run *r, int i)
+{
+	return sd_cpu_source(r, &r->s->in[i]);
 }
 
 static void run_dwconv_bwd(struct run *r)
@@ -79,7 +77,7 @@ static void run_norm(struct run *r)
 	struct sd_load l = { .x = r->s->in[0].x, .mean = r->s->in[1].x, .var = r->s->in[2].x, .gamma = r->s->in[3].x,
 		.beta = r->s->in[4].x, .eps = n->a.eps };
 	struct sd_src x = { .x = operand(r, 0) };
-	struct norm_lanes nl = norm_lanes(r, &l, &x.x);
+	struct norm_lanes nl = sd_cpu_norm_lanes(r, &l, &x.x);
 	struct sd_dst y = result(r);
 
 	x.a = nl.a;
@@ -94,10 +92,10 @@ static void run_norm_bwd(struct run *r, int sums)
 	struct sd_load l = { .x = r->s->in[1].x, .mean = r->s->in[2].x, .var = r->s->in[3].x,
 		.gamma = sums ? SD_NIL : r->s->in[4].x, .beta = SD_NIL, .eps = r->n->a.eps };
 	struct sd_img g = operand(r, 0), x = operand(r, 1);
-	struct norm_lanes nl = norm_lanes(r, &l, &x), mask = { 0 };
+	struct norm_lanes nl = sd_cpu_norm_lanes(r, &l, &x), mask = { 0 };
 
 	if (gl->relu)
-		mask = norm_lanes(r, gl, &x);
+		mask = sd_cpu_norm_lanes(r, gl, &x);
 	if (sums) {
 		r->k->norm_bwd_sums(r->par, &g, &x, nl.mean, nl.istd, mask.a, mask.b, out(r, 0), out(r, 1));
 	} else {
@@ -117,7 +115,7 @@ static void mix_term(struct run *r, struct sd_mix_arg *m, int k, int kind, sd_va
 	m->t[k].x = sd_cpu_image(r->p, x);
 	if (kind != SD_MIX_RAW) {
 		struct sd_load l = { .x = x, .mean = mean, .var = var, .gamma = SD_NIL, .beta = SD_NIL, .eps = eps };
-		struct norm_lanes nl = norm_lanes(r, &l, &m->t[k].x);
+		struct norm_lanes nl = sd_cpu_norm_lanes(r, &l, &m->t[k].x);
 
 		m->t[k].a = nl.a;
 		m->t[k].b = nl.b;

@@ -3,9 +3,7 @@
  *
  * An output element is its bias (or 0) plus its products in the order of (window row, window column,
  * channel), one accumulator; how channels are cut into blocks changes nothing. */
-#include "engine/cpu/gather.h"
-#include "engine/cpu/kernels.h"
-#include "engine/cpu/simd.h"
+#include "engine/cpu/dense.h"
 #include "engine/cpu/tile.h"
 
 /* A run of channels of the source: lanes of one block, and their first index in the weights. */

@@ -2,9 +2,7 @@
  *
  * One sum an element: pixels in row order (in bands, where rows are longer than a band), images in order,
  * for each chunk of the batch; then chunks in order. */
-#include "engine/cpu/gather.h"
-#include "engine/cpu/kernels.h"
-#include "engine/cpu/simd.h"
+#include "engine/cpu/dense.h"
 #include "engine/cpu/tile.h"
 
 #include <string.h>
@@ -27,62 +25,6 @@ struct grad {
 	size_t tile_stride;
 };
 
-/* R channels of x by B blocks of gy, over ni rows of nj pixels. */
-SD_INLINE void grad_tile(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block,
-	size_t gy_row, int ni, int nj, const int R, const int B)
-{
-	v16 s[SD_CONV_SUMS], gv[SD_CONV_BLOCKS];
-
-	SD_UNROLL(3)
-	for (int b = 0; b < B; b++) {
-		SD_UNROLL(16)
-		for (int r = 0; r < R; r++)
-			s[r * B + b] = v16_load(part + b * 256 + r * 16);
-	}
-	for (int i = 0; i < ni; i++, x += x_row, gy += gy_row) {
-		for (size_t j = 0; j < (size_t)nj * 16; j += 16) {
-			SD_UNROLL(3)
-			for (int b = 0; b < B; b++)
-				gv[b] = v16_load(gy + (size_t)b * gy_block + j);
-			SD_UNROLL(16)
-			for (int r = 0; r < R; r++) {
-				v16 xv = v16_bcast(x + j + r);
-
-				SD_UNROLL(3)
-				for (int b = 0; b < B; b++)
-					s[r * B + b] = v16_fma(xv, gv[b], s[r * B + b]);
-			}
-		}
-	}
-	SD_UNROLL(3)
-	for (int b = 0; b < B; b++) {
-		SD_UNROLL(16)
-		for (int r = 0; r < R; r++)
-			v16_store(part + b * 256 + r * 16, s[r * B + b]);
-	}
-}
-
-/* n lanes of x, a few padding lanes with them, by B blocks. */
-SD_INLINE void grad_lanes(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block,
-	size_t gy_row, int ni, int nj, int n, const int B)
-{
-	int r = 0;
-
-#define TRY(R, need) \
-	for (; r + need <= n; r += R) \
-		grad_tile(part + r * 16, x + r, x_row, gy, gy_block, gy_row, ni, nj, R, B)
-#if SD_CONV_SUMS == 24
-	if (B == 1)
-		TRY(16, 9);
-	TRY(8, 5);
-#endif
-#if SD_CONV_SUMS == 6
-	TRY(6, 5);
-#endif
-	TRY(4, 1);
-#undef TRY
-}
-
 /* One band: every tap and all wanted blocks of gy. */
 static void grad_band(const struct grad *d, float *part, const float *src, size_t x_row, int n, int lanes,
 	struct sd_band band)
@@ -90,29 +32,10 @@ static void grad_band(const struct grad *d, float *part, const float *src, size_
 	const struct sd_gather *g = &d->g;
 	size_t gy_row = (size_t)g->ow * 16, gy_block = (size_t)d->gy->n * (size_t)g->oh * gy_row;
 
-	for (int t = 0; t < g->ntap; t++) {
-		for (int b = 0; b < d->nblock; ) {
-			float *p = part + (size_t)(t * d->nblock + b) * 256;
-			const float *x = src + g->tap[t].off;
-			const float *gy = sd_img_at(d->gy, d->block + b, n)
-				+ ((size_t)band.i0 * (size_t)g->ow + (size_t)band.j0) * 16;
-			int left = d->nblock - b;
-
-#define CASE(B) { \
-	grad_lanes(p, x, x_row, gy, gy_block, gy_row, band.ni, band.nj, lanes, B); \
-	b += B; \
-}
-			if (left == 1 || SD_CONV_BLOCKS == 1)
-				CASE(1)
-#if SD_CONV_BLOCKS > 1
-			else if (left == 2 || left == 4)
-				CASE(2)
-			else
-				CASE(3)
-#endif
-#undef CASE
-		}
-	}
+	for (int t = 0; t < g->ntap; t++)
+		sd_grad_blocks(part + (size_t)(t * d->nblock) * 256, src + g->tap[t].off, x_row,
+			sd_img_at(d->gy, d->block, n) + ((size_t)band.i0 * (size_t)g->ow + (size_t)band.j0) * 16,
+			gy_block, gy_row, band.ni, band.nj, lanes, d->nblock);
 }
 
 /* A chunk of the batch, one block of x, all wanted blocks of gy: tasks that run together share gy. */

@@ -59,6 +59,40 @@ struct sd_mix_arg {
 	} t[SD_MIX_MAX];
 };
 
+/* Half a separable convolution: y = pointwise(depthwise(load(x))), and the statistics of y. */
+struct sd_half {
+	struct sd_src x;
+	const float *dw;       /* (C, 1, kh, kw) */
+	struct sd_window win;
+	const float *pw;       /* (Cout, C) */
+	struct sd_dst y;
+	float *mean, *var;     /* (Cout) logical, as of bn_stats; NULL for none */
+};
+
+/* A norm by lane: cb * 16 floats each, 0 in padding lanes. */
+struct sd_norm_arg {
+	struct sd_img x;            /* the norm's operand; x.p NULL where there is no norm */
+	const float *mean, *istd;
+	const float *ma, *mb;       /* where the gradient counts: fma(ma, x, mb) > 0; NULL: everywhere */
+	const float *scale;         /* gamma istd */
+};
+
+/* Its backward pass.  gx, gpw and gdw are what is wanted. */
+struct sd_half_bwd {
+	struct sd_img g;            /* gradient of y, or with norm.scale of a norm of y, which is gone through first: */
+	struct sd_norm_arg norm;    /* f * norm_bwd_x(g) with sg, sgx, batch as there; x is y */
+	float f;
+	const float *sg, *sgx;
+	int batch;
+	struct sd_src x;            /* for weight gradients; only its shape otherwise, and that only without gx */
+	const float *dw, *pw;
+	struct sd_window win;
+	struct sd_dst gx;           /* gradient of load(x); gx.y.p NULL for none */
+	float *gpw, *gdw;           /* of the weights; NULL for none */
+	struct sd_norm_arg sums;    /* sums.x.p: ssg, ssgx (C) = norm_bwd_sums(gx) of the norm that x is loaded by */
+	float *ssg, *ssgx;
+};
+
 struct sd_kernels {
 	const char *name; /* "avx512", "avx2", "generic" */
 
@@ -83,6 +117,10 @@ struct sd_kernels {
 	/* gx and gw, either may be NULL: both in one pass over gy give the same bits as one at a time */
 	void (*dwconv_bwd)(struct sd_par *, const struct sd_src *x, const struct sd_img *gy, const float *w,
 		struct sd_window win, const struct sd_dst *gx, float *gw);
+
+	/* ---- k_half.c: depthwise, pointwise and the norms' sums in one pass ---- */
+	void (*half)(struct sd_par *, const struct sd_half *);
+	void (*half_bwd)(struct sd_par *, const struct sd_half_bwd *);
 
 	/* ---- k_pool.c ---- */
 	void (*maxpool)(struct sd_par *, const struct sd_src *x, struct sd_window win, const struct sd_dst *y);
@@ -198,6 +236,7 @@ const struct sd_kernels *sd_kernels_choose(void);
 	void sd_k_conv_##path(struct sd_kernels *); \
 	void sd_k_conv_w_##path(struct sd_kernels *); \
 	void sd_k_dwconv_##path(struct sd_kernels *); \
+	void sd_k_half_##path(struct sd_kernels *); \
 	void sd_k_pool_##path(struct sd_kernels *); \
 	void sd_k_norm_##path(struct sd_kernels *); \
 	void sd_k_mix_##path(struct sd_kernels *); \

@@ -10,18 +10,6 @@
  * in the cache. */
 #define SD_CONV_BAND 256
 
-/* Its accumulators in registers, and how many output blocks they may span. */
-#if defined(SD_ISA_AVX512)
-#define SD_CONV_BLOCKS 3
-#define SD_CONV_SUMS 24
-#elif defined(SD_ISA_AVX2)
-#define SD_CONV_BLOCKS 1
-#define SD_CONV_SUMS 6
-#else
-#define SD_CONV_BLOCKS 1
-#define SD_CONV_SUMS 4
-#endif
-
 /* Block b of image n: (h, w, 16). */
 SD_INLINE float *sd_img_at(const struct sd_img *x, int b, int n)
 {

@@ -1,0 +1,178 @@
+/* dw.h: the inner loops of depthwise convolutions, over the tiles of gather.h.
+ *
+ * Each output pixel sums its taps in the order of the window, from 0.  A weight gradient has one sum a tap,
+ * pixels in row order. */
+#ifndef SD_ENGINE_CPU_DW_H
+#define SD_ENGINE_CPU_DW_H
+
+#include "engine/cpu/gather.h"
+#include "engine/cpu/kernels.h"
+#include "engine/cpu/simd.h"
+
+/* Output pixels between fills: their part of the tile stays in the first-level cache. */
+#define SD_DW_PIXELS 256
+
+/* Output pixels at once, and taps of the weight gradient at once: accumulators in registers. */
+#if defined(SD_ISA_AVX512)
+#define SD_DW_RUN 16
+#define SD_DW_TAPS 9
+#elif defined(SD_ISA_AVX2)
+#define SD_DW_RUN 6
+#define SD_DW_TAPS 5
+#else
+#define SD_DW_RUN 4
+#define SD_DW_TAPS 3
+#endif
+
+/* R output pixels, `step` floats apart; p is the place of the first in the tile; w[tap of the window][16]. */
+SD_INLINE void sd_dw_run(float *y, size_t step, const float *p, const struct sd_tap *tap, int ntap,
+	const float *w, m16 mask, int acc, const int R)
+{
+	v16 s[SD_DW_RUN];
+
+	SD_UNROLL(16)
+	for (int r = 0; r < R; r++)
+		s[r] = v16_zero();
+	for (int t = 0; t < ntap; t++) {
+		const float *q = p + tap[t].off;
+		v16 wv = v16_load(w + tap[t].k * 16);
+
+		SD_UNROLL(16)
+		for (int r = 0; r < R; r++)
+			s[r] = v16_fma(wv, v16_load(q + r * 16), s[r]);
+	}
+	SD_UNROLL(16)
+	for (int r = 0; r < R; r++) {
+		float *d = y + (size_t)r * step;
+
+		v16_store(d, v16_keep(mask, acc ? v16_add(v16_load(d), s[r]) : s[r]));
+	}
+}
+
+/* n output pixels of a row. */
+static inline void sd_dw_row(float *y, size_t step, const float *p, const struct sd_tap *tap, int ntap,
+	const float *w, m16 mask, int acc, int n)
+{
+	int j = 0;
+
+#define TRY(R) \
+	for (; j + R <= n; j += R) \
+		sd_dw_run(y + (size_t)j * step, step, p + (size_t)j * 16, tap, ntap, w, mask, acc, R)
+	TRY(SD_DW_RUN);
+#if SD_DW_RUN > 8
+	TRY(8);
+#endif
+#if SD_DW_RUN > 4
+	TRY(4);
+#endif
+	TRY(1);
+#undef TRY
+}
+
+/* Output rows [from, to) of a band from its tile, in every phase; y is the image's block that they lie in. */
+static inline void sd_dw_rows(const struct sd_gather *g, struct sd_band band, int from, int to,
+	const float *tile, const float *w, m16 mask, int acc, float *y)
+{
+	for (int f = 0; f < g->nphase; f++) {
+		const struct sd_phase *ph = &g->phase[f];
+		int last = ph->ni - band.i0 < to ? ph->ni - band.i0 : to;
+		int nj = ph->nj - band.j0 < band.nj ? ph->nj - band.j0 : band.nj;
+
+		for (int i = from; i < last; i++) {
+			size_t row = (size_t)(ph->oy + (band.i0 + i) * g->oys);
+			size_t col = (size_t)(ph->ox + band.j0 * g->oxs);
+
+			sd_dw_row(y + (row * (size_t)g->ow + col) * 16, (size_t)g->oxs * 16,
+				tile + (size_t)i * (size_t)g->cols * 16, g->tap + ph->tap, ph->ntap, w, mask, acc, nj);
+		}
+	}
+}
+
+/* T taps of the weight gradient over rows of a tile: adds to part[tap of the window][16]. */
+SD_INLINE void sd_dw_grad_taps(float *part, const float *tile, size_t tile_row, const struct sd_tap *tap,
+	const float *gy, size_t gy_row, int ni, int nj, const int T)
+{
+	const float *q[SD_DW_TAPS];
+	v16 s[SD_DW_TAPS];
+
+	SD_UNROLL(9)
+	for (int t = 0; t < T; t++)
+		s[t] = v16_load(part + tap[t].k * 16);
+	for (int i = 0; i < ni; i++) {
+		const float *gr = gy + (size_t)i * gy_row;
+
+		SD_UNROLL(9)
+		for (int t = 0; t < T; t++)
+			q[t] = tile + tap[t].off + (size_t)i * tile_row;
+		for (ptrdiff_t j = 0; j < (ptrdiff_t)nj * 16; j += 16) {
+			v16 gv = v16_load(gr + j);
+
+			SD_UNROLL(9)
+			for (int t = 0; t < T; t++)
+				s[t] = v16_fma(gv, v16_load(q[t] + j), s[t]);
+		}
+	}
+	SD_UNROLL(9)
+	for (int t = 0; t < T; t++)
+		v16_store(part + tap[t].k * 16, s[t]);
+}
+
+/* All taps over ni rows of nj pixels. */
+static inline void sd_dw_grad(const struct sd_gather *g, float *part, const float *tile, const float *gy,
+	size_t gy_row, int ni, int nj)
+{
+	size_t tile_row = (size_t)g->cols * 16;
+	int passes = (g->ntap + SD_DW_TAPS - 1) / SD_DW_TAPS;
+
+	/* taps in equal shares: a pass with few sums would wait for each of them */
+	for (int i = 0; i < passes; i++) {
+		int t = g->ntap * i / passes, count = g->ntap * (i + 1) / passes - t;
+		const struct sd_tap *tap = g->tap + t;
+
+		switch (count) {
+#define CASE(T) case T: sd_dw_grad_taps(part, tile, tile_row, tap, gy, gy_row, ni, nj, T); break
+		CASE(1);
+		CASE(2);
+		CASE(3);
+#if SD_DW_TAPS > 3
+		CASE(4);
+		CASE(5);
+#endif
+#if SD_DW_TAPS > 5
+		CASE(6);
+		CASE(7);
+		CASE(8);
+		CASE(9);
+#endif
+#undef CASE
+		}
+	}
+}
+
+/* Weights (C, taps) of an image's channels to [block][tap][16], 0 in padding lanes. */
+static inline void sd_dw_pack(float *dst, const float *w, const struct sd_img *x, int ntap)
+{
+	for (int b = 0; b < x->cb; b++)
+		for (int t = 0; t < ntap; t++)
+			for (int l = 0; l < 16; l++)
+				*dst++ = l < x->blk[b].n ? w[(x->blk[b].ch + l) * ntap + t] : 0;
+}
+
+/* The sum of the chunks' weight gradients of one block, in order: of part[chunk * stride][tap][16], in
+ * grad (C, taps). */
+static inline void sd_dw_reduce(const struct sd_blk *blk, const float *part, size_t stride, int chunks,
+	int ntap, float *grad)
+{
+	for (int t = 0; t < ntap; t++) {
+		v16 s = v16_load(part + (size_t)t * 16);
+		float lane[16];
+
+		for (int c = 1; c < chunks; c++)
+			s = v16_add(s, v16_load(part + (size_t)c * stride + (size_t)t * 16));
+		v16_store(lane, s);
+		for (int l = 0; l < blk->n; l++)
+			grad[(blk->ch + l) * ntap + t] = lane[l];
+	}
+}
+
+#endif

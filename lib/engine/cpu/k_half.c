@@ -1,0 +1,410 @@
+/* k_half.c: half a separable convolution in one pass: (norm, ReLU,) depthwise, pointwise, and the sums of the
+ * batch norms on either side of it.
+ *
+ * Between the two convolutions lies an image that nothing else needs: forward it stays in the first-level
+ * cache, a band of rows at a time, and backward, where it is computed again, in the second, an image at a time.
+ * Images are to the bit what k_dwconv.c and k_conv.c make.  Sums are taken within an image in the order of
+ * its pixels and over images in order: those of batch norm in double but for runs of pixels, weight gradients
+ * in chunks of the batch. */
+#include "engine/cpu/dense.h"
+#include "engine/cpu/dw.h"
+#include "engine/cpu/norm.h"
+#include "engine/cpu/tile.h"
+
+#include <string.h>
+
+/* Output pixels of a task forward: an image of 32x32. */
+#define TASK_PIXELS 1024
+/* More pixels than an image has, and so one band. */
+#define WHOLE (1 << 30)
+/* Pixels whose sums are taken in float. */
+#define SUM_PIXELS 128
+/* Chunks of the batch that weight gradients are summed by, where the batch allows: enough for 64 threads, but
+ * where partial sums are as large as the images themselves. */
+#define CHUNKS 64
+#define CHUNKS_WIDE 32
+#define WIDE 3 /* blocks */
+
+static size_t max_size(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+static size_t up16(size_t floats)
+{
+	return (floats + 15) / 16 * 16;
+}
+
+/* ---- forward ---- */
+
+struct forward {
+	struct sd_gather g;
+	const struct sd_half *h;
+	const float *dw, *pw;
+	int rows;         /* of a band at once */
+	double *part;     /* statistics: [task][block][2][16]; NULL for none */
+	float *mem;
+	size_t mem_stride;
+};
+
+/* Merges mean and sum of squares of n more pixels (norm.h) into those of `have`: Chan's formula for two. */
+static void merge(double *to, size_t have, const double *part, size_t n)
+{
+	v16d a = v16d_load(to), d = v16d_sub(v16d_load(part), a), share;
+
+	if (!have) {
+		memcpy(to, part, 32 * sizeof(*to));
+		return;
+	}
+	share = v16d_set1((double)n / (double)(have + n));
+	v16d_store(to, v16d_add(a, v16d_mul(d, share)));
+	share = v16d_mul(share, v16d_set1((double)have));
+	v16d_store(to + 16, v16d_add(v16d_add(v16d_load(to + 16), v16d_load(part + 16)),
+		v16d_mul(v16d_mul(d, d), share)));
+}
+
+/* The pointwise product of rows [from, to) of a band, and their statistics. */
+static void forward_rows(const struct forward *f, const float *mid, size_t mid_block, int n,
+	struct sd_band band, int from, int to, double *part)
+{
+	const struct sd_half *h = f->h;
+	const struct sd_img *y = &h->y.y;
+	size_t at = ((size_t)(band.i0 + from) * (size_t)y->w + (size_t)band.j0) * 16;
+	size_t y_block = (size_t)y->n * (size_t)y->h * (size_t)y->w * 16;
+	/* one piece of memory: a band is as wide as the image, or its rows come one by one */
+	int count = (to - from) * band.nj;
+	v16 none = v16_zero();
+
+	sd_pw(sd_img_at(y, 0, n) + at, y_block, y->blk, y->cb, mid, mid_block, h->x.x.blk, h->x.x.cb, h->x.x.c, f->pw,
+		h->y.acc, count);
+	for (int b = 0; part && b < y->cb; b++) {
+		double sums[32];
+
+		sd_stats_run(sd_img_at(y, b, n) + at, (size_t)count, none, none, 0, 0, sums);
+		merge(part + b * 32, (size_t)from * (size_t)band.nj, sums, (size_t)count);
+	}
+}
+
+static void forward_task(void *ctx, int task, int thread)
+{
+	const struct forward *f = ctx;
+	const struct sd_half *h = f->h;
+	const struct sd_gather *g = &f->g;
+	int bands = g->nbi * g->nbj, n = task / bands, cb = h->x.x.cb;
+	struct sd_band band = sd_gather_band(g, task % bands);
+	float *tile = f->mem + (size_t)thread * f->mem_stride, *mid = tile + (size_t)cb * g->tile;
+	size_t mid_block = (size_t)f->rows * (size_t)g->bj * 16, ntap = (size_t)g->ntap;
+	double *part = f->part ? f->part + (size_t)task * (size_t)h->y.y.cb * 32 : NULL;
+
+	for (int from = 0; from < band.ni; from += f->rows) {
+		int to = from + f->rows < band.ni ? from + f->rows : band.ni;
+
+		for (int b = 0; b < cb; b++) {
+			float *t = tile + (size_t)b * g->tile, *d = mid + (size_t)b * mid_block;
+
+			sd_tile_fill(g, &h->x, b, n, band, from, to, t);
+			for (int i = from; i < to; i++, d += band.nj * 16)
+				sd_dw_row(d, 16, t + (size_t)i * (size_t)g->cols * 16, g->tap, g->ntap,
+					f->dw + (size_t)b * ntap * 16, m16_first(16), 0, band.nj);
+		}
+		forward_rows(f, mid, mid_block, n, band, from, to, part);
+	}
+}
+
+/* Statistics of one block of y from the tasks'. */
+static void forward_reduce(void *ctx, int b, int thread)
+{
+	const struct forward *f = ctx;
+	const struct sd_img *y = &f->h->y.y;
+	const struct sd_blk *blk = &y->blk[b];
+	int bands = f->g.nbi * f->g.nbj;
+	size_t have = 0;
+	double sums[32] = { 0 };
+
+	(void)thread;
+	for (int t = 0; t < y->n * bands; t++) {
+		struct sd_band band = sd_gather_band(&f->g, t % bands);
+		size_t n = (size_t)band.ni * (size_t)band.nj;
+
+		merge(sums, have, f->part + ((size_t)t * (size_t)y->cb + (size_t)b) * 32, n);
+		have += n;
+	}
+	for (int i = 0; i < blk->n; i++) {
+		double var = sums[16 + i] / (double)have;
+
+		f->h->mean[blk->ch + i] = (float)sums[i];
+		f->h->var[blk->ch + i] = var < 0 ? 0 : (float)var;
+	}
+}
+
+/* Slot 0 holds the packed weights, 1 the tiles, 2 the partial sums, 3 the geometry; here and below. */
+static void half(struct sd_par *par, const struct sd_half *h)
+{
+	const struct sd_img *x = &h->x.x, *y = &h->y.y;
+	struct forward f = { .h = h };
+	size_t ndw = up16((size_t)x->cb * (size_t)(h->win.kh * h->win.kw) * 16);
+	float *packed = sd_par_scratch(par, 0, (ndw + sd_pw_floats(y->cb, x->c)) * sizeof(float));
+	int tasks;
+
+	sd_gather_forward(&f.g, sd_par_scratch(par, 3, sd_gather_bytes(h->win)), h->win, SD_ALL_TAPS, x->h, x->w, y->h,
+		y->w, TASK_PIXELS);
+	tasks = y->n * f.g.nbi * f.g.nbj;
+	f.rows = f.g.nbj == 1 && SD_DW_PIXELS / f.g.bj > 1 ? SD_DW_PIXELS / f.g.bj : 1;
+	f.dw = packed;
+	f.pw = packed + ndw;
+	sd_dw_pack(packed, h->dw, x, h->win.kh * h->win.kw);
+	sd_pw_pack(packed + ndw, h->pw, (size_t)x->c, 1, y->blk, y->cb, x->c);
+	f.mem = sd_par_scratch_each(par, 1, (size_t)x->cb * (f.g.tile + (size_t)f.rows * (size_t)f.g.bj * 16)
+		* sizeof(float), &f.mem_stride);
+	f.mem_stride /= sizeof(float);
+	if (h->mean)
+		f.part = sd_par_scratch(par, 2, (size_t)tasks * (size_t)y->cb * 32 * sizeof(double));
+	sd_par_run(par, tasks, forward_task, &f);
+	if (h->mean)
+		sd_par_run(par, y->cb, forward_reduce, &f);
+}
+
+/* ---- backward ---- */
+
+struct backward {
+	struct sd_gather g;      /* from the gradient in the middle to gx */
+	struct sd_gather gw;     /* x to the middle */
+	const struct sd_half_bwd *h;
+	const struct sd_img *mid; /* shape and blocks of the middle, without memory */
+	const float *dw, *pw;
+	int chunks;              /* of the batch */
+	size_t dw_part, pw_part; /* floats of a chunk's partial sums: [block of x][tap][16] and
+	                            [block of x][block of y][lane of x][16] */
+	float *part;
+	double *sums;            /* [image][block of x][2][16] */
+	float *mem;
+	size_t mem_stride, tile; /* of a thread; and of it, the tile's floats */
+};
+
+/* The images of a thread: gradients at y and in the middle, the middle itself. */
+struct images {
+	float *tile, *gy, *gmid, *mid;
+};
+
+static size_t pixels(const struct sd_img *x)
+{
+	return (size_t)x->h * (size_t)x->w;
+}
+
+/* The gradient at y of image n: as it is, or through y's norm.  Returns where it is, *block floats a block. */
+static const float *output_gradient(const struct sd_half_bwd *h, int n, float *to, size_t *block)
+{
+	const struct sd_img *g = &h->g;
+	size_t size = pixels(g) * 16;
+
+	if (!h->norm.scale) {
+		*block = (size_t)g->n * size;
+		return sd_img_at(g, 0, n);
+	}
+	*block = size;
+	for (int b = 0; b < g->cb; b++) {
+		struct sd_norm_bwd k = sd_norm_bwd(g, b, h->norm.mean, h->norm.istd, h->norm.ma, h->norm.mb, h->norm.scale,
+			h->f, h->sg, h->sgx, h->batch);
+
+		sd_norm_bwd_pixels(&k, sd_img_at(g, b, n), sd_img_at(&h->norm.x, b, n), pixels(g),
+			m16_first(g->blk[b].n), h->norm.ma != NULL, h->batch, 0, to + (size_t)b * size);
+	}
+	return to;
+}
+
+/* Both weight gradients of image n, which add to those of its chunk. */
+static void weight_gradients(const struct backward *w, int n, const float *gy, size_t gy_block,
+	const struct images *m, float *part)
+{
+	const struct sd_half_bwd *h = w->h;
+	const struct sd_gather *g = &w->gw;
+	struct sd_band all = { .ni = g->oh, .nj = g->ow };
+	size_t size = pixels(w->mid) * 16, ntap = (size_t)g->ntap;
+
+	for (int b = 0; b < w->mid->cb; b++) {
+		float *d = m->mid;
+
+		sd_tile_fill(g, &h->x, b, n, all, 0, g->oh, m->tile);
+		if (h->gdw)
+			sd_dw_grad(g, part + (size_t)b * ntap * 16, m->tile, m->gmid + (size_t)b * size,
+				(size_t)g->ow * 16, g->oh, g->ow);
+		if (!h->gpw)
+			continue;
+		for (int i = 0; i < g->oh; i++, d += g->ow * 16)
+			sd_dw_row(d, 16, m->tile + (size_t)i * (size_t)g->cols * 16, g->tap, g->ntap,
+				w->dw + (size_t)b * ntap * 16, m16_first(16), 0, g->ow);
+		sd_grad_blocks(part + w->dw_part + (size_t)(b * h->g.cb) * 256, m->mid, 0, gy, gy_block, 0, 1,
+			g->oh * g->ow, w->mid->blk[b].n, h->g.cb);
+	}
+}
+
+/* Block b of image n's part in the sums of the norm that x is loaded by, SUM_PIXELS at a time. */
+static void norm_sums(const struct sd_half_bwd *h, int b, int n, const float *gx, double *to)
+{
+	const struct sd_norm_arg *s = &h->sums;
+	const float *x = sd_img_at(&s->x, b, n);
+	v16 mean = v16_load(s->mean + b * 16), istd = v16_load(s->istd + b * 16);
+	v16 ma = sd_lane_vec(s->ma, b), mb = sd_lane_vec(s->mb, b);
+	v16d sg = v16d_zero(), sgx = v16d_zero();
+	size_t count = pixels(&s->x);
+
+	for (size_t at = 0; at < count; at += SUM_PIXELS) {
+		size_t run = count - at < SUM_PIXELS ? count - at : SUM_PIXELS;
+		float part[32];
+
+		if (s->ma)
+			sd_sums_run(gx + at * 16, x + at * 16, run, mean, istd, ma, mb, 1, part);
+		else
+			sd_sums_run(gx + at * 16, x + at * 16, run, mean, istd, ma, mb, 0, part);
+		sg = v16d_add(sg, v16d_from(v16_load(part)));
+		sgx = v16d_add(sgx, v16d_from(v16_load(part + 16)));
+	}
+	v16d_store(to, sg);
+	v16d_store(to + 16, sgx);
+}
+
+/* gx of image n, and the sums that the norm before it needs. */
+static void input_gradient(const struct backward *w, int n, const struct images *m)
+{
+	const struct sd_half_bwd *h = w->h;
+	const struct sd_gather *g = &w->g;
+	struct sd_img gmid = *w->mid;
+	struct sd_src src;
+	struct sd_band all = { .ni = g->ni, .nj = g->nj };
+	int rows = SD_DW_PIXELS / g->nj > 1 ? SD_DW_PIXELS / g->nj : 1;
+
+	gmid.n = 1;
+	gmid.p = m->gmid;
+	src = (struct sd_src){ .x = gmid };
+	for (int b = 0; b < h->gx.y.cb; b++) {
+		float *gx = sd_img_at(&h->gx.y, b, n);
+
+		for (int from = 0; from < g->ni; from += rows) {
+			int to = from + rows < g->ni ? from + rows : g->ni;
+
+			sd_tile_fill(g, &src, b, 0, all, from, to, m->tile);
+			sd_dw_rows(g, all, from, to, m->tile, w->dw + (size_t)b * (size_t)(h->win.kh * h->win.kw) * 16,
+				m16_first(h->gx.y.blk[b].n), h->gx.acc, gx);
+		}
+		if (h->sums.x.p)
+			norm_sums(h, b, n, gx, w->sums + ((size_t)n * (size_t)h->gx.y.cb + (size_t)b) * 32);
+	}
+}
+
+static void backward_task(void *ctx, int chunk, int thread)
+{
+	const struct backward *w = ctx;
+	const struct sd_half_bwd *h = w->h;
+	const struct sd_img *g = &h->g;
+	struct images m = { .tile = w->mem + (size_t)thread * w->mem_stride };
+	size_t size = pixels(g) * 16;
+	int end = (int)((long)g->n * (chunk + 1) / w->chunks), weights = h->gdw || h->gpw;
+	float *part = w->part + (size_t)chunk * (w->dw_part + w->pw_part);
+
+	m.gy = m.tile + w->tile;
+	m.gmid = m.gy + (h->norm.scale ? (size_t)g->cb * size : 0);
+	m.mid = m.gmid + (size_t)w->mid->cb * size;
+	if (weights)
+		memset(part, 0, (w->dw_part + w->pw_part) * sizeof(*part));
+	for (int n = (int)((long)g->n * chunk / w->chunks); n < end; n++) {
+		size_t gy_block;
+		const float *gy = output_gradient(h, n, m.gy, &gy_block);
+
+		sd_pw(m.gmid, size, w->mid->blk, w->mid->cb, gy, gy_block, g->blk, g->cb, g->c, w->pw, 0, (int)pixels(g));
+		if (weights)
+			weight_gradients(w, n, gy, gy_block, &m, part);
+		if (h->gx.y.p)
+			input_gradient(w, n, &m);
+	}
+}
+
+/* A block's weight gradient of the pointwise convolution, (Cout, Cin): all of its products with y's blocks. */
+static void reduce_pw(const struct backward *w, int b)
+{
+	const struct sd_img *g = &w->h->g, *x = w->mid;
+	const struct sd_blk *bx = &x->blk[b];
+	size_t stride = w->dw_part + w->pw_part;
+
+	for (int k = 0; k < g->cb; k++) {
+		const struct sd_blk *by = &g->blk[k];
+
+		for (int c = 0; c < bx->n; c++) {
+			const float *p = w->part + w->dw_part + (size_t)(b * g->cb + k) * 256 + (size_t)c * 16;
+			v16 s = v16_load(p);
+			float lane[16];
+
+			for (int i = 1; i < w->chunks; i++)
+				s = v16_add(s, v16_load(p + (size_t)i * stride));
+			v16_store(lane, s);
+			for (int l = 0; l < by->n; l++)
+				w->h->gpw[(size_t)(by->ch + l) * (size_t)x->c + (size_t)(bx->ch + c)] = lane[l];
+		}
+	}
+}
+
+/* All partial sums of a block of x. */
+static void reduce_task(void *ctx, int b, int thread)
+{
+	const struct backward *w = ctx;
+	const struct sd_half_bwd *h = w->h;
+	const struct sd_blk *blk = &w->mid->blk[b];
+
+	(void)thread;
+	if (h->gdw)
+		sd_dw_reduce(blk, w->part + (size_t)b * (size_t)w->gw.ntap * 16, w->dw_part + w->pw_part, w->chunks,
+			w->gw.ntap, h->gdw);
+	if (h->gpw)
+		reduce_pw(w, b);
+	for (int k = 0; h->sums.x.p && k < 2; k++) {
+		v16d s = v16d_zero();
+
+		for (int n = 0; n < h->g.n; n++)
+			s = v16d_add(s, v16d_load(w->sums + ((size_t)n * (size_t)w->mid->cb + (size_t)b) * 32 + k * 16));
+		v16_store_n((k ? h->ssgx : h->ssg) + blk->ch, v16_from_d(s), blk->n);
+	}
+}
+
+static void half_bwd(struct sd_par *par, const struct sd_half_bwd *h)
+{
+	const struct sd_img *x = h->gx.y.p ? &h->gx.y : &h->x.x;
+	struct sd_img mid = *x;
+	struct backward w = { .h = h, .mid = &mid };
+	int ntap = h->win.kh * h->win.kw, weights = h->gdw || h->gpw;
+	size_t geometry = (sd_gather_bytes(h->win) + 63) / 64 * 64, size = pixels(&h->g) * 16, part;
+	size_t ndw = up16((size_t)x->cb * (size_t)ntap * 16);
+	char *mem = sd_par_scratch(par, 3, 2 * geometry);
+	float *packed = sd_par_scratch(par, 0, (ndw + sd_pw_floats(x->cb, h->g.c)) * sizeof(float));
+
+	mid.h = h->g.h;
+	mid.w = h->g.w;
+	sd_gather_backward(&w.g, mem, h->win, SD_ALL_TAPS, x->h, x->w, mid.h, mid.w, WHOLE);
+	sd_gather_forward(&w.gw, mem + geometry, h->win, SD_ALL_TAPS, x->h, x->w, mid.h, mid.w, WHOLE);
+	w.dw = packed;
+	w.pw = packed + ndw;
+	sd_dw_pack(packed, h->dw, x, ntap);
+	sd_pw_pack(packed + ndw, h->pw, 1, (size_t)x->c, x->blk, x->cb, h->g.c);
+
+	w.chunks = CHUNKS;
+	if (weights) {
+		w.chunks = x->cb >= WIDE ? CHUNKS_WIDE : CHUNKS;
+		w.dw_part = (size_t)x->cb * (size_t)ntap * 16;
+		w.pw_part = h->gpw ? (size_t)(x->cb * h->g.cb) * 256 : 0;
+	}
+	w.chunks = w.chunks < h->g.n ? w.chunks : h->g.n;
+	part = (size_t)w.chunks * (w.dw_part + w.pw_part) * sizeof(float); /* a multiple of 64 */
+	w.part = sd_par_scratch(par, 2, part + (size_t)h->g.n * (size_t)x->cb * 32 * sizeof(double));
+	w.sums = (double *)((char *)w.part + part);
+	w.tile = max_size(w.g.tile, w.gw.tile);
+	w.mem = sd_par_scratch_each(par, 1, (w.tile + (size_t)(h->norm.scale ? h->g.cb : 0) * size
+		+ (size_t)x->cb * size + (h->gpw ? size : 0)) * sizeof(float), &w.mem_stride);
+	w.mem_stride /= sizeof(float);
+	sd_par_run(par, w.chunks, backward_task, &w);
+	if (weights || h->sums.x.p)
+		sd_par_run(par, x->cb, reduce_task, &w);
+}
+
+void SD_K(half)(struct sd_kernels *k)
+{
+	k->half = half;
+	k->half_bwd = half_bwd;
+}

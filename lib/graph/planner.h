@@ -1,0 +1,25 @@
+/* planner.h: what the parts of plan making share.  For plan.c and halves.c alone. */
+#ifndef SD_GRAPH_PLANNER_H
+#define SD_GRAPH_PLANNER_H
+
+#include "graph/plan.h"
+
+struct sd_planner {
+	const struct sd_graph *g;
+	const struct sd_layout *layout;
+	struct sd_plan *p;
+	int flags;
+	unsigned char *needed;  /* by node */
+	struct sd_load **load;  /* by node */
+	int *step_of;           /* by node: its step, or -1 */
+	int *uses;              /* by value */
+	int *parent;            /* by value: the value whose storage holds it, or -1 */
+	size_t *inner;          /* by value: bytes from its parent's start */
+	int *at;                /* by step: the step that it is run with, itself if alone */
+	unsigned char *hidden;  /* by value: never written to memory */
+};
+
+/* Finds halves of separable convolutions among the steps, and has each run as one. */
+int sd_plan_find_halves(struct sd_planner *b);
+
+#endif
