@@ -35,7 +35,8 @@ static struct sd_opt rows[] = {
 		"with --chain: find the inputs among the files of this folder, by content, and check them "
 		"too (repeatable)"),
 	SD_OPT_TEXT("sign", NULL, SD_OUTPUT, &o.sign, NULL, "KEY",
-		"sign each one with this Ed25519 key (PEM or OpenSSH), within the file"),
+		"sign each one with this Ed25519 key (PEM or OpenSSH), within the file; with --export in-toto: put "
+		"the statement into a signed envelope"),
 	SD_OPT_FLAG("detached", NULL, SD_OUTPUT, &o.detached,
 		"with --sign: leave the file as it is and write the signature into ARTIFACT.dsse.json"),
 	SD_OPT_LIST("check", NULL, SD_EXECUTION, &o.check, "PUB",
@@ -171,7 +172,16 @@ static enum sd_status export(const char *operand, struct sd_lineage *l)
 	if (sd_exported_look(&file, operand, l) < 0)
 		return trouble();
 	json = o.export == INTOTO ? sd_export_intoto(l, &file) : sd_export_crate(l, &file);
-	rc = folder ? sd_export_crate_write(o.output, operand, &file, json) : sd_json_print(json, stdout);
+	if (secret) {
+		char *text = sd_sign_statement(json, secret);
+
+		rc = text ? 0 : -1;
+		if (text)
+			puts(text);
+		free(text);
+	} else {
+		rc = folder ? sd_export_crate_write(o.output, operand, &file, json) : sd_json_print(json, stdout);
+	}
 	json_decref(json);
 	return rc < 0 ? trouble() : SD_SAME;
 }
@@ -240,7 +250,7 @@ static const struct mode {
 	{ .option = "json", .all = print_json },
 	{ .option = "sign", .each = sign, .with = "detached output" },
 	{ .option = "check", .each = check_keys },
-	{ .option = "export", .each = export, .noperand = 1, .with = "output" },
+	{ .option = "export", .each = export, .noperand = 1, .with = "output sign" },
 	{ .option = NULL, .each = say_ok },
 };
 
@@ -332,6 +342,8 @@ static int check_usage(void)
 		return sd_error(SD_ERR_USAGE, "--detached is for --sign without --output");
 	if (o.output && sd_opts_given(&opts, "export") && o.export == INTOTO)
 		return sd_error(SD_ERR_USAGE, "--output is for --sign and --export ro-crate");
+	if (o.sign && sd_opts_given(&opts, "export") && o.export == CRATE)
+		return sd_error(SD_ERR_USAGE, "--sign goes with --export in-toto, not with ro-crate");
 	if (o.output && opts.noperand > 1)
 		return sd_error(SD_ERR_USAGE, "--output goes with a single artifact");
 	return sd_check_one_stdin(opts.operand, opts.noperand);

@@ -261,7 +261,8 @@ static json_t *published(const struct crate *c)
 json_t *sd_export_crate(const struct sd_lineage *l, const struct sd_exported *file)
 {
 	struct crate c = { l, file, json_array(), json_array(), json_array() };
-	const char *licence = sd_json_text(json_object_get(l->own->context, "notes"), "license");
+	const char *note = sd_json_text(json_object_get(l->own->context, "notes"), "license");
+	const char *licence = note ? note : "#license";
 	json_t *e = entity(&c, METADATA, "CreativeWork"), *root;
 
 	put(e, "conformsTo", reference(CRATE));
@@ -272,12 +273,11 @@ json_t *sd_export_crate(const struct sd_lineage *l, const struct sd_exported *fi
 				      l->own->kind, l->own->id));
 	put(root, "conformsTo", reference(PROFILE));
 	put(root, "datePublished", published(&c));
-	put(root, "license", licence ? reference(licence) : json_string("not stated"));
+	put(root, "license", reference(licence));
 	e = entity(&c, PROFILE, "CreativeWork");
 	put(e, "name", json_string("Process Run Crate"));
 	put(e, "version", json_string("0.5"));
-	if (licence)
-		put(entity(&c, licence, "CreativeWork"), "name", sd_json_bytes(licence));
+	put(entity(&c, licence, "CreativeWork"), "name", sd_json_bytes(note ? note : "not stated"));
 	add_file(&c);
 	for (int i = 0; i < l->nancestor; i++)
 		add_ancestor(&c, l->ancestor[i]);

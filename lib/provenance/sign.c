@@ -174,14 +174,12 @@ enum sd_verdict sd_signatures_verify(const struct sd_lineage *l, const struct sd
 
 /* ---- into the file ---- */
 
-/* The envelope of one signature over the statement, to be freed; NULL and a message. */
-static char *envelope(const struct sd_lineage *l, const struct sd_secret_key *key, size_t *len)
+/* The envelope of one signature over a statement, which is freed; NULL and a message. */
+static char *envelope(char *payload, size_t n, const struct sd_secret_key *key, size_t *len)
 {
-	char *payload, *text = NULL;
 	struct sd_envelope e;
-	size_t n;
+	char *text = NULL;
 
-	payload = statement(l, NULL, NULL, &n);
 	if (!payload)
 		return NULL;
 	sd_envelope_init(&e, SD_STATEMENT_MEDIA, payload, n);
@@ -190,6 +188,14 @@ static char *envelope(const struct sd_lineage *l, const struct sd_secret_key *ke
 	sd_envelope_release(&e);
 	free(payload);
 	return text;
+}
+
+char *sd_sign_statement(const json_t *json, const struct sd_secret_key *key)
+{
+	size_t n, len;
+	char *payload = sd_json_canonical(json, &n);
+
+	return envelope(payload, n, key, &len);
 }
 
 /* Whether a line of a text artifact is a signature with that key. */
@@ -278,16 +284,21 @@ int sd_sign(const char *name, const struct sd_lineage *l, const char *output,
 	const char *keyid = sd_secret_key_public(key)->id;
 	size_t len;
 	struct sd_lock *lock = sd_lock_take(output); /* for whoever signs at the same time */
-	char *text = lock ? envelope(l, key, &len) : NULL, head[16];
-	ssize_t n;
+	char *payload, *text = NULL, head[16];
+	ssize_t have;
+	size_t n;
 	int rc = -1;
 
+	if (!lock)
+		goto out;
+	payload = statement(l, NULL, NULL, &n);
+	text = envelope(payload, n, key, &len);
 	if (!text)
 		goto out;
-	n = sd_file_peek(name, head, sizeof(head));
-	if (n >= 0 && sd_artifact_magic(head, (size_t)n))
+	have = sd_file_peek(name, head, sizeof(head));
+	if (have >= 0 && sd_artifact_magic(head, (size_t)have))
 		rc = sd_artifact_put_signature(name, l, output, keyid, text, len);
-	else if (n >= 0)
+	else if (have >= 0)
 		rc = sign_text(name, l, output, keyid, text);
 out:
 	free(text);

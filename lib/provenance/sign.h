@@ -22,6 +22,9 @@ int sd_sign(const char *name, const struct sd_lineage *l, const char *output,
 	    const struct sd_secret_key *key);
 int sd_sign_beside(const char *name, const struct sd_lineage *l, const struct sd_secret_key *key);
 
+/* A statement of another kind in an envelope with one signature: canonical text, to be freed; NULL and a message. */
+char *sd_sign_statement(const json_t *statement, const struct sd_secret_key *key);
+
 /* The signatures in NAME.dsse.json, which need not exist, put with those in the file.  -1 and a message when it
  * cannot be read. */
 int sd_signatures_beside(const char *name, struct sd_lineage *l);

@@ -116,6 +116,8 @@ def ro_crate(path, folder):
     for k in ("name", "description", "datePublished", "license"):
         need(root.get(k), k, "of the root")
     timestamp(root["datePublished"])
+    (licence,) = refs(root["license"])
+    need(by_id[licence].get("name"), "name of the license")
     profile = "https://w3id.org/ro/wfrun/process/0.5"
     need(profile in refs(root.get("conformsTo")) and "CreativeWork" in types(by_id[profile]), "profile")
     parts, mentions = refs(root["hasPart"]), refs(root["mentions"])

@@ -136,6 +136,66 @@ x.genotype: signed with key $(keyid a.pub)"
 	assert_failure 1
 }
 
+@test "export: an in-toto statement in an envelope, which openssl verifies" {
+	sd-verify --export in-toto --sign a.key d.h5 > d.jsonl
+	assert_equal "$(wc -l < d.jsonl)" 1
+	pae d.jsonl > signed
+	member sig < d.jsonl | base64 -d > sig
+	run openssl pkeyutl -verify -pubin -inkey a.pub -rawin -in signed -sigfile sig
+	assert_success
+	member payload < d.jsonl | base64 -d > statement
+	grep -q '"predicateType":"https://slsa.dev/provenance/v1"' statement
+	if /usr/bin/python3 -c '' 2> err; then
+		/usr/bin/python3 "$ROOT/tests/bats/exported.py" in-toto statement
+	fi
+	run sd-verify --check a.pub d.h5
+	assert_failure 1
+	run sd-verify --export ro-crate --sign a.key d.h5
+	assert_failure 2
+}
+
+@test "sign: killed at any moment, the artifact is whole" {
+	local i pid n=0
+	cp d.h5 before.h5
+	for i in $(seq 60); do
+		sd-verify -q --sign a.key d.h5 &
+		pid=$!
+		sleep 0.0$((RANDOM % 5))$((RANDOM % 10))
+		kill -KILL $pid 2> err || true
+		wait $pid 2> err || n=$((n + 1))
+		sd-verify -q d.h5
+		[ $((i % 10)) -ne 0 ] || cp before.h5 d.h5
+	done
+	echo "$n of 60 were killed"
+	[ $n -gt 5 ]
+	sd-verify -q --sign a.key d.h5
+	sd-verify -q --check a.pub d.h5
+}
+
+@test "sign: by eight at once" {
+	local i ok=0 pids=
+	for i in $(seq 8); do
+		openssl genpkey -algorithm ed25519 -out $i.key
+		sd-verify -q --sign $i.key d.h5 2> $i.err &
+		pids="$pids $!"
+	done
+	i=0
+	for pid in $pids; do
+		i=$((i + 1))
+		if wait $pid; then
+			ok=$((ok + 1))
+			openssl pkey -in $i.key -pubout -out $i.pub
+			sd-verify -q --check $i.pub d.h5
+		else
+			grep -q 'is being written by another process' $i.err
+		fi
+	done
+	[ $ok -ge 1 ]
+	run sd-verify --json d.h5
+	assert_success
+	assert_equal "$(sed -n '/"signatures"/,/]/p' <<< "$output" | grep -cE '"[0-9a-f]{64}"')" $ok
+}
+
 @test "sign: keys of OpenSSH, minisign and signify" {
 	local raw
 	sd-verify -q --sign a.key d.h5
