@@ -91,6 +91,8 @@ struct gold_worst {
 	double netmax;     /* the net's largest gradient or update, set before the first comparison */
 };
 
+/* What a rule allows, of the largest magnitude in a tensor. */
+double gold_tolerance(enum gold_rule rule);
 void gold_worst_init(struct gold_worst *w, enum gold_rule rule);
 /* Compares n values with those of `ref`.  before (GOLD_UPDATE; NULL for zeros): the values before. */
 void gold_compare(struct gold_worst *w, const char *name, const float *got, const struct gold_array *ref,
