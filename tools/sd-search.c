@@ -135,11 +135,11 @@ static struct sd_search_options search_options(const struct sd_run *run, const s
 	return s;
 }
 
-static int flops(const struct search_run *r, const struct sd_primitive_list *prims)
+static int plan(const struct search_run *r, const struct sd_primitive_list *prims)
 {
 	const struct sd_dataset unknown = { .nclass = 0 };
 	struct sd_search_options s = search_options(&r->run, &unknown, prims);
-	return sd_run_flops(&r->run, (struct sd_net){ .kind = SD_NET_SUPERNET, .supernet = s.net }, &s.step);
+	return sd_run_plan(&r->run, (struct sd_net){ .kind = SD_NET_SUPERNET, .supernet = s.net }, &s.step, s.unrolled);
 }
 
 /* The state that the run begins with; alphas trained as weights are among those that --load names. */
@@ -168,7 +168,10 @@ static int search(struct search_run *r, struct sd_dataset *ds, const struct sd_p
 		return -1;
 	r->search.loop.watch = (struct sd_loop_watch){ save_checkpoint, report, r };
 	sd_run_loop(&r->run, &r->search.loop);
-	if (start(r) || sd_loop_run(&r->search.loop))
+	if (start(r) || sd_run_profile_begin(&r->run))
+		goto out;
+	int stopped = sd_loop_run(&r->search.loop);
+	if (sd_run_profile_end(&r->run) || stopped)
 		goto out;
 	if (run_options.trace_step) {
 		ret = 0;
@@ -202,8 +205,8 @@ static int run(struct search_run *r)
 	    sd_primitive_list_check(&prims, run_options.ops ? SD_DARTS_OPS : SD_OPS) ||
 	    sd_run_init(&r->run, "search", &opts, &shared, &run_options))
 		return -1;
-	if (run_options.flops)
-		return flops(r, &prims);
+	if (sd_run_wants_plan(&r->run))
+		return plan(r, &prims);
 	char *path = sd_run_data_path(run_options.data, run_options.dataset);
 	struct sd_dataset *ds = sd_run_data(r->run.stamp, "data", path);
 	free(path);

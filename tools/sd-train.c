@@ -239,7 +239,10 @@ static int train(struct train_run *r, const struct sd_dataset *ds, const struct 
 	sd_run_loop(&r->run, &r->train.loop);
 	if (r->run.resume ? sd_train_read(&r->train, r->run.resume) : sd_run_start(&r->run, &r->train.vars))
 		goto out;
-	if (sd_loop_run(&r->train.loop))
+	if (sd_run_profile_begin(&r->run))
+		goto out;
+	int stopped = sd_loop_run(&r->train.loop);
+	if (sd_run_profile_end(&r->run) || stopped)
 		goto out;
 	if (run_options.trace_step) {
 		ret = 0;
@@ -253,12 +256,12 @@ out:
 	return ret;
 }
 
-static int flops(const struct train_run *r, const struct sd_genofile *arch)
+static int plan(const struct train_run *r, const struct sd_genofile *arch)
 {
 	const struct sd_dataset unknown = { .nclass = 0 };
 	struct sd_train_options t = train_options(&r->run, &unknown, &arch->g);
 	t.step.drop_path = t.drop_path_prob > 0;
-	return sd_run_flops(&r->run, (struct sd_net){ .kind = SD_NET_CIFAR, .network = t.net }, &t.step);
+	return sd_run_plan(&r->run, (struct sd_net){ .kind = SD_NET_CIFAR, .network = t.net }, &t.step, 0);
 }
 
 static int open_and_train(struct train_run *r)
@@ -272,8 +275,8 @@ static int open_and_train(struct train_run *r)
 	    sd_genofile_open(&arch, o.arch))
 		return -1;
 	sd_stamp_fact(r->run.stamp, "arch", json_string(arch.g.name ? arch.g.name : o.arch));
-	if (run_options.flops) {
-		ret = flops(r, &arch);
+	if (sd_run_wants_plan(&r->run)) {
+		ret = plan(r, &arch);
 		sd_genofile_release(&arch);
 		return ret;
 	}

@@ -236,7 +236,7 @@ static void add_long(struct parser *p, const char *name, size_t n, const struct 
 	copy[n] = '\0';
 	p->longs = sd_xrealloc(p->longs, (size_t)(p->nlong + 2) * sizeof(*p->longs));
 	p->longs[p->nlong++] = (struct option){
-		copy, row->type == SD_OPT_TYPE_FLAG ? optional_argument : required_argument, NULL,
+		copy, row->type == SD_OPT_TYPE_FLAG || row->bare ? optional_argument : required_argument, NULL,
 		UCHAR_MAX + 1 + i
 	};
 	p->longs[p->nlong] = (struct option){ NULL, 0, NULL, 0 };
@@ -330,6 +330,8 @@ static int take(struct sd_opts *opts, const struct parser *p, int i, const char 
 	}
 	if (row->type == SD_OPT_TYPE_FLAG && !value)
 		value = row->def && strcmp(row->def, "true") == 0 ? "false" : "true";
+	if (row->bare && !value)
+		value = row->bare;
 	row->given++;
 	return set_value(row, value);
 }

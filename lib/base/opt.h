@@ -73,6 +73,7 @@ struct sd_opt {
 		struct sd_opt_list *list;
 	} to;                /* where the value goes */
 	const char *def;     /* the default as text; NULL: *to is left as it is and absent from the claim */
+	const char *bare;    /* the value of the name alone, others then want a '='; NULL: the name wants a value */
 	const char *metavar;
 	const char *help;    /* one line or more, wrapped by --help; without the default, which is added */
 	const char *choices; /* "scalar|max_w" */
@@ -103,6 +104,10 @@ struct sd_opt {
 #define SD_OPT_TEXT(n, al, cl, p, d, mv, h) \
 	{ .name = (n), .aliases = (al), .type = SD_OPT_TYPE_TEXT, .class = (cl), .to.text = (p), .def = (d), \
 	  .metavar = (mv), .help = (h) }
+/* --name alone, or --name=VALUE. */
+#define SD_OPT_TEXT_OR_BARE(n, al, cl, p, d, b, mv, h) \
+	{ .name = (n), .aliases = (al), .type = SD_OPT_TYPE_TEXT, .class = (cl), .to.text = (p), .def = (d), \
+	  .bare = (b), .metavar = (mv), .help = (h) }
 #define SD_OPT_CHOICE(n, al, cl, p, d, ch, h) \
 	{ .name = (n), .aliases = (al), .type = SD_OPT_TYPE_CHOICE, .class = (cl), .to.i = (p), .def = (d), \
 	  .metavar = (ch), .help = (h), .choices = (ch) }

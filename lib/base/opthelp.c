@@ -58,7 +58,7 @@ static void help_row(FILE *f, const struct sd_opt *row)
 	}
 	sd_str_addf(&left, "--%s", row->name);
 	if (row->metavar)
-		sd_str_addf(&left, " %s", row->metavar);
+		sd_str_addf(&left, row->bare ? "[=%s]" : " %s", row->metavar);
 	sd_str_adds(&right, row->help);
 	if (row->def && row->type != SD_OPT_TYPE_FLAG && *row->def)
 		sd_str_addf(&right, " (default: %s)", row->def);

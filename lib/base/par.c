@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -44,6 +45,8 @@ struct sd_par {
 	_Atomic int waiting;  /* the caller, for the last task */
 	pthread_mutex_t lock;
 	pthread_cond_t work, done;
+	sd_par_watch_fn *watch;
+	void *watch_ctx;
 	struct {
 		void *p;
 		size_t bytes;
@@ -225,10 +228,10 @@ int sd_par_threads(const struct sd_par *par)
 	return par->threads;
 }
 
-void sd_par_run(struct sd_par *par, int ntask, sd_par_fn *fn, void *ctx)
+static void run(struct sd_par *par, int ntask, sd_par_fn *fn, void *ctx)
 {
 	unsigned word = sd_fpu_flush_on();
-	uint64_t run;
+	uint64_t number;
 
 	if (par->threads == 1 || ntask <= 1) {
 		for (int i = 0; i < ntask; i++)
@@ -236,12 +239,12 @@ void sd_par_run(struct sd_par *par, int ntask, sd_par_fn *fn, void *ctx)
 		sd_fpu_restore(word);
 		return;
 	}
-	run = (atomic_load(&par->ticket) >> 32) + 1;
+	number = (atomic_load(&par->ticket) >> 32) + 1;
 	atomic_store(&par->fn, fn);
 	atomic_store(&par->ctx, ctx);
 	atomic_store(&par->ntask, ntask);
 	atomic_store(&par->unfinished, ntask);
-	atomic_store(&par->ticket, run << 32 | (uint32_t)ntask);
+	atomic_store(&par->ticket, number << 32 | (uint32_t)ntask);
 	wake_workers(par);
 	work_off(par, 0);
 
@@ -256,6 +259,33 @@ void sd_par_run(struct sd_par *par, int ntask, sd_par_fn *fn, void *ctx)
 		pthread_mutex_unlock(&par->lock);
 	}
 	sd_fpu_restore(word);
+}
+
+void sd_par_watch(struct sd_par *par, sd_par_watch_fn *watch, void *ctx)
+{
+	par->watch = watch;
+	par->watch_ctx = ctx;
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void sd_par_run(struct sd_par *par, int ntask, sd_par_fn *fn, void *ctx)
+{
+	double began;
+
+	if (!par->watch) {
+		run(par, ntask, fn, ctx);
+		return;
+	}
+	began = now();
+	run(par, ntask, fn, ctx);
+	par->watch(par->watch_ctx, ntask, now() - began);
 }
 
 /* ---- scratch ---- */

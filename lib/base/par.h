@@ -24,6 +24,10 @@ int sd_par_default_threads(void);
 typedef void sd_par_fn(void *ctx, int task, int thread);
 void sd_par_run(struct sd_par *par, int ntask, sd_par_fn *fn, void *ctx);
 
+/* Has each run's tasks and seconds told after it, on the caller's thread; NULL: no more. */
+typedef void sd_par_watch_fn(void *ctx, int ntask, double seconds);
+void sd_par_watch(struct sd_par *par, sd_par_watch_fn *watch, void *ctx);
+
 /* Scratch memory of one of the pool's `slot`s (0..3; small numbers, chosen by the caller), at least
  * `bytes`, 64-byte aligned, contents undefined.  It stays valid until the next call for the same slot with a larger
  * size.  Aborts the process with a message if memory runs out (the plan's arena is the large part). */

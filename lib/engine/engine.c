@@ -16,7 +16,7 @@ size_t sd_dtype_size(enum sd_dtype t)
 	return t == SD_F64 ? 8 : 4;
 }
 
-static struct sd_engine *open_with(const struct sd_engine_ops *ops, int device, int threads)
+static struct sd_engine *open_with(const struct sd_engine_ops *ops, int device, int threads, int plans_only)
 {
 	struct sd_engine *e = calloc(1, ops->engine_size);
 
@@ -25,6 +25,7 @@ static struct sd_engine *open_with(const struct sd_engine_ops *ops, int device, 
 		return NULL;
 	}
 	e->ops = ops;
+	e->plans_only = plans_only;
 	if (ops->open(e, device, threads)) {
 		free(e);
 		return NULL;
@@ -48,16 +49,16 @@ static int cuda_index(const char *device)
 	return *end || n > 1023 ? -1 : (int)n;
 }
 
-struct sd_engine *sd_engine_open(const char *device, int threads)
+static struct sd_engine *open_any(const char *device, int threads, int plans_only)
 {
 	const struct sd_engine_ops *ops;
 	int index = cuda_index(device);
 
 	if (!strcmp(device, "cpu"))
-		return open_with(&sd_engine_cpu, 0, threads);
+		return open_with(&sd_engine_cpu, 0, threads, plans_only);
 	if (!strcmp(device, "auto")) {
 		if (!sd_plugin_likely())
-			return open_with(&sd_engine_cpu, 0, threads);
+			return open_with(&sd_engine_cpu, 0, threads, plans_only);
 		index = 0;
 	}
 	if (index < 0) {
@@ -65,7 +66,17 @@ struct sd_engine *sd_engine_open(const char *device, int threads)
 		return NULL;
 	}
 	ops = sd_plugin_cuda();
-	return ops ? open_with(ops, index, threads) : NULL;
+	return ops ? open_with(ops, index, threads, plans_only) : NULL;
+}
+
+struct sd_engine *sd_engine_open(const char *device, int threads)
+{
+	return open_any(device, threads, 0);
+}
+
+struct sd_engine *sd_engine_open_plans(const char *device, int threads)
+{
+	return open_any(device, threads, 1);
 }
 
 void sd_engine_close(struct sd_engine *e)
@@ -73,6 +84,7 @@ void sd_engine_close(struct sd_engine *e)
 	if (!e)
 		return;
 	e->ops->close(e);
+	sd_profile_free(e->noted);
 	free(e);
 }
 
@@ -84,6 +96,11 @@ int sd_engine_threads(const struct sd_engine *e)
 int sd_engine_set_precision(struct sd_engine *e, enum sd_precision precision)
 {
 	return e->ops->set_precision(e, precision);
+}
+
+int sd_engine_elem(const struct sd_engine *e)
+{
+	return e->ops->layout(e)->elem;
 }
 
 const char *sd_engine_kind(const struct sd_engine *e)
@@ -121,12 +138,6 @@ void sd_engine_poison(struct sd_engine *e, int on)
 void sd_engine_trace_nan(struct sd_engine *e, int on)
 {
 	e->trace_nan = on;
-}
-
-void sd_engine_profile(struct sd_engine *e, int on)
-{
-	e->profile = on;
-	memset(e->prof, 0, sizeof(e->prof));
 }
 
 void sd_engine_show(struct sd_engine *e, sd_engine_seen *seen, void *ctx)
@@ -183,45 +194,6 @@ double sd_engine_now(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void sd_engine_note(struct sd_engine *e, const struct sd_program *p, const struct sd_step *s, long launches,
-	double seconds)
-{
-	const struct sd_node *n = &p->g->node[s->node];
-	const struct sd_layout *layout = e->ops->layout(e);
-	int k;
-
-	e->prof[n->op].calls++;
-	e->prof[n->op].launches += launches;
-	e->prof[n->op].seconds += seconds;
-	for (k = 0; k < s->nin; k++)
-		if (s->in[k].x != SD_NIL)
-			e->prof[n->op].bytes += (double)layout->size(p->g, s->in[k].x);
-	for (k = 0; k < n->nout; k++)
-		e->prof[n->op].bytes += (double)layout->size(p->g, n->out + k);
-}
-
-static void print_choice(void *ctx, const char *name, const char *value)
-{
-	fprintf(ctx, "%s\t%s\n", name, value);
-}
-
-int sd_engine_profile_print(struct sd_engine *e, FILE *f)
-{
-	double total = 0;
-	int i;
-
-	for (i = 0; i < SD_OP_N; i++)
-		total += e->prof[i].seconds;
-	fprintf(f, "op\tcalls\tlaunches\tms\tshare\tGB/s\n");
-	for (i = 0; i < SD_OP_N; i++)
-		if (e->prof[i].calls)
-			fprintf(f, "%s\t%ld\t%ld\t%.2f\t%.1f%%\t%.1f\n", sd_op_name((enum sd_op)i), e->prof[i].calls,
-				e->prof[i].launches, e->prof[i].seconds * 1e3, 100 * e->prof[i].seconds / total,
-				e->prof[i].bytes / e->prof[i].seconds / 1e9);
-	sd_engine_choices(e, print_choice, f);
-	return ferror(f) ? sd_error(SD_ERR_IO, "cannot write the profile") : 0;
-}
-
 /* ---- buffers ---- */
 
 struct sd_buffer *sd_buffer_new(struct sd_engine *e, enum sd_dtype t, struct sd_shape s)
@@ -236,7 +208,7 @@ struct sd_buffer *sd_buffer_new(struct sd_engine *e, enum sd_dtype t, struct sd_
 	b->dtype = t;
 	b->shape = s;
 	b->bytes = sd_shape_count(&s) * sd_dtype_size(t);
-	if (e->ops->alloc(e, b)) {
+	if (!e->plans_only && e->ops->alloc(e, b)) {
 		free(b);
 		return NULL;
 	}
@@ -247,7 +219,8 @@ void sd_buffer_free(struct sd_buffer *b)
 {
 	if (!b)
 		return;
-	b->engine->ops->release(b);
+	if (!b->engine->plans_only)
+		b->engine->ops->release(b);
 	free(b);
 }
 
@@ -258,11 +231,13 @@ size_t sd_buffer_bytes(const struct sd_buffer *b)
 
 int sd_buffer_write(struct sd_buffer *b, const void *host)
 {
-	return b->engine->ops->write(b, host);
+	return b->engine->plans_only ? 0 : b->engine->ops->write(b, host);
 }
 
 int sd_buffer_read(const struct sd_buffer *b, void *host)
 {
+	if (b->engine->plans_only)
+		return sd_error(SD_ERR_BUG, "a buffer of an engine that only plans was read");
 	return b->engine->ops->read(b, host);
 }
 
@@ -337,7 +312,13 @@ void sd_program_free(struct sd_program *p)
 	p->engine->ops->program_release(p);
 	sd_plan_free(p->plan);
 	free(p->slot_used);
+	free(p->noted);
 	free(p);
+}
+
+const struct sd_plan *sd_program_plan(const struct sd_program *p)
+{
+	return p->plan;
 }
 
 size_t sd_program_arena(const struct sd_program *p)
@@ -388,12 +369,22 @@ static int check_feed(const struct sd_work *w)
 
 int sd_work_run(int n, const struct sd_work *w)
 {
-	int i;
+	struct sd_engine *e = w->program ? w->program->engine : w->feed->engine;
+	double began;
+	int i, rc;
+
+	if (e->plans_only)
+		return sd_error(SD_ERR_BUG, "an engine that only plans can't run");
 
 	for (i = 0; i < n; i++)
 		if (w[i].program ? check_bind(w[i].program, w[i].bind) : check_feed(&w[i]))
 			return -1;
-	return (w->program ? w->program->engine : w->feed->engine)->ops->run(n, w);
+	if (!e->profile)
+		return e->ops->run(n, w);
+	began = sd_engine_now();
+	rc = e->ops->run(n, w);
+	sd_engine_note_run(e, sd_engine_now() - began);
+	return rc;
 }
 
 int sd_program_run(struct sd_program *p, const struct sd_bind *bind)

@@ -6,9 +6,8 @@
 #ifndef SD_ENGINE_ENGINE_H
 #define SD_ENGINE_ENGINE_H
 
-#include <stdio.h>
-
 #include "data/loader.h"
+#include "engine/profile.h"
 #include "graph/graph.h"
 #include "graph/plan.h"
 
@@ -23,10 +22,15 @@ extern const char *const sd_precision_names[SD_PRECISIONS]; /* "fp32", "tf32", "
 /* device: "cpu", "cuda[:N]", or "auto": the first GPU where there is one, else the CPU.  threads: of the
  * CPU; 0 for the default.  NULL with a message (SD_ERR_DEVICE where a device or its libraries are missing). */
 struct sd_engine *sd_engine_open(const char *device, int threads);
+/* One that only plans: programs can be made and asked what they need, no buffer holds anything, nothing can be run,
+ * and there need be no device ("cuda" wants only its engine). */
+struct sd_engine *sd_engine_open_plans(const char *device, int threads);
 void sd_engine_close(struct sd_engine *e);
 int sd_engine_threads(const struct sd_engine *e);
 /* Before the first program.  -1 with a message where the engine has no such precision. */
 int sd_engine_set_precision(struct sd_engine *e, enum sd_precision precision);
+/* Bytes of one number of an image. */
+int sd_engine_elem(const struct sd_engine *e);
 /* What goes into a claim's environment: "cpu" or "cuda", and what sd_engine_environment tells: the device
  * class and the libraries that can change a number. */
 const char *sd_engine_kind(const struct sd_engine *e);
@@ -63,6 +67,7 @@ struct sd_bind {
 struct sd_program *sd_program_new(struct sd_engine *e, const struct sd_graph *g, int nroot,
 	const sd_val *root, int flags);
 void sd_program_free(struct sd_program *p);
+const struct sd_plan *sd_program_plan(const struct sd_program *p);
 size_t sd_program_arena(const struct sd_program *p); /* bytes; programs of an engine share one arena */
 const struct sd_graph *sd_program_graph(const struct sd_program *p);
 long sd_program_launches(const struct sd_program *p); /* kernels that a run begins */
@@ -106,8 +111,5 @@ void sd_engine_trace_nan(struct sd_engine *e, int on);
  * left out. */
 typedef void sd_engine_seen(void *ctx, const struct sd_program *p, int node, int out, const void *host, size_t bytes);
 void sd_engine_show(struct sd_engine *e, sd_engine_seen *seen, void *ctx);
-/* Time by op, and the choices, to tables on f. */
-void sd_engine_profile(struct sd_engine *e, int on);
-int sd_engine_profile_print(struct sd_engine *e, FILE *f);
 
 #endif

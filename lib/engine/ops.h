@@ -4,21 +4,19 @@
 #define SD_ENGINE_OPS_H
 
 #include "engine/engine.h"
+#include "graph/cost.h"
 
 /* Counts up with every change of this table or of the structures below; an engine of another number than
  * the tool's is not used. */
-#define SD_ENGINE_ABI 3
+#define SD_ENGINE_ABI 4
 
 struct sd_engine {
 	const struct sd_engine_ops *ops;
+	int plans_only; /* set before `open`: there may be no device, and nothing is held or run */
 	int poison, trace_nan, profile;
 	sd_engine_seen *seen; /* or NULL */
 	void *seen_ctx;
-	struct {
-		long calls, launches;
-		double seconds;
-		double bytes; /* read and written, by the plan's tensor sizes */
-	} prof[SD_OP_N];
+	struct sd_profile_state *noted; /* while profile is set */
 };
 
 struct sd_buffer {
@@ -36,6 +34,7 @@ struct sd_program {
 	unsigned char *slot_used; /* by slot: whether a step reads or writes it */
 	size_t arena;             /* bytes, what the engine needs beside the plan's included */
 	long launches;            /* kernels that a run begins */
+	struct sd_profile_step *noted; /* by step */
 };
 
 struct sd_device_feed {
@@ -80,6 +79,7 @@ struct sd_engine_ops {
 	int (*read_value)(struct sd_program *p, sd_val v, void *host); /* v has storage in the plan */
 	/* To device memory, v no image; NULL: buffers lie in the host's memory, so read_value does. */
 	int (*keep_value)(struct sd_program *p, sd_val v, void *to);
+	int (*limits)(struct sd_engine *e, struct sd_limits *limits);
 };
 
 /* The engines that are linked in. */
@@ -90,13 +90,18 @@ typedef const struct sd_engine_ops *sd_engine_entry_fn(void);
 
 /* Seconds of a clock that only counts up. */
 double sd_engine_now(void);
-/* Adds a step that has been run to the profile. */
-void sd_engine_note(struct sd_engine *e, const struct sd_program *p, const struct sd_step *s, long launches,
-	double seconds);
 /* Shows the inputs that a program is about to read. */
 int sd_engine_show_inputs(struct sd_program *p, const struct sd_bind *bind);
 /* Shows the results of step i of the plan, which has just been run. */
 int sd_engine_show_step(struct sd_program *p, int i);
+/* ---- profile.c, where e->profile is set ---- */
+/* Adds a step that has been run.  -1 with a message. */
+int sd_engine_note(struct sd_program *p, const struct sd_step *s, long launches, double seconds);
+/* A sd_par_watch_fn: what the step under way, of engine ctx, did in tasks. */
+void sd_engine_note_tasks(void *ctx, int ntask, double seconds);
+/* Adds a whole run. */
+void sd_engine_note_run(struct sd_engine *e, double seconds);
+void sd_profile_free(struct sd_profile_state *s);
 /* Bytes of one element in the outside layout. */
 size_t sd_dtype_size(enum sd_dtype t);
 

@@ -69,6 +69,7 @@ struct sd_layout {
 	 * operands of a concat and slices along segments are views. */
 	size_t (*segment)(const struct sd_graph *g, sd_val v, int seg);
 	size_t align;
+	int elem; /* bytes of one number of an image */
 	int halves; /* the engine runs halves of separable convolutions as one step */
 };
 

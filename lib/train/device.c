@@ -22,15 +22,26 @@ void sd_device_stamp_choices(const struct sd_engine *e, struct sd_stamp *stamp)
 		json_decref(all);
 }
 
-struct sd_engine *sd_device_open(const struct sd_device_options *o, int threads, struct sd_stamp *stamp)
+/* e in the precision asked for; NULL for none, or with a message. */
+static struct sd_engine *with_precision(struct sd_engine *e, const struct sd_device_options *o)
 {
-	struct sd_engine *e = sd_engine_open(o->device, threads);
-	if (!e)
-		return NULL;
-	if (sd_engine_set_precision(e, (enum sd_precision)o->precision)) {
+	if (e && sd_engine_set_precision(e, (enum sd_precision)o->precision)) {
 		sd_engine_close(e);
 		return NULL;
 	}
+	return e;
+}
+
+struct sd_engine *sd_device_open_plans(const struct sd_device_options *o)
+{
+	return with_precision(sd_engine_open_plans(o->device, 1), o);
+}
+
+struct sd_engine *sd_device_open(const struct sd_device_options *o, int threads, struct sd_stamp *stamp)
+{
+	struct sd_engine *e = with_precision(sd_engine_open(o->device, threads), o);
+	if (!e)
+		return NULL;
 	sd_stamp_environment(stamp, "engine", sd_engine_kind(e));
 	sd_engine_environment(e, environment, stamp);
 	sd_stamp_threads(stamp, sd_engine_threads(e));

@@ -16,6 +16,8 @@ struct sd_device_options {
 	SD_OPT_CHOICE("precision", NULL, SD_NUMERIC, &(o).precision, "fp32", "fp32|tf32|bf16|fp16", \
 		      "arithmetic of images on a GPU; statistics, losses and weights stay in fp32")
 
+/* One that only plans (engine.h).  NULL with a message. */
+struct sd_engine *sd_device_open_plans(const struct sd_device_options *o);
 /* Opens the engine; its kind, device class and libraries go into the claim, its code path and threads into
  * the context.  NULL with a message. */
 struct sd_engine *sd_device_open(const struct sd_device_options *o, int threads, struct sd_stamp *stamp);

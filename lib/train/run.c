@@ -67,9 +67,12 @@ int sd_run_init(struct sd_run *r, const char *kind, struct sd_opts *opts, const 
 	} else if (isatty(STDOUT_FILENO)) {
 		return sd_error(SD_ERR_USAGE, "the result is binary and is not written to a terminal");
 	}
+	if (sd_profile_parse(o->profile, &r->profile))
+		return -1;
 	sd_sig_install();
 	r->stamp = sd_stamp_new(kind, opts, shared);
-	r->engine = sd_device_open(&o->device, shared->threads, r->stamp);
+	r->engine = sd_run_wants_plan(r) ? sd_device_open_plans(&o->device) :
+		sd_device_open(&o->device, r->profile.what == SD_PROFILE_SERIAL ? 1 : shared->threads, r->stamp);
 	if (!r->engine)
 		return -1;
 	sd_engine_trace_nan(r->engine, o->trace_nan);
@@ -329,7 +332,24 @@ void sd_run_loop(const struct sd_run *r, struct sd_loop *loop)
 		loop->report_steps = (uint32_t)r->o->report_freq;
 }
 
-int sd_run_flops(const struct sd_run *r, struct sd_net net, const struct sd_step_options *s)
+int sd_run_profile_begin(const struct sd_run *r)
+{
+	return sd_engine_profile(r->engine, r->profile.what, &r->profile.limits);
+}
+
+int sd_run_profile_end(const struct sd_run *r)
+{
+	if (r->profile.what == SD_PROFILE_OFF)
+		return 0;
+	return sd_engine_profile_print(r->engine, strcmp(r->output, "-") ? stdout : stderr);
+}
+
+int sd_run_wants_plan(const struct sd_run *r)
+{
+	return r->o->flops || r->profile.plan;
+}
+
+int sd_run_plan(const struct sd_run *r, struct sd_net net, const struct sd_step_options *s, int unrolled)
 {
 	int classes = 10;
 	char *path = sd_run_data_path(r->o->data, r->o->dataset);
@@ -352,7 +372,10 @@ int sd_run_flops(const struct sd_run *r, struct sd_net net, const struct sd_step
 	}
 	free(path);
 	net.network.classes = net.supernet.classes = classes;
-	return sd_flops_print(stdout, r->engine, &net, s, (uint32_t)r->o->batch_size);
+	if (r->o->flops)
+		return sd_flops_print(stdout, r->engine, &net, s, (uint32_t)r->o->batch_size);
+	return sd_profile_plan(stdout, r->engine, (enum sd_precision)r->o->device.precision, &r->profile, &net, s,
+		r->o->batch_size, unrolled);
 }
 
 int sd_run_save(struct sd_run *r, const struct sd_loop *loop, bool complete, sd_run_write *write,

@@ -12,6 +12,7 @@
 #include "data/dataset.h"
 #include "train/device.h"
 #include "train/loop.h"
+#include "train/profile.h"
 
 /* "DIR/NAME.h5" if `data` is a folder, else `data`; to be freed. */
 char *sd_run_data_path(const char *data, const char *name);
@@ -24,7 +25,7 @@ enum sd_run_schedule { SD_COSINE_POWER, SD_WARM_RESTARTS };
 /* Options of both tools. */
 struct sd_run_options {
 	struct sd_device_options device;
-	const char *data, *dataset, *save, *resume, *load;
+	const char *data, *dataset, *save, *resume, *load, *profile;
 	double max_time, checkpoint_seconds;
 	int report_freq, trace_step;
 	bool trace_nan, flops, restart_lr;
@@ -59,6 +60,10 @@ struct sd_run_options {
 		   SD_BETWEEN(0, 100000000)), \
 	SD_OPT_FLAG("flops", NULL, SD_EXECUTION, &(o).flops, \
 		    "print parameters, multiply-adds, activations and memory of the network, and end"), \
+	SD_OPT_TEXT_OR_BARE("profile", NULL, SD_EXECUTION, &(o).profile, "", "families", \
+		    "families|shapes|serial|plan[,bandwidth=GB/s][,rate=TFLOP/s][,gap=US]", \
+		    "print a table of where the time goes: by kernel family, by shape too, or what is left to one " \
+		    "thread; plan: how a step is planned, and end"), \
 	SD_OPT_FLAG("trace_nan", NULL, SD_EXECUTION, &(o).trace_nan, \
 		    "check the result of every op for numbers that are not finite"), \
 	SD_OPT_INT("trace_step", NULL, SD_EXECUTION, &(o).trace_step, "0", "N", \
@@ -116,6 +121,7 @@ struct sd_run {
 	char *output, *checkpoint;   /* checkpoint: NULL for standard output */
 	struct sd_lock *lock;
 	struct sd_engine *engine;
+	struct sd_profile_spec profile;
 	double *lr;                  /* (epochs) */
 	struct sd_artifact *resume;  /* a checkpoint of this run, to go on from, or NULL */
 	struct sd_artifact *start;   /* an artifact of another run whose state this one begins with, or NULL */
@@ -160,9 +166,16 @@ int sd_run_start(struct sd_run *r, struct sd_vars *vars);
 /* Sets what the options say of the loop: its name, how it reports and how long it runs. */
 void sd_run_loop(const struct sd_run *r, struct sd_loop *loop);
 
-/* --flops: prints how large the network is (flops.h) for the data set's images and classes, or, without a
- * data set at that place, for CIFAR-10's, which a message says. */
-int sd_run_flops(const struct sd_run *r, struct sd_net net, const struct sd_step_options *s);
+/* --profile: begins it, before the first step, and prints what was found: to standard output, or, where the result
+ * goes there, to standard error.  Nothing where it was not asked for.  -1 with a message. */
+int sd_run_profile_begin(const struct sd_run *r);
+int sd_run_profile_end(const struct sd_run *r);
+
+/* --flops and --profile=plan (flops.h, profile.h), of which the tool asks whether one is wanted: prints how large the
+ * network is or how its step is planned for the data set's images and classes, or, without a data set at that place,
+ * for CIFAR-10's, which a message says.  `unrolled`: a search of second order. */
+int sd_run_wants_plan(const struct sd_run *r);
+int sd_run_plan(const struct sd_run *r, struct sd_net net, const struct sd_step_options *s, int unrolled);
 
 /* Writes the artifact: the checkpoint, or complete the output, after which the checkpoint goes. */
 typedef int sd_run_write(const void *what, struct sd_artifact_out *out, bool partial);

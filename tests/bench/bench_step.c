@@ -145,7 +145,8 @@ int main(int argc, char **argv)
 		return die();
 	if (!o.together)
 		o.together = sd_engine_is_async(e) ? 10 : 1;
-	sd_engine_profile(e, o.profile);
+	if (sd_engine_profile(e, o.profile ? SD_PROFILE_FAMILIES : SD_PROFILE_OFF, NULL))
+		return die();
 	struct sd_vars vars;
 	sd_vars_init(&vars, e, 1);
 	struct sd_step_options step = SD_STEP_DEFAULTS;

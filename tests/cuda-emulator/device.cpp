@@ -205,6 +205,8 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attr, int device)
 	case cudaDevAttrMaxSharedMemoryPerBlock: *value = static_cast<int>(prop.sharedMemPerBlock); break;
 	case cudaDevAttrWarpSize: *value = prop.warpSize; break;
 	case cudaDevAttrClockRate: *value = 1000000; break;
+	case cudaDevAttrMemoryClockRate: *value = 1000000; break;
+	case cudaDevAttrGlobalMemoryBusWidth: *value = 512; break;
 	case cudaDevAttrMultiProcessorCount: *value = prop.multiProcessorCount; break;
 	case cudaDevAttrMaxThreadsPerMultiProcessor: *value = prop.maxThreadsPerMultiProcessor; break;
 	case cudaDevAttrComputeCapabilityMajor: *value = prop.major; break;

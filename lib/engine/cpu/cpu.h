@@ -32,6 +32,8 @@ extern const struct sd_layout sd_cpu_layout;
 struct sd_img sd_cpu_image(const struct sd_cpu_program *p, sd_val v);
 /* Runs step i.  Returns -1 with a message on a step that no kernel serves. */
 int sd_cpu_step(struct sd_cpu_program *p, int i, const struct sd_bind *bind);
+/* What its threads could do at best, measured in about a second. */
+int sd_cpu_limits(struct sd_engine *e, struct sd_limits *limits);
 /* -1 with the op named if one of the step's results holds a value that isn't finite. */
 int sd_cpu_check_finite(const struct sd_cpu_program *p, int i);
 

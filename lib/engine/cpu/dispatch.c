@@ -25,6 +25,7 @@
 	sd_k_image_##path(k); \
 	sd_k_rows_##path(k); \
 	sd_k_optim_##path(k); \
+	sd_k_peak_##path(k); \
 } while (0)
 
 #if HAVE_X86

@@ -43,7 +43,7 @@ static size_t layout_segment(const struct sd_graph *g, sd_val v, int seg)
 }
 
 const struct sd_layout sd_cpu_layout = {
-	.size = layout_size, .segment = layout_segment, .align = ALIGN, .halves = 1,
+	.size = layout_size, .segment = layout_segment, .align = ALIGN, .elem = sizeof(float), .halves = 1,
 };
 
 static struct sd_cpu_engine *own(struct sd_engine *e)
@@ -152,7 +152,7 @@ static int arena_fit(struct sd_cpu_engine *e, size_t bytes)
 	void *m;
 
 	bytes = (bytes + page - 1) / page * page;
-	if (bytes <= e->arena_size)
+	if (bytes <= e->arena_size || e->base.plans_only)
 		return 0;
 	m = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (m == MAP_FAILED)
@@ -254,6 +254,7 @@ static int run_one(struct sd_cpu_program *p, const struct sd_bind *bind)
 		memset(e->arena, 0xff, e->arena_size); /* every float a NaN */
 	if (e->base.seen && sd_engine_show_inputs(&p->base, bind))
 		return -1;
+	sd_par_watch(e->par, e->base.profile ? sd_engine_note_tasks : NULL, e);
 	word = sd_fpu_flush_on();
 	for (i = 0; i < p->plan->nstep && !rc; i++) {
 		const struct sd_step *s = &p->plan->step[i];
@@ -262,8 +263,8 @@ static int run_one(struct sd_cpu_program *p, const struct sd_bind *bind)
 		if (s->skip)
 			continue;
 		rc = sd_cpu_step(p, i, bind);
-		if (e->base.profile)
-			sd_engine_note(&e->base, &p->base, s, 1, sd_engine_now() - t);
+		if (!rc && e->base.profile)
+			rc = sd_engine_note(&p->base, s, 1, sd_engine_now() - t);
 		if (!rc && e->base.trace_nan)
 			rc = sd_cpu_check_finite(p, i);
 		if (!rc && e->base.seen)
@@ -305,5 +306,5 @@ const struct sd_engine_ops sd_engine_cpu = {
 	.open = cpu_open, .close = cpu_close, .set_precision = cpu_set_precision, .layout = cpu_layout, .threads = cpu_threads,
 	.path = cpu_path, .alloc = cpu_alloc, .release = cpu_release, .write = cpu_write, .read = cpu_read,
 	.copy = cpu_copy, .program_init = cpu_program_init, .program_release = cpu_program_release, .run = cpu_run,
-	.read_value = cpu_read_value,
+	.read_value = cpu_read_value, .limits = sd_cpu_limits,
 };

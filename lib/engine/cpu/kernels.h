@@ -218,6 +218,10 @@ struct sd_kernels {
 	void (*padam)(struct sd_par *, int n, float *const *p, float *const *m, float *const *v,
 		float *const *u, const float *const *g, const size_t *count, float lr, int step, float coef,
 		float beta1, float beta2, float eps, float wd, float partial);
+
+	/* ---- k_peak.c: for limits.c ---- */
+	double (*peak_fma)(int turns, float *out); /* returns the operations done; out has 16 */
+	void (*peak_triad)(float *a, const float *b, const float *c, size_t n);
 };
 
 /* The path to use: the best the processor has, or what SD_CPU=avx512|avx2|generic asks for (tests;
@@ -242,7 +246,8 @@ const struct sd_kernels *sd_kernels_choose(void);
 	void sd_k_mix_##path(struct sd_kernels *); \
 	void sd_k_image_##path(struct sd_kernels *); \
 	void sd_k_rows_##path(struct sd_kernels *); \
-	void sd_k_optim_##path(struct sd_kernels *)
+	void sd_k_optim_##path(struct sd_kernels *); \
+	void sd_k_peak_##path(struct sd_kernels *)
 SD_K_DECLARE(avx512);
 SD_K_DECLARE(avx2);
 SD_K_DECLARE(generic);

@@ -115,6 +115,8 @@ static int dense_init(struct sd_cuda_step *st, const struct sd_cu_img *x, const 
 	int rc = -1;
 
 	memset(d, 0, sizeof(*d));
+	if (e->base.plans_only) /* cuDNN wants a device; the workspace is not known then */
+		return 0;
 	if (!e->dnn)
 		e->dnn = sd_libs_cudnn();
 	dnn = e->dnn;
@@ -168,8 +170,9 @@ static int dense_forward(struct sd_cuda_step *st, const struct sd_cu_src *x, con
 	if (dense_init(st, &x->x, &y->y, &d))
 		goto out;
 	dnn = st->e->dnn;
-	TRY(dnn->cudnnGetConvolutionForwardWorkspaceSize(st->e->dnn_handle, d.x, d.w, d.conv, d.y, SD_CUDA_FORWARD, &size),
-		"a convolution");
+	if (!st->e->base.plans_only)
+		TRY(dnn->cudnnGetConvolutionForwardWorkspaceSize(st->e->dnn_handle, d.x, d.w, d.conv, d.y, SD_CUDA_FORWARD, &size),
+			"a convolution");
 	workspace = sd_cu_take(&st->run, size);
 	st->run.launches++;
 	if (!st->run.dry)
@@ -198,8 +201,9 @@ static int dense_bwd_x(struct sd_cuda_step *st, const struct sd_cu_img *gy, cons
 	if (dense_init(st, &gx->y, gy, &d))
 		goto out;
 	dnn = st->e->dnn;
-	TRY(dnn->cudnnGetConvolutionBackwardDataWorkspaceSize(st->e->dnn_handle, d.w, d.y, d.conv, d.x, SD_CUDA_BACKWARD_X,
-		&size), "a convolution's gradient");
+	if (!st->e->base.plans_only)
+		TRY(dnn->cudnnGetConvolutionBackwardDataWorkspaceSize(st->e->dnn_handle, d.w, d.y, d.conv, d.x, SD_CUDA_BACKWARD_X,
+			&size), "a convolution's gradient");
 	workspace = sd_cu_take(&st->run, size);
 	st->run.launches++;
 	if (!st->run.dry)
@@ -227,8 +231,9 @@ static int dense_bwd_w(struct sd_cuda_step *st, const struct sd_cu_src *x, const
 	if (dense_init(st, &x->x, gy, &d))
 		goto out;
 	dnn = st->e->dnn;
-	TRY(dnn->cudnnGetConvolutionBackwardFilterWorkspaceSize(st->e->dnn_handle, d.x, d.y, d.conv, d.w, SD_CUDA_BACKWARD_W,
-		&size), "a filter's gradient");
+	if (!st->e->base.plans_only)
+		TRY(dnn->cudnnGetConvolutionBackwardFilterWorkspaceSize(st->e->dnn_handle, d.x, d.y, d.conv, d.w, SD_CUDA_BACKWARD_W,
+			&size), "a filter's gradient");
 	workspace = sd_cu_take(&st->run, size);
 	st->run.launches++;
 	if (!st->run.dry)

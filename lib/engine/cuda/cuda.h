@@ -56,6 +56,8 @@ struct sd_cuda_engine {
 	struct sd_cuda_graph *graph; /* what was run, the last first */
 	struct sd_cuda_split *split; /* data sets on the device */
 	int32_t *flag;            /* device: for trace_nan */
+	cudaEvent_t *event;       /* between the steps of a profiled program */
+	int nevent;
 };
 
 /* Tables of a program's optimiser steps for one set of buffers. */

@@ -61,8 +61,8 @@ static size_t segment_2(const struct sd_graph *g, sd_val v, int seg)
 	return segment_at(g, v, seg, 2);
 }
 
-const struct sd_layout sd_cuda_layout_4 = { size_4, segment_4, 256 };
-const struct sd_layout sd_cuda_layout_2 = { size_2, segment_2, 256 };
+const struct sd_layout sd_cuda_layout_4 = { .size = size_4, .segment = segment_4, .align = 256, .elem = 4 };
+const struct sd_layout sd_cuda_layout_2 = { .size = size_2, .segment = segment_2, .align = 256, .elem = 2 };
 
 /* ---- the engine ---- */
 
@@ -113,10 +113,14 @@ static void cuda_close(struct sd_engine *base)
 		if (e->stage[i].done)
 			cudaEventDestroy(e->stage[i].done);
 	}
-	cudaFree(e->flag);
-	cudaFree(e->arena);
-	if (e->stream)
+	for (i = 0; i < e->nevent; i++)
+		cudaEventDestroy(e->event[i]);
+	free(e->event);
+	if (e->stream) {
+		cudaFree(e->flag);
+		cudaFree(e->arena);
 		cudaStreamDestroy(e->stream);
+	}
 }
 
 static int prepare(struct sd_cuda_engine *e)
@@ -136,6 +140,10 @@ static int cuda_open(struct sd_engine *base, int device, int threads)
 	struct sd_cuda_engine *e = own(base);
 
 	(void)threads;
+	if (base->plans_only) {
+		snprintf(e->path, sizeof(e->path), "no device");
+		return 0;
+	}
 	if (!find_device(e, device) && !prepare(e))
 		return 0;
 	cuda_close(base);
@@ -206,7 +214,7 @@ static int no_room(size_t need, int batch)
 int sd_cuda_arena_fit(struct sd_cuda_engine *e, size_t values, size_t scratch, int batch)
 {
 	values = (values + 255) / 256 * 256;
-	if (values <= e->values_size && scratch <= e->scratch_size)
+	if ((values <= e->values_size && scratch <= e->scratch_size) || e->base.plans_only)
 		return 0;
 	if (values < e->values_size)
 		values = e->values_size;
@@ -309,6 +317,35 @@ static int cuda_copy(struct sd_buffer *dst, const struct sd_buffer *src)
 	return 0;
 }
 
+/* Multiply-adds of one multiprocessor in a clock, in the arithmetic of images: NVIDIA's white papers on the A100, GA102,
+ * AD102 and H100; of later ones it is not known to be less than the last. */
+static double fma_a_clock(const struct sd_cuda_engine *e, int major, int minor)
+{
+	int big = minor == 0; /* the processors of servers */
+
+	if (e->precision == SD_FP32)
+		return major == 8 && big ? 64 : 128;
+	if (e->precision == SD_TF32)
+		return major == 8 ? big ? 512 : 128 : 1024;
+	return major == 8 ? big ? 1024 : 256 : 2048;
+}
+
+static int cuda_limits(struct sd_engine *base, struct sd_limits *limits)
+{
+	struct sd_cuda_engine *e = own(base);
+	int clock, sms, memory_clock, width, major, minor;
+
+	SD_CUDA_TRY(cudaDeviceGetAttribute(&clock, cudaDevAttrClockRate, e->device), "the clock");
+	SD_CUDA_TRY(cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, e->device), "the multiprocessors");
+	SD_CUDA_TRY(cudaDeviceGetAttribute(&memory_clock, cudaDevAttrMemoryClockRate, e->device), "the memory's clock");
+	SD_CUDA_TRY(cudaDeviceGetAttribute(&width, cudaDevAttrGlobalMemoryBusWidth, e->device), "the memory's width");
+	SD_CUDA_TRY(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, e->device), "the capability");
+	SD_CUDA_TRY(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, e->device), "the capability");
+	limits->bandwidth = 2 * 1e3 * memory_clock * width / 8; /* kHz, both edges, bits */
+	limits->flops = 2 * 1e3 * clock * sms * fma_a_clock(e, major, minor);
+	return 0;
+}
+
 static const struct sd_engine_ops sd_engine_cuda = {
 	.abi = SD_ENGINE_ABI, .source = sd_build_source, .kind = "cuda", .async = 1,
 	.engine_size = sizeof(struct sd_cuda_engine), .program_size = sizeof(struct sd_cuda_program),
@@ -318,7 +355,7 @@ static const struct sd_engine_ops sd_engine_cuda = {
 	.program_init = sd_cuda_program_init, .program_release = sd_cuda_program_release, .run = sd_cuda_run,
 	.feed_fits = sd_cuda_feed_fits, .feed_new = sd_cuda_feed_new, .feed_free = sd_cuda_feed_free,
 	.feed_epoch = sd_cuda_feed_epoch,
-	.read_value = sd_cuda_read_value, .keep_value = sd_cuda_keep_value,
+	.read_value = sd_cuda_read_value, .keep_value = sd_cuda_keep_value, .limits = cuda_limits,
 };
 
 __attribute__((visibility("default"))) const struct sd_engine_ops *sd_engine_entry(void);

@@ -336,28 +336,20 @@ static int check_finite(struct sd_cuda_step *st)
 	return sd_error(SD_ERR_DATA, "step %d, %s: a result is not finite", st->index, sd_op_name(st->n->op));
 }
 
-static int run_step(struct sd_cuda_program *p, int i, const struct sd_bind *bind, const struct sd_cuda_bound *b)
+static int run_step(struct sd_cuda_program *p, int i, const struct sd_bind *bind, const struct sd_cuda_bound *b,
+	long *launches)
 {
 	struct sd_cuda_engine *e = p->e;
 	struct sd_cuda_step st = step_of(p, i), first;
-	enum sd_op op = st.n->op;
-	double t = 0;
 
 	st.bind = bind;
 	st.bound = b;
 	st.run.stream = e->stream;
 	st.run.scratch = e->arena + e->values_size;
 	first = st;
-	if (e->base.profile) {
-		SD_CUDA_TRY(cudaStreamSynchronize(e->stream), "the work before");
-		t = sd_engine_now();
-	}
-	if (sd_cuda_exec(&st) || sd_cuda_check(sd_op_name(op)))
+	if (sd_cuda_exec(&st) || sd_cuda_check(sd_op_name(st.n->op)))
 		return -1;
-	if (e->base.profile) {
-		SD_CUDA_TRY(cudaStreamSynchronize(e->stream), sd_op_name(op));
-		sd_engine_note(&e->base, &p->base, first.s, st.run.launches, sd_engine_now() - t);
-	}
+	*launches = st.run.launches;
 	if (e->base.seen && sd_engine_show_step(&p->base, i))
 		return -1;
 	return e->base.trace_nan ? check_finite(&first) : 0;
@@ -365,14 +357,67 @@ static int run_step(struct sd_cuda_program *p, int i, const struct sd_bind *bind
 
 static int run_steps(struct sd_cuda_program *p, const struct sd_bind *bind, const struct sd_cuda_bound *b)
 {
+	long launches;
 	int i;
 
 	if (p->e->base.seen && sd_engine_show_inputs(&p->base, bind))
 		return -1;
 	for (i = 0; i < p->plan->nstep; i++)
-		if (!p->plan->step[i].skip && run_step(p, i, bind, b))
+		if (!p->plan->step[i].skip && run_step(p, i, bind, b, &launches))
 			return -1;
 	return 0;
+}
+
+static int make_events(struct sd_cuda_engine *e, int n)
+{
+	cudaEvent_t *event = realloc(e->event, (size_t)n * sizeof(*event));
+
+	if (!event)
+		return no_memory();
+	for (e->event = event; e->nevent < n; e->nevent++)
+		SD_CUDA_TRY(cudaEventCreate(&e->event[e->nevent]), "an event");
+	return 0;
+}
+
+/* The same with an event after each step, so that the device tells how long each took. */
+static int run_timed(struct sd_cuda_program *p, const struct sd_bind *bind, const struct sd_cuda_bound *b)
+{
+	struct sd_cuda_engine *e = p->e;
+	const struct sd_plan *plan = p->plan;
+	long *launches = calloc((size_t)plan->nstep + 1, sizeof(*launches));
+	int i, n = 0, rc = -1;
+	cudaError_t err;
+
+	if (!launches) {
+		no_memory();
+		goto out;
+	}
+	if (make_events(e, plan->nstep + 1) || (e->base.seen && sd_engine_show_inputs(&p->base, bind)))
+		goto out;
+	err = cudaEventRecord(e->event[n++], e->stream);
+	for (i = 0; i < plan->nstep && err == cudaSuccess; i++) {
+		if (plan->step[i].skip)
+			continue;
+		if (run_step(p, i, bind, b, &launches[i]))
+			goto out;
+		err = cudaEventRecord(e->event[n++], e->stream);
+	}
+	if (err == cudaSuccess)
+		err = cudaEventSynchronize(e->event[n - 1]);
+	for (i = n = 0; i < plan->nstep && err == cudaSuccess; i++) {
+		float ms = 0;
+
+		if (plan->step[i].skip)
+			continue;
+		err = cudaEventElapsedTime(&ms, e->event[n], e->event[n + 1]);
+		n++;
+		if (err == cudaSuccess && sd_engine_note(&p->base, &plan->step[i], launches[i], 1e-3 * ms))
+			goto out;
+	}
+	rc = err == cudaSuccess ? 0 : sd_cuda_fail(err, "events between steps");
+out:
+	free(launches);
+	return rc;
 }
 
 /* Fills the arena with NaN. */
@@ -401,7 +446,8 @@ static int run_eagerly(int n, const struct sd_work *w, struct sd_cuda_bound *con
 			sd_cuda_feed_exec(&r, &w[i]);
 			if (sd_cuda_check("a batch"))
 				return -1;
-		} else if (poison(e) || run_steps((struct sd_cuda_program *)w[i].program, w[i].bind, b[i])) {
+		} else if (poison(e) || (e->base.profile ? run_timed : run_steps)(
+				(struct sd_cuda_program *)w[i].program, w[i].bind, b[i])) {
 			return -1;
 		}
 	}

@@ -82,6 +82,8 @@ enum cudaDeviceAttr {
 	cudaDevAttrWarpSize = 10,
 	cudaDevAttrClockRate = 13,
 	cudaDevAttrMultiProcessorCount = 16,
+	cudaDevAttrMemoryClockRate = 36,
+	cudaDevAttrGlobalMemoryBusWidth = 37,
 	cudaDevAttrMaxThreadsPerMultiProcessor = 39,
 	cudaDevAttrComputeCapabilityMajor = 75,
 	cudaDevAttrComputeCapabilityMinor = 76,

@@ -1,0 +1,33 @@
+/* profile.h: where the time of an engine's steps goes, by kernel family, beside what the machine could do.
+ *
+ * A step's operations and bytes are those that its shapes ask for (graph/cost.h), and its floor the longer of the two
+ * times that they take at the limits: the roofline (Williams, Waterman, Patterson, "Roofline: an insightful visual
+ * performance model", 2009).  Small tensors stay in caches, so a family can be above it. */
+#ifndef SD_ENGINE_PROFILE_H
+#define SD_ENGINE_PROFILE_H
+
+#include <stdio.h>
+
+struct sd_engine;
+
+enum sd_profile {
+	SD_PROFILE_OFF,
+	SD_PROFILE_FAMILIES, /* kernels by op and window */
+	SD_PROFILE_SHAPES,   /* and by size of image */
+	SD_PROFILE_SERIAL,   /* families, and how much of each is cut into tasks: of the CPU, on one thread */
+};
+
+/* A second.  0: to be found out. */
+struct sd_limits {
+	double flops, bandwidth; /* bytes */
+};
+
+/* From here on every step is timed; fills in the limits that are 0, which takes about a second on the CPU.  On CUDA
+ * runs are no longer captured, so that steps can be told apart.  -1 with a message. */
+int sd_engine_profile(struct sd_engine *e, enum sd_profile what, const struct sd_limits *limits);
+
+/* What has been noted, as TSV under comments: a row for each family, the one that took longest first, then the sum,
+ * the time between steps and that outside of runs, and the algorithms chosen (sd_engine_choices).  0, or -1 with a message. */
+int sd_engine_profile_print(struct sd_engine *e, FILE *f);
+
+#endif
