@@ -104,6 +104,31 @@ on_gpu() {
 	assert_file_not_exist x.h5
 }
 
+@test "cuda: a plan tells how many kernels a step begins" {
+	[ -z "${SD_TEST_GPU:-}" ] || skip "counts by the emulator"
+	local search="--primitives none,max_pool_3x3,skip_connect,sep_conv_3x3 --train_portion 0.95 --batch_size 32"
+	local train="--arch $ROOT/genotypes/DARTS_V2.genotype --auxiliary --batch_size 32"
+	for run in "sd-train 2 $train" "sd-search 4 $search" "sd-search 4 $search --unrolled"; do
+		set -- $run
+		tool=$1 batches=$2 # two kernels make a batch
+		shift 2
+		want=$(on_gpu $tool $small "$@" --profile=plan | cell launches)
+		[ "$want" -gt 100 ]
+		# without a device, and beside the plan of the CPU
+		[ "$(SD_EMU_DEVICES=0 on_gpu $tool $small "$@" --profile=plan | cell launches)" = "$want" ]
+		[ "$("$tools/$tool" $small "$@" --device cpu --profile=plan | cell cuda_launches)" = "$want" ]
+		# what one step more adds, its batches included, whether it is captured or timed
+		for n in 3 4; do
+			SD_EMU_COUNT=$PWD/ran$n on_gpu $tool $small "$@" --limit_batches $n --force -o x.h5
+			SD_EMU_COUNT=$PWD/timed$n on_gpu $tool $small "$@" --limit_batches $n --force -o x.h5 --profile > table$n
+			grep -q '^# cuda, sm_[0-9]*, .* GFLOP/s and .* GB/s' table$n
+		done
+		assert_equal $(($(cell kernels < ran4) - $(cell kernels < ran3))) $((want + batches))
+		assert_equal $(($(cell kernels < timed4) - $(cell kernels < timed3))) $((want + batches))
+		assert_equal $(($(cell all 3 < table4) - $(cell all 3 < table3))) "$want"
+	done
+}
+
 @test "cuda: no device, too little memory, a fault: exit status 69 and nothing half-written" {
 	[ -z "${SD_TEST_GPU:-}" ] || skip "needs the emulator"
 	SD_EMU_DEVICES=0 run on_gpu sd-search $small -o x.h5

@@ -317,3 +317,18 @@ python_h5() {
 	assert_output --regexp "the loss is not finite in epoch 1, step [0-9]: .*(bn_stats|conv|mix|linear|norm)"
 	assert_file_not_exists s.h5
 }
+
+@test "search: a step, of either order, runs what its plan has; the profile leaves a stream alone" {
+	local run="--data digits.h5 --epochs 1 --init_channels 4 --layers_of_cells 3 --layers_in_cells 2 --train_portion 0.9
+		--batch_size 128 --primitives none,skip_connect,sep_conv_3x3 -q"
+	for order in '' --unrolled --no_architect; do
+		want=$(sd-search $run $order --profile=plan --device cpu | cell ops)
+		for n in 4 6; do
+			sd-search $run $order --limit_batches $n --profile=families,rate=1,bandwidth=1 -o x.h5 --force > table$n
+		done
+		assert_equal $(($(cell all 2 < table6) - $(cell all 2 < table4))) $((2 * want))
+	done
+	sd-search $run --limit_batches 2 --profile -o - > stream.h5 2> table
+	[ "$(cell all 2 < table)" -gt 0 ]
+	sd-verify stream.h5
+}

@@ -77,3 +77,8 @@ flip() {
 	printf "$(printf '\\%03o' $((old ^ (1 << bit))))" |
 		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
+
+# cell NAME [N]: column N, or the last, of the row of a table that begins with NAME.
+cell() {
+	awk -F'\t' -v name="$1" -v n="${2:-0}" '$1 == name { print (n ? $n : $NF) }'
+}

@@ -118,6 +118,66 @@ python_h5() {
 	assert_equal "$(ls)" digits.h5
 }
 
+@test "train: --profile tells where the time goes, and a step runs what its plan has" {
+	local run="$SMALL --epochs 1 --auxiliary --context none"
+	want=$(sd-train $run --profile=plan --device cpu | cell ops)
+	for n in 3 5; do
+		sd-train $run --limit_batches $n --profile -o $n.h5 --force > table$n
+		sd-train $run --limit_batches $n -o plain.h5 --force
+		cmp $n.h5 plain.h5 # it changes nothing
+	done
+	assert_equal $(($(cell all 2 < table5) - $(cell all 2 < table3))) $((2 * want))
+	run cat table3
+	assert_line -n 0 --regexp '^# cpu, [a-z0-9]+, [0-9]+ threads: at most [0-9.]+ GFLOP/s and [0-9.]+ GB/s \(measured\)$'
+	assert_line -n 1 $'family\tcalls\tlaunches\tms\tshare_%\tGFLOP/s\tGB/s\tlimit\troofline_%\tms_above'
+	assert_line --regexp $'^conv 1x1\t'
+	assert_line --regexp '^# [0-9.]+ ms in steps, [0-9.]+ ms in runs between steps, [0-9.]+ ms outside of runs$'
+	# families are in the order of their times, and the last row is their sum
+	awk -F'\t' 'NR < 3 || /^#/ { next } $1 == "all" { exit !(ms > 0.99 * $4 && ms < 1.01 * $4) }
+		{ if (last && $4 > last) exit 1; last = $4; ms += $4 }' table3
+	sd-train $run --profile=shapes,bandwidth=50,rate=0.1 -o s.h5 > table
+	grep -q '^# .* at most 100.0 GFLOP/s and 50.0 GB/s (as ' table
+	grep -q '^conv 1x1 64x[0-9]*x8x8	' table
+}
+
+@test "train: --profile=serial counts what is left to one thread" {
+	sd-train $SMALL --epochs 1 --threads 2 --profile=serial,rate=1,bandwidth=10 -o s.h5 > table
+	head -n 1 table | grep -q ', 1 threads:'
+	[ "$(sed -n 2p table | cut -f 11-)" = $'serial_%\twide_%\tx2\tx16\tx64' ]
+	# no more threads do all of it faster than so many times
+	cell all 13 < table | awk '{ exit !($1 > 1 && $1 <= 2) }'
+	cell all 15 < table | awk '{ exit !($1 > 1 && $1 <= 64) }'
+	cell all 11 < table | awk '{ exit !($1 > 0 && $1 < 100) }'
+}
+
+@test "train: --profile=plan prints a step's plan and runs nothing" {
+	sd-train $SMALL --profile=plan,bandwidth=100,rate=0.5,gap=3 --device cpu > plan
+	grep -q '^# cpu, fp32, a batch of 64; bandwidth=100 GB/s, rate=0.5 TFLOP/s, gap=3 microseconds$' plan
+	grep -q '^cuda_launches	[1-9]\|^# cuda_launches not known: ' plan
+	awk -F'\t' '{ v[$1] = $NF } END {
+		bytes = v["bytes_read"] + v["bytes_written"]
+		near = 1e-5
+		exit !(v["ops"] > 100 && v["launches"] == v["ops"] && v["bytes_over_floor"] >= 1 &&
+			abs(v["bytes_over_floor"] - bytes / v["bytes_floor"]) < 1e-3 &&
+			abs(v["seconds_by_bandwidth"] - bytes / 1e11) < near && abs(v["seconds_by_rate"] - v["flops"] / 5e11) < near &&
+			v["seconds_by_roofline"] >= v["seconds_by_bandwidth"] && abs(v["seconds_of_gaps"] - 3e-6 * v["ops"]) < near)
+		} function abs(x) { return x < 0 ? -x : x }' plan
+	# twice the batch: twice the operations of images, and no more ops
+	sd-train $SMALL --profile=plan --device cpu --batch_size 128 > twice
+	assert_equal "$(cell ops < twice)" "$(cell ops < plan)"
+	echo "$(cell flops < twice) $(cell flops < plan)" | awk '{ exit !($1 / $2 > 1.5 && $1 / $2 < 2) }'
+	assert_equal "$(ls)" $'digits.h5\nplan\ntwice'
+}
+
+@test "train: words that --profile doesn't know" {
+	for bad in bad plan,shapes bandwidth=0 rate=x gap=1 plan,; do
+		run sd-train $SMALL --profile=$bad -o x.h5
+		assert_failure 64
+		assert_output --partial '--profile: '
+	done
+	assert_equal "$(ls)" digits.h5
+}
+
 @test "train: the schedule with warm restarts; a line every N steps" {
 	sd-train $SMALL --epochs 4 --schedule warm_restarts --warm_restarts 1 --lr 0.1 --learning_rate_min 0 -o m.h5
 	python_h5 <<-'EOS'

@@ -434,6 +434,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
 	memcpy(&fb, beta, sizeof(fb));
 	cublasLtMatmulDesc_st copy = *desc;
 	size_t used = x.workspace;
-	cudaError_t e = enqueue(stream, [=] { multiply(copy, s, fa, oa, ob, fb, oc, od, workspace, used); });
+	cudaError_t e = enqueue(stream, [=] {
+		count_kernel();
+		multiply(copy, s, fa, oa, ob, fb, oc, od, workspace, used);
+	});
 	return e ? CUBLAS_STATUS_EXECUTION_FAILED : CUBLAS_STATUS_SUCCESS;
 }

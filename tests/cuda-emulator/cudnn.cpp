@@ -188,6 +188,7 @@ static cudnnStatus_t run(cudnnHandle_t handle, const conv &c, convolution_fn *fn
 		if (!on_device(a, a_size * sizeof(float)) || !on_device(b, b_size * sizeof(float)) ||
 		    !on_device(out, out_size * sizeof(float)) || !on_device(workspace, needed))
 			fail("a convolution whose operands are not all in the device's memory");
+		count_kernel();
 		poison(workspace, needed);
 		fn(c, fa, static_cast<const float *>(a), static_cast<const float *>(b), fb, static_cast<float *>(out));
 	});

@@ -32,14 +32,14 @@ cudaError_t sticky_error()
 	return set_error(devices() == 0 ? cudaErrorNoDevice : lost ? cudaErrorLaunchFailure : cudaSuccess);
 }
 
-static unsigned long long works, waits;
+static unsigned long long works, kernels, waits;
 
 /* What was counted, for SD_EMU_COUNT. */
 static void write_counts()
 {
 	FILE *f = fopen(getenv("SD_EMU_COUNT"), "w");
 
-	if (!f || fprintf(f, "work\t%llu\nwaits\t%llu\n", works, waits) < 0 || fclose(f))
+	if (!f || fprintf(f, "work\t%llu\nkernels\t%llu\nwaits\t%llu\n", works, kernels, waits) < 0 || fclose(f))
 		perror(getenv("SD_EMU_COUNT"));
 }
 static const int at_exit = getenv("SD_EMU_COUNT") ? atexit(write_counts) : 0;
@@ -49,6 +49,11 @@ cudaError_t count_work()
 	if (++works == environment("SD_EMU_FAIL", 0))
 		lost = true;
 	return sticky_error();
+}
+
+void count_kernel()
+{
+	kernels++;
 }
 
 void count_wait()

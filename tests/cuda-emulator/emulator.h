@@ -62,6 +62,8 @@ cudaError_t sticky_error();
 cudaError_t count_work();
 /* Counts a call in which the host waits for the device, or may. */
 void count_wait();
+/* A kernel runs, of a library perhaps: of a captured graph each time. */
+void count_kernel();
 
 /* ---- memory.cpp ---- */
 /* Whether [p, p + size) lies inside one allocation. */

@@ -26,6 +26,7 @@ void run_grid(const kernel_info &k, dim3 grid, dim3 block, size_t shared, const 
 	uint64_t n = static_cast<uint64_t>(grid.x) * grid.y * grid.z, at = 0, step = 1;
 	void *dynamic = malloc(shared ? shared : 1);
 
+	count_kernel();
 	if (!dynamic)
 		fail("no memory for %zu bytes of shared memory", shared);
 	if (seed()) {
