@@ -3,7 +3,7 @@
  * In front a user block of 512 bytes: one line of text with magic, kind, id, tool, length, the SHA-256 of
  * all that follows and a check of the line itself.  Behind it an HDF5 file: root attributes kind, format
  * and seal; the payload; /manifest; /ancestors/<id>; /digests, the list that the payload digest is taken
- * over; /blocks, the block digests of datasets of more than one block.  See sd-manifest(5).
+ * over; /blocks, the block digests of datasets of more than one block; /signatures/<key>.  See sd-manifest(5).
  *
  * libhdf5 is not used from more than one thread at a time: neither are these functions. */
 #ifndef SD_ARTIFACT_ARTIFACT_H

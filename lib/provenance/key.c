@@ -90,10 +90,13 @@ static bool take_openssh(struct sd_public_key *key, const char *word)
 {
 	size_t n = 0;
 	uint8_t *bytes = sd_base64_bytes(word, strcspn(word, " \t\r\n"), &n);
-	struct reader r = { bytes, bytes + n }, f;
-	bool ok = bytes && field_is(&r, "ssh-ed25519") && read_field(&r, &f) && f.end - f.p == SD_KEY_LEN &&
-		  r.p == r.end;
+	struct reader r, f;
+	bool ok;
 
+	if (!bytes)
+		return false;
+	r = (struct reader){ bytes, bytes + n };
+	ok = field_is(&r, "ssh-ed25519") && read_field(&r, &f) && f.end - f.p == SD_KEY_LEN && r.p == r.end;
 	if (ok)
 		take(key, f.p);
 	free(bytes);

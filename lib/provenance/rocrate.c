@@ -262,7 +262,7 @@ json_t *sd_export_crate(const struct sd_lineage *l, const struct sd_exported *fi
 {
 	struct crate c = { l, file, json_array(), json_array(), json_array() };
 	const char *note = sd_json_text(json_object_get(l->own->context, "notes"), "license");
-	const char *licence = note ? note : "#license";
+	const char *licence = note && strstr(note, "://") ? note : "#license";
 	json_t *e = entity(&c, METADATA, "CreativeWork"), *root;
 
 	put(e, "conformsTo", reference(CRATE));
