@@ -15,7 +15,7 @@ endif
 fuzz:
 	@$(MAKE) BUILD='$(BUILD)/fuzz' FUZZING=1 CC='$(if $(findstring clang,$(CC)),$(CC),clang)' CUDA=none ISAS=generic \
 		SANITIZE=address,undefined OPT=-O1 CFLAGS='$(CFLAGS) -g1 -fsanitize=fuzzer-no-link' $(BUILD)/fuzz/tests/fuzz
-	@BUILD='$(BUILD)' SECONDS='$(SECONDS)' TARGETS='$(TARGETS)' tests/fuzz/run
+	@BUILD='$(BUILD)' FOR='$(SECONDS)' TARGETS='$(TARGETS)' tests/fuzz/run
 
 # With libhdf5 as an archive, where there is one, its own checksums are made to agree (targets_artifact.c).
 ifneq ($(wildcard $(patsubst -L%,%/libhdf5.a,$(filter -L%,$(PROBE_LIBS)))),)

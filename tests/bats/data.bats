@@ -312,7 +312,7 @@ bad_archives() {
 	refused "bomb.zip: set/train/a/x.png': " images bomb.zip
 	mkdir mnist
 	gzip -c < set/train/a/x.png > bomb.gz
-	for i in 1 2 3 4 5; do cat set/train/a/x.png; done | gzip -1 > mnist/train-images-idx3-ubyte.gz
+	for _ in 1 2 3 4 5; do cat set/train/a/x.png; done | gzip -1 > mnist/train-images-idx3-ubyte.gz
 	refused 'train-images-idx3-ubyte.gz: gzip: it holds more than 268435456 bytes' mnist mnist
 	# a picture that says it is enormous
 	/usr/bin/python3 - <<-'EOF'

@@ -87,7 +87,7 @@ kills() {
 	$TRAIN --epochs 40 -o whole.h5
 	$TRAIN --epochs 40 -o parts.h5 &
 	local pid=$!
-	for i in $(seq 200); do
+	for _ in $(seq 200); do
 		[ ! -e parts.h5.ckpt ] || break
 		sleep 0.02
 	done
@@ -116,7 +116,8 @@ kills() {
 	assert_failure 75
 	run sd-train ${TRAIN#sd-train} -o b.h5 --resume a.h5.ckpt --epochs 2 --learning_rate 0.001 --restart_lr
 	assert_success
-	local id=$(artifact_id a.h5.ckpt)
+	local id
+	id=$(artifact_id a.h5.ckpt)
 	manifest b.h5 | tr -d ' \n' | grep -q "\"resume\":{\"id\":\"$id\",\"kind\":\"model\""
 	sd-verify b.h5
 	sd-verify --chain b.h5
@@ -269,7 +270,8 @@ kills() {
 	local few="${TRAIN#sd-train} --epochs 1 --limit-batches 1"
 	few=${few/ -q/}
 	sd-train $few -o a.h5 2> log
-	! grep repeat log
+	run grep repeat log
+	assert_failure
 	for output in "-o b.h5" "--save c" "-o ./a.h5"; do
 		run sd-train $few $output
 		assert_success

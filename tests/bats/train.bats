@@ -274,7 +274,8 @@ python_h5() {
 	sd-train --arch DARTS_V2 --data digits.h5 --epochs 8 --init_channels 8 --layers 3 --batch_size 32 -q -o m.h5
 	run sd-collect m.h5
 	assert_success
-	local mean=$(echo "${lines[1]}" | cut -f 5)
+	local mean
+	mean=$(echo "${lines[1]}" | cut -f 5)
 	[ "${mean%.*}" -ge 90 ]
 }
 
