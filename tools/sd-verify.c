@@ -11,13 +11,14 @@
 #include "base/tool.h"
 #include "provenance/chain.h"
 #include "provenance/check.h"
+#include "provenance/diverge.h"
 #include "provenance/export.h"
 #include "provenance/sign.h"
 
 #define TOOL "sd-verify"
 
 static struct {
-	bool print, canonical, chain, json, detached;
+	bool print, canonical, chain, json, detached, first_divergence;
 	struct sd_opt_list search, check;
 	const char *sign, *output;
 	int export;
@@ -31,6 +32,8 @@ static struct sd_opt rows[] = {
 	SD_OPT_FLAG("chain", NULL, SD_OUTPUT, &o.chain,
 		    "print what each one came from, down to the raw files"),
 	SD_OPT_FLAG("json", NULL, SD_OUTPUT, &o.json, "print the results as a JSON array"),
+	SD_OPT_FLAG("first_divergence", NULL, SD_OUTPUT, &o.first_divergence,
+		    "say at which step two searches or trainings part, and what differs first"),
 	SD_OPT_LIST("search_path", NULL, SD_INPUT_NAME, &o.search, "DIR",
 		"with --chain: find the inputs among the files of this folder, by content, and check them "
 		"too (repeatable)"),
@@ -234,6 +237,14 @@ static enum sd_status print_json(int n, const char *const *operand)
 	return worst;
 }
 
+static enum sd_status first_divergence(int n, const char *const *operand)
+{
+	struct sd_divergence d;
+	enum sd_status st = sd_first_divergence(operand[0], operand[n - 1], &d);
+
+	return st == SD_TROUBLE ? trouble() : st;
+}
+
 /* One of them is chosen: the first whose option was given and that takes all other options given. */
 static const struct mode {
 	const char *option; /* NULL: without any */
@@ -248,6 +259,7 @@ static const struct mode {
 	{ .option = "canonical", .each = print_canonical },
 	{ .option = "chain", .each = print_chain, .with = "search_path" },
 	{ .option = "json", .all = print_json },
+	{ .option = "first_divergence", .all = first_divergence, .noperand = 2 },
 	{ .option = "sign", .each = sign, .with = "detached output" },
 	{ .option = "check", .each = check_keys },
 	{ .option = "export", .each = export, .noperand = 1, .with = "output sign" },
