@@ -242,7 +242,7 @@ static int check_options(void)
 		return sd_error(SD_ERR_USAGE, "--all prints every epoch, without names: no --epoch or --name "
 			"with it");
 	if (sd_opts_given(&opts, "random")) {
-		if (o.all || sd_opts_given(&opts, "epoch"))
+		if (o.all || o.epoch)
 			return sd_error(SD_ERR_USAGE, "--random has no epochs: no --epoch or --all with it");
 	} else if (sd_opts_given(&opts, "primitives") || sd_opts_given(&opts, "layers_in_cells")) {
 		return sd_error(SD_ERR_USAGE, "--primitives and --layers_in_cells are for --random: a search "

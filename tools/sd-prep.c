@@ -318,6 +318,8 @@ static int prepare(const char *data, const char *path)
 	snprintf(ds->name, sizeof(ds->name), "%s", name);
 	if (notes.jpeg)
 		sd_stamp_environment(st, "libjpeg", sd_picture_jpeg_library());
+	if (sd_archive_is_folder(a))
+		sd_stamp_fact(st, "folder", sd_json_bytes(sd_archive_name(a)));
 	if (stamp_raw(st, a))
 		goto done;
 	ret = sd_stamp_update(st, output.s, NULL);

@@ -7,22 +7,26 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/opt.h"
+#include "base/sig.h"
 #include "base/str.h"
 #include "base/tool.h"
 #include "provenance/chain.h"
 #include "provenance/check.h"
+#include "provenance/diff.h"
 #include "provenance/diverge.h"
 #include "provenance/export.h"
+#include "provenance/rerun.h"
 #include "provenance/sign.h"
 
 #define TOOL "sd-verify"
 
 static struct {
-	bool print, canonical, chain, json, detached, first_divergence;
-	struct sd_opt_list search, check;
+	bool print, canonical, chain, json, detached, first_divergence, rerun, diff;
+	struct sd_opt_list search, check, runs;
 	const char *sign, *output;
-	int export;
+	int export, format;
 } o;
+enum { TEXT, JSON };
 enum export { INTOTO, CRATE };
 static struct sd_shared shared;
 static struct sd_opt rows[] = {
@@ -36,7 +40,14 @@ static struct sd_opt rows[] = {
 		    "say at which step two searches or trainings part, and what differs first"),
 	SD_OPT_LIST("search_path", NULL, SD_INPUT_NAME, &o.search, "DIR",
 		"with --chain: find the inputs among the files of this folder, by content, and check them "
-		"too (repeatable)"),
+		"too; with --rerun: look there first (repeatable)"),
+	SD_OPT_FLAG("rerun", NULL, SD_EXECUTION, &o.rerun,
+		"make each one again from its claim and compare: BITWISE, NUMERIC, STATISTICAL or BROKEN; with --chain "
+		"all that it came from, too"),
+	SD_OPT_LIST("runs", NULL, SD_INPUT_NAME, &o.runs, "FILE|DIR",
+		"with --rerun: other runs of the recipe, to compare what isn't the same with (repeatable)"),
+	SD_OPT_FLAG("diff", NULL, SD_OUTPUT, &o.diff, "print what two of them differ in: claim, payload, context"),
+	SD_OPT_CHOICE("format", NULL, SD_OUTPUT, &o.format, "text", "text|json", "of --rerun and --diff"),
 	SD_OPT_TEXT("sign", NULL, SD_OUTPUT, &o.sign, NULL, "KEY",
 		"sign each one with this Ed25519 key (PEM or OpenSSH), within the file; with --export in-toto: put "
 		"the statement into a signed envelope"),
@@ -50,7 +61,8 @@ static struct sd_opt rows[] = {
 	SD_OPT_TEXT("output", "-o", SD_OUTPUT, &o.output, NULL, "FILE",
 		"with --sign: write the signed artifact here; with --export ro-crate: the folder for the crate; - is "
 		"standard output"),
-	SD_OPT_FLAG("quiet", "-q", SD_EXECUTION, &shared.quiet, "don't print the OK lines"),
+	SD_OPTS_THREADS(shared),
+	SD_OPT_FLAG("quiet", "-q", SD_EXECUTION, &shared.quiet, "don't print the OK lines, nor the evidence"),
 	SD_OPT_END
 };
 static struct sd_opts opts = {
@@ -245,6 +257,64 @@ static enum sd_status first_divergence(int n, const char *const *operand)
 	return st == SD_TROUBLE ? trouble() : st;
 }
 
+static enum sd_status rerun(int n, const char *const *operand)
+{
+	const struct sd_rerun_options options = { .tool = TOOL, .search = &o.search, .runs = &o.runs,
+		.threads = shared.threads, .quiet = shared.quiet, .chain = o.chain };
+	struct sd_rerun *r = sd_rerun_new(&options);
+	enum sd_status worst = SD_SAME;
+
+	if (!r)
+		return trouble();
+	for (int i = 0; i < n && !sd_sig_pending(); i++) {
+		struct sd_lineage *l;
+		char *report;
+		enum sd_status st = sd_check(operand[i], &l, &report);
+
+		if (st == SD_SAME)
+			st = sd_rerun_artifact(r, operand[i], l);
+		else if (st == SD_TROUBLE)
+			trouble();
+		else
+			sd_tool_say(TOOL, false, "%s: %.*s", sd_file_name(operand[i]), (int)strcspn(report, "\n"), report);
+		worst = sd_worse(worst, st);
+		free(report);
+	}
+	if (o.format == JSON && sd_rerun_print_json(r, stdout) < 0)
+		worst = trouble();
+	else if (o.format == TEXT)
+		sd_rerun_print(r, stdout);
+	sd_rerun_free(r);
+	return worst;
+}
+
+static enum sd_status diff(int n, const char *const *operand)
+{
+	struct sd_lineage *a = sd_check_whole(operand[0]), *b = a ? sd_check_whole(operand[n - 1]) : NULL;
+	const char *name[2] = { sd_file_name(operand[0]), sd_file_name(operand[n - 1]) };
+	enum sd_status st = SD_TROUBLE;
+	struct sd_diff d;
+	json_t *json;
+
+	if (b && sd_diff_make(&d, operand[0], a, operand[n - 1], b) == 0) {
+		st = sd_diff_same(&d) ? SD_SAME : SD_DIFFERENT;
+		if (o.format == JSON) {
+			json = sd_diff_to_json(&d, name[0], name[1]);
+			if (sd_json_print(json, stdout) < 0)
+				st = trouble();
+			json_decref(json);
+		} else {
+			sd_diff_print(&d, name[0], name[1], stdout);
+		}
+		sd_diff_release(&d);
+	} else {
+		trouble();
+	}
+	sd_lineage_free(a);
+	sd_lineage_free(b);
+	return st;
+}
+
 /* One of them is chosen: the first whose option was given and that takes all other options given. */
 static const struct mode {
 	const char *option; /* NULL: without any */
@@ -258,6 +328,8 @@ static const struct mode {
 	{ .option = "print", .each = print_manifest },
 	{ .option = "canonical", .each = print_canonical },
 	{ .option = "chain", .each = print_chain, .with = "search_path" },
+	{ .option = "rerun", .all = rerun, .with = "chain search_path runs format threads" },
+	{ .option = "diff", .all = diff, .noperand = 2, .with = "format" },
 	{ .option = "json", .all = print_json },
 	{ .option = "first_divergence", .all = first_divergence, .noperand = 2 },
 	{ .option = "sign", .each = sign, .with = "detached output" },
@@ -368,7 +440,7 @@ static enum sd_status run(void)
 
 	if (!m || check_usage() < 0 || read_keys() < 0)
 		return trouble();
-	for (int i = 0; i < o.search.n; i++)
+	for (int i = 0; m->each == print_chain && i < o.search.n; i++)
 		if (sd_finder_add_folder(&finder, o.search.v[i]) < 0)
 			return trouble();
 	if (m->all)
@@ -392,5 +464,7 @@ int main(int argc, char **argv)
 	free(public);
 	sd_secret_key_free(secret);
 	sd_opts_release(&opts);
+	if (sd_sig_pending())
+		sd_sig_reraise(sd_sig_pending());
 	return sd_tool_close(TOOL) ? SD_TROUBLE : (int)st;
 }

@@ -192,10 +192,11 @@ json_t *sd_opts_parameters(const struct sd_opts *opts);
 /* The seed row's value as text in buf[24]; false when the table has none. */
 bool sd_opts_seed(const struct sd_opts *opts, char buf[24]);
 
-/* What --help and the like print. */
+/* What --help and the like print; --version has lines with the hash of the sources and the commit, too. */
 void sd_opts_help(const struct sd_opts *opts, FILE *f);
 void sd_opts_version(const struct sd_opts *opts, FILE *f);
-/* One line an option: --name, aliases, metavar, default, class, tab-separated. */
+/* One line an option: --name, aliases, metavar, default, class (input, numeric, execution, output), type (flag,
+ * int, seed, real, text, choice, list), tab-separated.  sd-verify rebuilds command lines by it. */
 void sd_opts_synopsis(const struct sd_opts *opts, FILE *f);
 /* A completion script for bash. */
 void sd_opts_completion(const struct sd_opts *opts, FILE *f);

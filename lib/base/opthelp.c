@@ -100,8 +100,16 @@ void sd_opts_help(const struct sd_opts *opts, FILE *f)
 
 void sd_opts_version(const struct sd_opts *opts, FILE *f)
 {
-	fprintf(f, "%s (sharpdarts) %s\n", opts->tool, sd_build_version);
+	fprintf(f, "%s (sharpdarts) %s\nsource %s\n", opts->tool, sd_build_version, sd_build_source);
+	if (*sd_build_commit)
+		fprintf(f, "commit %s%s\n", sd_build_commit, *sd_build_dirty ? " and changes" : "");
 }
+
+static const char *const types[] = {
+	[SD_OPT_TYPE_FLAG] = "flag", [SD_OPT_TYPE_INT] = "int", [SD_OPT_TYPE_SEED] = "seed",
+	[SD_OPT_TYPE_REAL] = "real", [SD_OPT_TYPE_TEXT] = "text", [SD_OPT_TYPE_CHOICE] = "choice",
+	[SD_OPT_TYPE_LIST] = "list",
+};
 
 void sd_opts_synopsis(const struct sd_opts *opts, FILE *f)
 {
@@ -111,8 +119,8 @@ void sd_opts_synopsis(const struct sd_opts *opts, FILE *f)
 		for (int c = 0; c < NCLASS; c++)
 			if (classes[c].class == row->class)
 				class = classes[c].name;
-		fprintf(f, "--%s\t%s\t%s\t%s\t%s\n", row->name, row->aliases ? row->aliases : "",
-			row->metavar ? row->metavar : "", row->def ? row->def : "", class);
+		fprintf(f, "--%s\t%s\t%s\t%s\t%s\t%s\n", row->name, row->aliases ? row->aliases : "",
+			row->metavar ? row->metavar : "", row->def ? row->def : "", class, types[row->type]);
 	}
 }
 

@@ -370,7 +370,7 @@ static void test_option_texts(void)
 	f = open_memstream(&text, &n);
 	sd_opts_synopsis(&opts, f);
 	fclose(f);
-	CHECK(strstr(text, "--batch_size\t-b --b\tN\t64\tnumeric\n"), "%s", text);
+	CHECK(strstr(text, "--batch_size\t-b --b\tN\t64\tnumeric\tint\n"), "%s", text);
 	free(text);
 	f = open_memstream(&text, &n);
 	sd_opts_completion(&opts, f);
