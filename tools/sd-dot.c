@@ -5,6 +5,7 @@
 #include "base/tool.h"
 #include "train/genofile.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,7 +53,7 @@ static int is_artifact(const char *name)
 
 	if (fd < 0)
 		return -1;
-	n = pread(fd, head, sizeof(head), 0);
+	n = TEMP_FAILURE_RETRY(pread(fd, head, sizeof(head), 0));
 	if (n < 0)
 		sd_error_errno("cannot read '%s'", sd_file_name(name));
 	if (!strcmp(name, "-") && (dup2(fd, STDIN_FILENO) < 0 || lseek(STDIN_FILENO, 0, SEEK_SET) < 0))

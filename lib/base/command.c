@@ -38,6 +38,8 @@ static int run(const char *const argv[], const char *package, int fd[NFILE], int
 	if (!err)
 		err = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
+	if (err && err != ENOENT && err != EACCES) /* memory, processes: it may be there all the same */
+		return sd_error(SD_ERR_IO, "cannot run '%s': %s", argv[0], strerror(err));
 	if (err)
 		return sd_error(SD_ERR_DEVICE, "cannot run '%s': %s (it is in the Debian package %s)", argv[0],
 			strerror(err), package);

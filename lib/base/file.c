@@ -351,7 +351,7 @@ static int sync_folder(const char *folder)
 	if (fd < 0)
 		return sd_error_errno("cannot open '%s'", folder);
 	/* EINVAL: a file system where folders can't be synced, and needn't be */
-	if (fsync(fd) != 0 && errno != EINVAL) {
+	if (TEMP_FAILURE_RETRY(fsync(fd)) != 0 && errno != EINVAL) {
 		sd_error_errno("cannot sync '%s'", folder);
 		close(fd);
 		return -1;
@@ -360,19 +360,9 @@ static int sync_folder(const char *folder)
 	return 0;
 }
 
-static int sync_file(int fd)
-{
-	int rc;
-
-	do
-		rc = fsync(fd);
-	while (rc != 0 && errno == EINTR);
-	return rc;
-}
-
 static int put_in_place(struct sd_out *out)
 {
-	if (sync_file(out->fd) != 0)
+	if (TEMP_FAILURE_RETRY(fsync(out->fd)) != 0)
 		return sd_error_errno("cannot write '%s'", out->name);
 	if (!out->temp) {
 		out->temp = temp_name(out->name, out->folder);
@@ -578,7 +568,7 @@ ssize_t sd_file_peek(const char *name, void *head, size_t n)
 		return -1;
 	if (strcmp(name, "-") == 0 && (lseek(fd, 0, SEEK_SET) != 0 || dup2(fd, STDIN_FILENO) < 0))
 		sd_error_errno("cannot keep standard input");
-	else if ((have = pread(fd, head, n, 0)) < 0)
+	else if ((have = TEMP_FAILURE_RETRY(pread(fd, head, n, 0))) < 0)
 		sd_error_errno("cannot read '%s'", sd_file_name(name));
 	close(fd);
 	return have;
@@ -614,7 +604,12 @@ struct sd_lock *sd_lock_take(const char *target)
 	sd_str_addf(&s, "%s.lock", target);
 	lock->path = sd_str_detach(&s);
 	for (;;) {
-		lock->fd = open(lock->path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
+		bool own;
+
+		lock->fd = open(lock->path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+		own = lock->fd >= 0;
+		if (!own && errno == EEXIST)
+			lock->fd = open(lock->path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
 		if (lock->fd < 0) {
 			sd_error_errno("cannot create '%s'", lock->path);
 			goto bad;
@@ -624,6 +619,8 @@ struct sd_lock *sd_lock_take(const char *target)
 				sd_error(SD_ERR_IO, "'%s' is being written by another process", target);
 			else
 				sd_error_errno("cannot lock '%s'", lock->path);
+			if (own && errno != EWOULDBLOCK)
+				unlink(lock->path);
 			goto bad;
 		}
 		/* the one before may have removed the file between our open and our lock */

@@ -144,6 +144,7 @@ struct sd_loader *sd_loader_new(const struct sd_dataset *ds, const struct sd_loa
 	const char *site = o->site ? o->site : "";
 	struct sd_loader *l;
 	sigset_t all, old;
+	int err;
 
 	if (o->batch < 1 || o->batch > SD_MAX_SAMPLES) {
 		sd_error(SD_ERR_USAGE, "a batch of %u images (1 to %d)", o->batch, SD_MAX_SAMPLES);
@@ -206,10 +207,11 @@ struct sd_loader *sd_loader_new(const struct sd_dataset *ds, const struct sd_loa
 	/* signals are for the caller's thread */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	l->running = !pthread_create(&l->thread, NULL, work, l);
+	err = pthread_create(&l->thread, NULL, work, l);
+	l->running = !err;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (!l->running) {
-		sd_error(SD_ERR_IO, "cannot start the loader's thread");
+		sd_error(SD_ERR_IO, "cannot start the loader's thread: %s", strerror(err));
 		goto fail;
 	}
 	return l;
