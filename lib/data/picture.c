@@ -1,4 +1,5 @@
 /* picture.c: decoding JPEG and PNG, encoding PNG. */
+#include <link.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,22 +13,55 @@
 #include "base/err.h"
 #include "data/picture.h"
 
-#define TEXT_(x) #x
-#define TEXT(x) TEXT_(x)
-
 /* Pixels that a byte of a file can stand for: one of deflate's for 1032 of 8 each in PNG, less in JPEG. */
 enum { PIXELS_A_BYTE = 8256 };
 
 /* A progressive file may ask for as much work as it likes with every scan; real ones have about ten. */
 enum { MAX_SCANS = 100 };
 
+/* The JPEG library that was loaded, which need not be the one whose headers this was compiled with. */
+struct library {
+	const char *constant;
+	char name[64];
+};
+
+/* The version in "libjpeg-turbo version 2.1.5 (build 20230203)", which stands among the constants of the library:
+ * no call tells it.  `data` is one of these constants, by which its segment is found. */
+static int find_version(struct dl_phdr_info *info, size_t size, void *data)
+{
+	static const char before[] = "libjpeg-turbo version ";
+	struct library *l = data;
+
+	(void)size;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+		uintptr_t from = info->dlpi_addr + p->p_vaddr, at = (uintptr_t)l->constant;
+
+		if (p->p_type != PT_LOAD || !(p->p_flags & PF_R) || at < from || at - from >= p->p_memsz)
+			continue;
+		const char *c = (const char *)from, *end = c + p->p_memsz;
+
+		while ((c = memmem(c, (size_t)(end - c), before, sizeof(before) - 1))) {
+			c += sizeof(before) - 1;
+			if (*c >= '0' && *c <= '9') /* in a static program there is `before` itself too */
+				snprintf(l->name, sizeof(l->name), "libjpeg-turbo %.*s",
+					 (int)strspn(c, "0123456789."), c);
+		}
+		return 1;
+	}
+	return 0;
+}
+
 const char *sd_picture_jpeg_library(void)
 {
-#ifdef LIBJPEG_TURBO_VERSION
-	return "libjpeg-turbo " TEXT(LIBJPEG_TURBO_VERSION);
-#else
-	return "libjpeg " TEXT(JPEG_LIB_VERSION);
-#endif
+	static struct library l;
+	struct jpeg_error_mgr err;
+
+	jpeg_std_error(&err);
+	l.constant = err.jpeg_message_table[JMSG_VERSION];
+	snprintf(l.name, sizeof(l.name), "libjpeg %s", l.constant);
+	dl_iterate_phdr(find_version, &l);
+	return l.name;
 }
 
 static int check_size(const char *name, size_t size, unsigned long H, unsigned long W)

@@ -43,7 +43,7 @@ static inline uint8_t sd_picture_luma(const uint8_t rgb[3])
 /* Writes (H, W, 3) bytes as a PNG file.  -1 with a message. */
 int sd_picture_write(FILE *f, const char *name, int H, int W, const uint8_t *pixels);
 
-/* Version of the JPEG library: "libjpeg-turbo 2.1.5". */
+/* Version of the JPEG library that was loaded: "libjpeg-turbo 2.1.5". */
 const char *sd_picture_jpeg_library(void);
 
 #endif

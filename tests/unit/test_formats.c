@@ -17,6 +17,9 @@
 #include "data/pickle.h"
 #include "data/picture.h"
 
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+
 struct bytes {
 	uint8_t *data;
 	size_t size;
@@ -510,6 +513,10 @@ static void test_pictures(void)
 	      strstr(sd_error_text(), "neither JPEG nor PNG"));
 	CHECK(sd_picture_name("a/B.JPEG") && sd_picture_name("x.png") && !sd_picture_name("png") &&
 	      !sd_picture_name("x.gif"));
+#ifdef LIBJPEG_TURBO_VERSION
+	CHECK(!strcmp(sd_picture_jpeg_library(), "libjpeg-turbo " TEXT(LIBJPEG_TURBO_VERSION)), "%s",
+	      sd_picture_jpeg_library());
+#endif
 	CHECK(!strncmp(sd_picture_jpeg_library(), "libjpeg", 7));
 }
 
