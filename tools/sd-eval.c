@@ -8,6 +8,7 @@
 #include "base/sig.h"
 #include "base/str.h"
 #include "base/tool.h"
+#include "train/repeat.h"
 #include "train/run.h"
 #include "train/store.h"
 #include "train/train.h"
@@ -347,6 +348,8 @@ static int evaluate(struct sd_artifact *model, struct sd_stamp *stamp, int ndata
 	}
 	if (shared.output && sd_stamp_check_target(stamp, shared.output, shared.force))
 		goto out;
+	if (shared.output)
+		sd_repeat_say(opts.tool, shared.quiet, stamp, "eval", shared.output, NULL);
 	for (int i = 0; i < sets.n; i++)
 		if (evaluate_set(&sets.v[i], &vars, &net, i ? NULL : model))
 			goto out;

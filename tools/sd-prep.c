@@ -14,6 +14,7 @@
 #include "data/picture.h"
 #include "data/reader.h"
 #include "data/sheet.h"
+#include "train/repeat.h"
 
 #define TOOL "sd-prep"
 
@@ -330,6 +331,7 @@ static int prepare(const char *data, const char *path)
 	ret = -1;
 	if (sd_stamp_check_target(st, output.s, shared.force))
 		goto done;
+	sd_repeat_say(TOOL, shared.quiet, st, "dataset", output.s, NULL);
 	warn(st, r, a);
 	out = sd_artifact_create(output.s, true);
 	if (!out || sd_dataset_write(ds, out))

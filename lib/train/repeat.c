@@ -9,6 +9,7 @@
 
 #include "artifact/artifact.h"
 #include "base/str.h"
+#include "base/tool.h"
 
 #define MOST_FILES 1000
 #define MOST_BYTES ((off_t)1 << 30) /* each is hashed before it is believed: not the largest ones */
@@ -63,4 +64,14 @@ char *sd_repeat_find(const struct sd_stamp *stamp, const char *kind, const char 
 		free(entry);
 	free(folder);
 	return found;
+}
+
+void sd_repeat_say(const char *tool, bool quiet, const struct sd_stamp *stamp, const char *kind,
+	const char *output, const char *hint)
+{
+	char *twin = quiet ? NULL : sd_repeat_find(stamp, kind, output);
+	if (twin)
+		sd_tool_say(tool, false, "'%s' is of the same recipe and seed: this run will repeat it, bit for "
+			"bit%s%s%s", twin, hint ? " (" : "", hint ? hint : "", hint ? ")" : "");
+	free(twin);
 }

@@ -256,16 +256,6 @@ static bool is_done(const struct sd_run *r)
 	return done;
 }
 
-/* A loop that forgets the seed makes the same file again and again. */
-static void say_repeats(const struct sd_run *r)
-{
-	char *twin = r->shared->quiet ? NULL : sd_repeat_find(r->stamp, r->kind, r->output);
-	if (twin)
-		sd_tool_say(r->tool, false, "'%s' is of the same recipe and seed: this run will repeat it, bit for "
-			"bit (--seed N makes another one)", twin);
-	free(twin);
-}
-
 int sd_run_begin(struct sd_run *r, struct sd_run_options *o)
 {
 	int epochs = o->epochs;
@@ -306,7 +296,7 @@ int sd_run_begin(struct sd_run *r, struct sd_run_options *o)
 		sd_stamp_resumed(r->stamp, sd_artifact_lineage(r->resume)->own);
 		return 0;
 	}
-	say_repeats(r);
+	sd_repeat_say(r->tool, r->shared->quiet, r->stamp, r->kind, r->output, "--seed N makes another one");
 	if (r->checkpoint)
 		return sd_stamp_check_target(r->stamp, r->checkpoint, r->shared->force);
 	return 0;

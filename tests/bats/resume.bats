@@ -289,4 +289,22 @@ kills() {
 	run sd-train $few -o f/b.h5
 	assert_success
 	refute_output --partial repeat
+	for i in 1 2; do
+		run sd-search --data digits.h5 --epochs 1 --init_channels 2 --layers_of_cells 2 --layers_in_cells 1 \
+			--batch_size 16 --limit-batches 1 -o search-$i.h5
+		assert_success
+	done
+	assert_output --partial "search-1.h5' is of the same recipe and seed: this run will repeat it, bit for bit"
+	for i in 1 2; do
+		run sd-eval a.h5 digits.h5 -o eval-$i.h5
+		assert_success
+	done
+	assert_output --partial "eval-1.h5' is of the same recipe and seed: this run will repeat it, bit for bit"
+	run sd-eval b.h5 digits.h5 --weights last -o eval-3.h5
+	refute_output --partial repeat
+	run sd-prep digits "$DIGITS" -o again.h5
+	assert_success
+	assert_output --partial "digits.h5' is of the same recipe and seed: this run will repeat it, bit for bit"
+	run sd-prep digits "$DIGITS" --limit-train 7 -o less.h5
+	refute_output --partial repeat
 }
