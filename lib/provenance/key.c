@@ -34,6 +34,31 @@ static void take(struct sd_public_key *key, const uint8_t bytes[SD_KEY_LEN])
 	sd_sha256_hex(digest, key->id);
 }
 
+/* Whether a key is a point of order 1, 2, 4 or 8: then there are signatures by nobody, which are good for a part of
+ * all messages.  These are all encodings of such points, RFC 8032's and others, but for the sign of x. */
+static bool of_small_order(const uint8_t bytes[SD_KEY_LEN])
+{
+	static const char *const points[] = {
+		"0000000000000000000000000000000000000000000000000000000000000000",
+		"0100000000000000000000000000000000000000000000000000000000000000",
+		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	};
+	uint8_t y[SD_KEY_LEN];
+	char hex[SD_SHA256_HEX + 1];
+
+	memcpy(y, bytes, sizeof(y));
+	y[SD_KEY_LEN - 1] &= 0x7f;
+	sd_sha256_hex(y, hex);
+	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
+		if (strcmp(hex, points[i]) == 0)
+			return true;
+	return false;
+}
+
 /* ---- fields of OpenSSH's forms: a length in 4 bytes, big-endian, and the bytes (RFC 4251, section 5) ---- */
 
 struct reader {
@@ -155,6 +180,8 @@ int sd_public_key_read(struct sd_public_key *key, const char *name)
 		sd_error(SD_ERR_DATA, "%s: not an Ed25519 public key (PEM, OpenSSH or minisign)", shown);
 	OPENSSL_cleanse(b.data, b.size);
 	sd_blob_release(&b);
+	if (n == 1 && of_small_order(key->bytes))
+		return sd_error(SD_ERR_DATA, "%s: a key of small order, with which anybody can sign", shown);
 	return n == 1 ? 0 : -1;
 }
 

@@ -58,7 +58,10 @@ void fuzz_signature(const uint8_t *data, size_t n)
 	static const char manifest[] = "{\"claim\":{\"complete\":true,\"environment\":{},\"inputs\":{},\"kind\":\"eval\","
 		"\"parameters\":{},\"payload\":\"" ZEROS "\",\"source\":\"" ZEROS "\",\"tool\":\"x\"},\"context\":{}}";
 	struct sd_lineage *l = sd_lineage_new(sd_manifest_parse(manifest, sizeof(manifest) - 1, "manifest"));
-	struct sd_public_key key = { .id = ZEROS };
+	/* of RFC 8032, section 7.1, test 2 */
+	struct sd_public_key key = { .id = ZEROS, .bytes = { 0x3d, 0x40, 0x17, 0xc3, 0xe8, 0x43, 0x89, 0x5a, 0x92, 0xb7,
+		0x0a, 0xa7, 0x4d, 0x1b, 0x7e, 0xbc, 0x9c, 0x98, 0x2c, 0xcf, 0x2e, 0xc4, 0x96, 0x8c, 0xc0, 0xcd, 0x55,
+		0xf1, 0x2a, 0xf4, 0x66, 0x0c } };
 	struct sd_str report = SD_STR_INIT;
 
 	envelope((const char *)data, n);

@@ -138,6 +138,39 @@ static void test_bad_keys(void)
 	CHECK(kept <= 4, "%d cut keys were taken", kept);
 }
 
+/* A key of small order: a signature of zeros is good for one message in four.  No such key is taken. */
+static void test_small_order(void)
+{
+	static const uint8_t first[] = { 0x00, 0x01, 0x26, 0xc7, 0xec, 0xed, 0xee };
+	static const uint8_t zeros[SD_SIGNATURE_LEN];
+	struct sd_public_key key = { .id = "" };
+	int good = 0;
+
+	for (int i = 0; i < 100; i++)
+		good += sd_public_key_verify(&key, &i, sizeof(i), zeros);
+	CHECK(good > 0 && good < 100, "%d", good);
+	for (size_t i = 0; i < 14; i++) {
+		static const uint8_t eight[2][SD_KEY_LEN] = {
+			{ 0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+			  0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05 },
+			{ 0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+			  0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a } };
+		uint8_t bytes[10 + SD_KEY_LEN] = "Ed12345678", *y = bytes + 10;
+		struct sd_str s = SD_STR_INIT;
+
+		if (i % 7 == 2 || i % 7 == 3)
+			memcpy(y, eight[i % 7 - 2], SD_KEY_LEN);
+		else if (i % 7 > 3)
+			memset(y, 0xff, SD_KEY_LEN - 1), y[SD_KEY_LEN - 1] = 0x7f;
+		y[0] = first[i % 7];
+		y[SD_KEY_LEN - 1] |= i < 7 ? 0 : 0x80;
+		sd_base64_add(&s, bytes, sizeof(bytes));
+		spew("small.pub", s.s, s.len);
+		CHECK(sd_public_key_read(&key, "small.pub") < 0 && strstr(sd_error_text(), "small order"), "%s", s.s);
+		sd_str_release(&s);
+	}
+}
+
 /* ---- signatures that are not good ---- */
 
 static struct sd_public_key key_a, key_b;
@@ -466,6 +499,7 @@ int main(int argc, char **argv)
 	test_dsse();
 	test_vectors();
 	test_bad_keys();
+	test_small_order();
 	test_signatures();
 	test_consistent();
 	test_texts();
