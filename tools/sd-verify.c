@@ -12,16 +12,18 @@
 #include "base/tool.h"
 #include "provenance/chain.h"
 #include "provenance/check.h"
+#include "provenance/cite.h"
 #include "provenance/diff.h"
 #include "provenance/diverge.h"
 #include "provenance/export.h"
 #include "provenance/rerun.h"
+#include "provenance/script.h"
 #include "provenance/sign.h"
 
 #define TOOL "sd-verify"
 
 static struct {
-	bool print, canonical, chain, json, detached, first_divergence, rerun, diff;
+	bool print, canonical, chain, json, detached, first_divergence, rerun, diff, script, cite;
 	struct sd_opt_list search, check, runs;
 	const char *sign, *output;
 	int export, format;
@@ -48,6 +50,10 @@ static struct sd_opt rows[] = {
 		"with --rerun: other runs of the recipe, to compare what isn't the same with (repeatable)"),
 	SD_OPT_FLAG("diff", NULL, SD_OUTPUT, &o.diff, "print what two of them differ in: claim, payload, context"),
 	SD_OPT_CHOICE("format", NULL, SD_OUTPUT, &o.format, "text", "text|json", "of --rerun and --diff"),
+	SD_OPT_FLAG("script", NULL, SD_OUTPUT, &o.script,
+		    "print the shell script that makes one again from the raw files"),
+	SD_OPT_FLAG("cite", NULL, SD_OUTPUT, &o.cite,
+		    "print the paragraph for a paper that says how they were made; runs of one recipe together"),
 	SD_OPT_TEXT("sign", NULL, SD_OUTPUT, &o.sign, NULL, "KEY",
 		"sign each one with this Ed25519 key (PEM or OpenSSH), within the file; with --export in-toto: put "
 		"the statement into a signed envelope"),
@@ -111,6 +117,11 @@ static enum sd_status print_manifest(const char *operand, struct sd_lineage *l)
 {
 	(void)operand;
 	return sd_json_print(l->own->json, stdout) < 0 ? trouble() : SD_SAME;
+}
+
+static enum sd_status print_script(const char *operand, struct sd_lineage *l)
+{
+	return sd_script_print(operand, l, stdout) < 0 ? trouble() : SD_SAME;
 }
 
 static struct sd_finder finder;
@@ -249,6 +260,24 @@ static enum sd_status print_json(int n, const char *const *operand)
 	return worst;
 }
 
+static enum sd_status print_citation(int n, const char *const *operand)
+{
+	struct sd_lineage **l = sd_xcalloc((size_t)n, sizeof(*l));
+	enum sd_status st = SD_SAME;
+
+	for (int i = 0; i < n && st == SD_SAME; i++) {
+		l[i] = sd_check_whole(operand[i]);
+		if (!l[i])
+			st = trouble();
+	}
+	if (st == SD_SAME && sd_cite_print(n, operand, l, stdout) < 0)
+		st = trouble();
+	for (int i = 0; i < n; i++)
+		sd_lineage_free(l[i]);
+	free(l);
+	return st;
+}
+
 static enum sd_status first_divergence(int n, const char *const *operand)
 {
 	struct sd_divergence d;
@@ -330,6 +359,8 @@ static const struct mode {
 	{ .option = "chain", .each = print_chain, .with = "search_path" },
 	{ .option = "rerun", .all = rerun, .with = "chain search_path runs format threads" },
 	{ .option = "diff", .all = diff, .noperand = 2, .with = "format" },
+	{ .option = "script", .each = print_script, .noperand = 1 },
+	{ .option = "cite", .all = print_citation },
 	{ .option = "json", .all = print_json },
 	{ .option = "first_divergence", .all = first_divergence, .noperand = 2 },
 	{ .option = "sign", .each = sign, .with = "detached output" },

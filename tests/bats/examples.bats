@@ -6,9 +6,10 @@ load setup
 
 SMALL='--epochs 2 --init_channels 4 --limit-batches 1 --batch_size 20 --force -q'
 
-# small TOOL OPTION...: TOOL in shim/, which is found first and adds the options.
+# small TOOL OPTION...: TOOL in shim/, which is found first and adds the options, but behind a "--", where all are given.
 small() {
-	printf '#!/bin/sh\nexec "%s/bin/%s" "$@" %s\n' "$BUILD" "$1" "$SMALL ${*:2}" > shim/$1
+	printf '#!/bin/sh\ncase " $* " in *" -- "*) exec "%s/bin/%s" "$@" ;; esac\nexec "%s/bin/%s" "$@" %s\n' \
+		"$BUILD" "$1" "$BUILD" "$1" "$SMALL ${*:2}" > shim/$1
 	chmod +x shim/$1
 }
 

@@ -361,3 +361,101 @@ assert abs(a - b)[tuple(w["worst_absolute_at"])] == abs(a - b).max()
 	run -2 sd-verify --diff m.h5 nothing.h5
 	assert_line -n 0 "sd-verify: cannot open 'nothing.h5': No such file or directory"
 }
+
+@test "script: run, it makes the same ids" {
+	study
+	mkdir "it's here" one two
+	rm ./*.h5 ./*.genotype
+	cp raw/digits.csv.gz "it's here/the \$(touch owned) \"raw\" file"
+	sd-prep digits "it's here/the \$(touch owned) \"raw\" file" -q -o d.h5
+	cp "$ROOT/genotypes/DARTS_V2.genotype" "it's here/"
+	sed -i '/^#/d' "it's here/DARTS_V2.genotype"
+	sd-search --data d.h5 $SEARCH --primitives none,skip_connect,sep_conv_3x3 -o s.h5
+	sd-derive s.h5 -o g.genotype
+	sd-train --data d.h5 --arch "./it's here/DARTS_V2.genotype" $TRAIN -o first.h5
+	sd-train --data d.h5 --arch ./g.genotype $TRAIN --also d.h5 -o m.h5
+	sd-train --data d.h5 --arch "./it's here/DARTS_V2.genotype" $TRAIN --load first.h5 -o n.h5
+	sd-eval -q m.h5 d.h5 d.h5 -o "e v.h5" > /dev/null
+	for f in m.h5 n.h5 "e v.h5" g.genotype; do
+		sd-verify --script "$f" > script
+		sh script one 2> log
+		refute [ "$(grep -c note: log)" -gt 0 ]
+		sd-verify --chain "$f" | grep -oE '[a-z]+ [0-9a-f]{64} \(' > recorded
+		(cd one && sd-verify --chain "$f") | grep -oE '[a-z]+ [0-9a-f]{64} \(' > made
+		[ -s recorded ]
+		cmp recorded made
+		if command -v shellcheck > /dev/null; then
+			shellcheck -S warning -s sh script
+		fi
+	done
+	[ ! -e owned ]
+	# the raw file elsewhere, and another one
+	mv "it's here" away
+	run -1 sh script two
+	mv away/the* moved
+	raw1=moved sh script two 2> log
+	assert_equal "$(payload two/g.genotype)" "$(payload g.genotype)"
+	echo >> moved
+	raw1=moved run -1 sh script two
+	assert_output --partial './moved: not the file that was recorded'
+	# a folder; what isn't recorded is asked for
+	colours c.h5
+	sd-prep cifar10 cifar-10-batches-bin -q --context none -o bare.h5
+	sd-verify --script c.h5 > script
+	sh script one 2> log
+	cmp <(payload c.h5) <(payload one/c.h5)
+	echo >> cifar-10-batches-bin/data_batch_3.bin
+	run -1 sh script one
+	assert_output --partial 'data_batch_3.bin: not the file that was recorded'
+	sd-verify --script bare.h5 > script
+	run ! sh script one
+	assert_output --partial 'where it is was not recorded'
+	run -75 sd-train --data d.h5 --arch DARTS_V2 $TRAIN --epochs 40 --max-time 0.0001 -o stop.h5
+	run -2 sd-verify --script stop.h5.ckpt
+	assert_output --partial 'a checkpoint, which is where a run happened to stop'
+	forge g.genotype forged.genotype 's/"allow_none":false,/&"allow_nothing":true,/'
+	run -2 sd-verify --script forged.genotype
+	assert_output --partial "sd-derive has no option for the parameter 'allow_nothing' of its claim"
+}
+
+@test "cite: what a paper says" {
+	study
+	run -0 sd-verify --cite e.h5
+	assert_equal "${#lines[@]}" 1
+	assert_output --regexp '^The data set digits was read from digits.csv.gz \(SHA-256 46abec6b1248\)\. The cell was '
+	assert_output --partial 'over the search space PRIMITIVES (layers of OPS), a primitive of weight w counting w (scalar), for 2'
+	assert_output --partial 'SGD with momentum 0.9, weight decay 0.0003, gradients clipped to a norm of 5'
+	assert_output --partial 'cosine power annealing (exponent order 2, 0 warm-up epochs)'
+	assert_output --partial '; seed 2. The genotype was derived from the weights after epoch 2 of the search. A network of 3 '
+	assert_output --regexp 'best epoch \(by the test images\) on the test images, it has a top-1 accuracy of [0-9.]+ % and a loss of'
+	assert_output --regexp "sharpdarts $(cat "$ROOT/VERSION") \\(source [0-9a-f]{12}"
+	for f in d.h5 s.h5 g.genotype m.h5 e.h5; do
+		run -0 sd-verify --chain $f
+		id=$(grep -oE -m 1 '[0-9a-f]{64}' <<< "$output")
+		run -0 sd-verify --cite e.h5
+		assert_output --partial " ${id:0:12}"
+	done
+	# runs of one recipe are one paragraph, others each their own
+	for seed in 1 2; do
+		sd-train --data d.h5 --arch ./g.genotype $TRAIN --seed $seed -o m$seed.h5
+		sd-eval -q m$seed.h5 d.h5 -o e$seed.h5 > /dev/null
+	done
+	run -0 sd-verify --cite e.h5 e1.h5 e2.h5
+	assert_equal "${#lines[@]}" 1
+	assert_output --partial '; seeds 0, 1 and 2. Evaluated'
+	assert_output --regexp 'accuracy of [0-9.]+ % \(standard deviation [0-9.]+, 3 runs\)'
+	sd-derive --random 7 s.h5 -o random.genotype
+	sd-train --data d.h5 --arch ./random.genotype $TRAIN --optimizer padam --cutout --auxiliary \
+		--schedule warm_restarts -o p.h5
+	run -0 sd-verify --cite m.h5 p.h5
+	assert_equal "${#lines[@]}" 2
+	assert_line -n 1 --partial 'drawn at random from the search space PRIMITIVES'
+	assert_line -n 1 --partial 'Padam (partial exponent 0.125)'
+	assert_line -n 1 --partial 'cosine annealing with warm restarts (first cycle of 20 epochs)'
+	assert_line -n 1 --partial 'cutout of 16 pixels'
+	assert_line -n 1 --partial 'an auxiliary head of weight 0.4'
+	sd-prep digits raw/digits.csv.gz -q --limit-train 50 --limit-test 20 --size 16 --name little -o l.h5
+	run -0 sd-verify --cite l.h5
+	assert_output --partial 'The data set little (digits) was read from digits.csv.gz'
+	assert_output --partial 'scaled and cropped to 16x16 pixels, of which 50 training images were drawn and 20 test images with seed 0.'
+}
