@@ -261,6 +261,6 @@ int main(int argc, char **argv)
 	kc_open();
 	for (size_t i = 0; i < sizeof(geometries) / sizeof(*geometries); i++)
 		check(&geometries[i], (int)i);
-	kc_close(0x664848f1c28f796c);
+	kc_close(0x1483caccece56d76);
 	return check_done();
 }

@@ -10,7 +10,7 @@
 #include "engine/cpu/simd.h"
 
 /* Output pixels between fills: their part of the tile stays in the first-level cache. */
-#define SD_DW_PIXELS 256
+#define SD_DW_PIXELS 128
 
 /* Output pixels at once, and taps of the weight gradient at once: accumulators in registers. */
 #if defined(SD_ISA_AVX512)

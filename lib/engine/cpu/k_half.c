@@ -17,6 +17,8 @@
 #define TASK_PIXELS 1024
 /* More pixels than an image has, and so one band. */
 #define WHOLE (1 << 30)
+/* Pixels of y at once backward: what is known of them stays in the first-level cache. */
+#define BACK_PIXELS 128
 /* Pixels whose sums are taken in float. */
 #define SUM_PIXELS 128
 /* Chunks of the batch that weight gradients are summed by, where the batch allows: enough for 64 threads, but
@@ -24,11 +26,6 @@
 #define CHUNKS 64
 #define CHUNKS_WIDE 32
 #define WIDE 3 /* blocks */
-
-static size_t max_size(size_t a, size_t b)
-{
-	return a > b ? a : b;
-}
 
 static size_t up16(size_t floats)
 {
@@ -166,6 +163,12 @@ static void half(struct sd_par *par, const struct sd_half *h)
 
 /* ---- backward ---- */
 
+/* What a thread keeps of an image, some rows of y at a time: the gradient at y and the middle only of those, the
+ * gradient in the middle and the tiles of all before them, too. */
+struct images {
+	size_t x_tile, g_tile, gmid, gy, mid; /* offsets, in floats */
+};
+
 struct backward {
 	struct sd_gather g;      /* from the gradient in the middle to gx */
 	struct sd_gather gw;     /* x to the middle */
@@ -173,17 +176,14 @@ struct backward {
 	const struct sd_img *mid; /* shape and blocks of the middle, without memory */
 	const float *dw, *pw;
 	int chunks;              /* of the batch */
+	int rows;                /* of y at once */
 	size_t dw_part, pw_part; /* floats of a chunk's partial sums: [block of x][tap][16] and
 	                            [block of x][block of y][lane of x][16] */
 	float *part;
 	double *sums;            /* [image][block of x][2][16] */
-	float *mem;
-	size_t mem_stride, tile; /* of a thread; and of it, the tile's floats */
-};
-
-/* The images of a thread: gradients at y and in the middle, the middle itself. */
-struct images {
-	float *tile, *gy, *gmid, *mid;
+	struct images at;
+	float *mem;              /* of a thread, as `at` says */
+	size_t mem_stride;
 };
 
 static size_t pixels(const struct sd_img *x)
@@ -191,131 +191,176 @@ static size_t pixels(const struct sd_img *x)
 	return (size_t)x->h * (size_t)x->w;
 }
 
-/* The gradient at y of image n: as it is, or through y's norm.  Returns where it is, *block floats a block. */
-static const float *output_gradient(const struct sd_half_bwd *h, int n, float *to, size_t *block)
+/* Lays out a thread's memory; returns its floats. */
+static size_t lay_out(struct backward *w)
 {
+	struct images *m = &w->at;
+	const struct sd_half_bwd *h = w->h;
+	size_t cb = (size_t)w->mid->cb, rows = (size_t)w->rows * (size_t)w->mid->w * 16, at = 0;
+
+	m->x_tile = at;
+	at += h->gpw || h->gdw ? cb * w->gw.tile : 0;
+	m->g_tile = at;
+	at += h->gx.y.p ? cb * w->g.tile : 0;
+	m->gmid = at;
+	at += cb * pixels(w->mid) * 16;
+	m->gy = at;
+	at += h->norm.scale ? (size_t)h->g.cb * rows : 0;
+	m->mid = at;
+	return at + (h->gpw ? rows : 0);
+}
+
+/* The gradient at y of image n, `count` pixels from `at`: as it is, or through y's norm.  Returns where it is,
+ * *block floats a block. */
+static const float *output_gradient(const struct backward *w, int n, size_t at, size_t count, float *to,
+	size_t *block)
+{
+	const struct sd_half_bwd *h = w->h;
 	const struct sd_img *g = &h->g;
-	size_t size = pixels(g) * 16;
 
 	if (!h->norm.scale) {
-		*block = (size_t)g->n * size;
-		return sd_img_at(g, 0, n);
+		*block = (size_t)g->n * pixels(g) * 16;
+		return sd_img_at(g, 0, n) + at * 16;
 	}
-	*block = size;
+	*block = (size_t)w->rows * (size_t)g->w * 16;
 	for (int b = 0; b < g->cb; b++) {
 		struct sd_norm_bwd k = sd_norm_bwd(g, b, h->norm.mean, h->norm.istd, h->norm.ma, h->norm.mb, h->norm.scale,
 			h->f, h->sg, h->sgx, h->batch);
 
-		sd_norm_bwd_pixels(&k, sd_img_at(g, b, n), sd_img_at(&h->norm.x, b, n), pixels(g),
-			m16_first(g->blk[b].n), h->norm.ma != NULL, h->batch, 0, to + (size_t)b * size);
+		sd_norm_bwd_pixels(&k, sd_img_at(g, b, n) + at * 16, sd_img_at(&h->norm.x, b, n) + at * 16, count,
+			m16_first(g->blk[b].n), h->norm.ma != NULL, h->batch, 0, to + (size_t)b * *block);
 	}
 	return to;
 }
 
-/* Both weight gradients of image n, which add to those of its chunk. */
-static void weight_gradients(const struct backward *w, int n, const float *gy, size_t gy_block,
-	const struct images *m, float *part)
+/* Both weight gradients of rows [from, to) of image n's middle, which add to those of its chunk. */
+static void weight_gradients(const struct backward *w, int n, int from, int to, const float *gy,
+	size_t gy_block, float *mem, float *part)
 {
 	const struct sd_half_bwd *h = w->h;
 	const struct sd_gather *g = &w->gw;
 	struct sd_band all = { .ni = g->oh, .nj = g->ow };
-	size_t size = pixels(w->mid) * 16, ntap = (size_t)g->ntap;
+	size_t size = pixels(w->mid) * 16, ntap = (size_t)g->ntap, tile_row = (size_t)g->cols * 16;
 
 	for (int b = 0; b < w->mid->cb; b++) {
-		float *d = m->mid;
+		float *tile = mem + w->at.x_tile + (size_t)b * g->tile, *mid = mem + w->at.mid, *d = mid;
 
-		sd_tile_fill(g, &h->x, b, n, all, 0, g->oh, m->tile);
+		sd_tile_fill(g, &h->x, b, n, all, from, to, tile);
 		if (h->gdw)
-			sd_dw_grad(g, part + (size_t)b * ntap * 16, m->tile, m->gmid + (size_t)b * size,
-				(size_t)g->ow * 16, g->oh, g->ow);
+			sd_dw_grad(g, part + (size_t)b * ntap * 16, tile + (size_t)from * tile_row,
+				mem + w->at.gmid + (size_t)b * size + (size_t)(from * g->ow) * 16, (size_t)g->ow * 16, to - from, g->ow);
 		if (!h->gpw)
 			continue;
-		for (int i = 0; i < g->oh; i++, d += g->ow * 16)
-			sd_dw_row(d, 16, m->tile + (size_t)i * (size_t)g->cols * 16, g->tap, g->ntap,
-				w->dw + (size_t)b * ntap * 16, m16_first(16), 0, g->ow);
-		sd_grad_blocks(part + w->dw_part + (size_t)(b * h->g.cb) * 256, m->mid, 0, gy, gy_block, 0, 1,
-			g->oh * g->ow, w->mid->blk[b].n, h->g.cb);
+		for (int i = from; i < to; i++, d += g->ow * 16)
+			sd_dw_row(d, 16, tile + (size_t)i * tile_row, g->tap, g->ntap, w->dw + (size_t)b * ntap * 16,
+				m16_first(16), 0, g->ow);
+		sd_grad_blocks(part + w->dw_part + (size_t)(b * h->g.cb) * 256, mid, 0, gy, gy_block, 0, 1,
+			(to - from) * g->ow, w->mid->blk[b].n, h->g.cb);
 	}
 }
 
-/* Block b of image n's part in the sums of the norm that x is loaded by, SUM_PIXELS at a time. */
-static void norm_sums(const struct sd_half_bwd *h, int b, int n, const float *gx, double *to)
+/* Block b of image n's part in the sums of the norm that x is loaded by: adds that of pixels [at, end), in runs of
+ * SUM_PIXELS from the first pixel of the image.  Returns where it has come to. */
+static size_t norm_sums(const struct sd_half_bwd *h, int b, int n, const float *gx, size_t at, size_t end,
+	double *to)
 {
 	const struct sd_norm_arg *s = &h->sums;
 	const float *x = sd_img_at(&s->x, b, n);
 	v16 mean = v16_load(s->mean + b * 16), istd = v16_load(s->istd + b * 16);
 	v16 ma = sd_lane_vec(s->ma, b), mb = sd_lane_vec(s->mb, b);
-	v16d sg = v16d_zero(), sgx = v16d_zero();
-	size_t count = pixels(&s->x);
+	size_t all = pixels(&s->x), run;
 
-	for (size_t at = 0; at < count; at += SUM_PIXELS) {
-		size_t run = count - at < SUM_PIXELS ? count - at : SUM_PIXELS;
+	for (; at < end; at += run) {
 		float part[32];
 
+		run = all - at < SUM_PIXELS ? all - at : SUM_PIXELS;
+		if (at + run > end)
+			break;
 		if (s->ma)
 			sd_sums_run(gx + at * 16, x + at * 16, run, mean, istd, ma, mb, 1, part);
 		else
 			sd_sums_run(gx + at * 16, x + at * 16, run, mean, istd, ma, mb, 0, part);
-		sg = v16d_add(sg, v16d_from(v16_load(part)));
-		sgx = v16d_add(sgx, v16d_from(v16_load(part + 16)));
+		v16d_store(to, v16d_add(v16d_load(to), v16d_from(v16_load(part))));
+		v16d_store(to + 16, v16d_add(v16d_load(to + 16), v16d_from(v16_load(part + 16))));
 	}
-	v16d_store(to, sg);
-	v16d_store(to + 16, sgx);
+	return at;
 }
 
-/* gx of image n, and the sums that the norm before it needs. */
-static void input_gradient(const struct backward *w, int n, const struct images *m)
+/* gx of image n where rows [from, to) of each phase are; and the sums that the norm before it needs, from pixel
+ * `summed` on.  Returns where those have come to. */
+static size_t input_gradient(const struct backward *w, int n, int from, int to, float *mem, size_t summed)
 {
 	const struct sd_half_bwd *h = w->h;
 	const struct sd_gather *g = &w->g;
 	struct sd_img gmid = *w->mid;
 	struct sd_src src;
 	struct sd_band all = { .ni = g->ni, .nj = g->nj };
-	int rows = SD_DW_PIXELS / g->nj > 1 ? SD_DW_PIXELS / g->nj : 1;
+	size_t ntap = (size_t)(h->win.kh * h->win.kw);
+	size_t done = to < g->ni ? (size_t)(to * g->oys * g->ow) : pixels(&h->gx.y);
+	size_t at = summed;
 
 	gmid.n = 1;
-	gmid.p = m->gmid;
+	gmid.p = mem + w->at.gmid;
 	src = (struct sd_src){ .x = gmid };
 	for (int b = 0; b < h->gx.y.cb; b++) {
-		float *gx = sd_img_at(&h->gx.y, b, n);
+		float *gx = sd_img_at(&h->gx.y, b, n), *tile = mem + w->at.g_tile + (size_t)b * g->tile;
 
-		for (int from = 0; from < g->ni; from += rows) {
-			int to = from + rows < g->ni ? from + rows : g->ni;
-
-			sd_tile_fill(g, &src, b, 0, all, from, to, m->tile);
-			sd_dw_rows(g, all, from, to, m->tile, w->dw + (size_t)b * (size_t)(h->win.kh * h->win.kw) * 16,
-				m16_first(h->gx.y.blk[b].n), h->gx.acc, gx);
-		}
+		sd_tile_fill(g, &src, b, 0, all, from, to, tile);
+		sd_dw_rows(g, all, from, to, tile, w->dw + (size_t)b * ntap * 16, m16_first(h->gx.y.blk[b].n), h->gx.acc, gx);
 		if (h->sums.x.p)
-			norm_sums(h, b, n, gx, w->sums + ((size_t)n * (size_t)h->gx.y.cb + (size_t)b) * 32);
+			at = norm_sums(h, b, n, gx, summed, done, w->sums + ((size_t)n * (size_t)h->gx.y.cb + (size_t)b) * 32);
+	}
+	return at;
+}
+
+/* The rows of each phase of gx for which rows [0, to) of the gradient in the middle are enough. */
+static int ready_rows(const struct sd_gather *g, int to)
+{
+	int n;
+
+	if (to >= g->h)
+		return g->ni;
+	n = to - g->plane[0].qy - g->plane[0].my;
+	return n < 0 ? 0 : n < g->ni ? n : g->ni;
+}
+
+static void backward_image(const struct backward *w, int n, float *mem, float *part)
+{
+	const struct sd_half_bwd *h = w->h;
+	const struct sd_img *g = &h->g, *mid = w->mid;
+	size_t size = pixels(mid) * 16, summed = 0;
+	int done = 0;
+
+	for (int from = 0; from < w->gw.oh; from += w->rows) {
+		int to = from + w->rows < w->gw.oh ? from + w->rows : w->gw.oh, ready;
+		size_t at = (size_t)(from * w->gw.ow), count = (size_t)((to - from) * w->gw.ow), gy_block;
+		const float *gy = output_gradient(w, n, at, count, mem + w->at.gy, &gy_block);
+
+		sd_pw(mem + w->at.gmid + at * 16, size, mid->blk, mid->cb, gy, gy_block, g->blk, g->cb, g->c,
+			w->pw, 0, (int)count);
+		if (h->gpw || h->gdw)
+			weight_gradients(w, n, from, to, gy, gy_block, mem, part);
+		ready = ready_rows(&w->g, to);
+		if (h->gx.y.p && ready > done) {
+			summed = input_gradient(w, n, done, ready, mem, summed);
+			done = ready;
+		}
 	}
 }
 
+/* A chunk of the batch. */
 static void backward_task(void *ctx, int chunk, int thread)
 {
 	const struct backward *w = ctx;
-	const struct sd_half_bwd *h = w->h;
-	const struct sd_img *g = &h->g;
-	struct images m = { .tile = w->mem + (size_t)thread * w->mem_stride };
-	size_t size = pixels(g) * 16;
-	int end = (int)((long)g->n * (chunk + 1) / w->chunks), weights = h->gdw || h->gpw;
+	int first = (int)((long)w->h->g.n * chunk / w->chunks), end = (int)((long)w->h->g.n * (chunk + 1) / w->chunks);
 	float *part = w->part + (size_t)chunk * (w->dw_part + w->pw_part);
+	size_t sums = (size_t)w->mid->cb * 32;
 
-	m.gy = m.tile + w->tile;
-	m.gmid = m.gy + (h->norm.scale ? (size_t)g->cb * size : 0);
-	m.mid = m.gmid + (size_t)w->mid->cb * size;
-	if (weights)
-		memset(part, 0, (w->dw_part + w->pw_part) * sizeof(*part));
-	for (int n = (int)((long)g->n * chunk / w->chunks); n < end; n++) {
-		size_t gy_block;
-		const float *gy = output_gradient(h, n, m.gy, &gy_block);
-
-		sd_pw(m.gmid, size, w->mid->blk, w->mid->cb, gy, gy_block, g->blk, g->cb, g->c, w->pw, 0, (int)pixels(g));
-		if (weights)
-			weight_gradients(w, n, gy, gy_block, &m, part);
-		if (h->gx.y.p)
-			input_gradient(w, n, &m);
-	}
+	memset(part, 0, (w->dw_part + w->pw_part) * sizeof(*part));
+	if (w->h->sums.x.p)
+		memset(w->sums + (size_t)first * sums, 0, (size_t)(end - first) * sums * sizeof(*w->sums));
+	for (int n = first; n < end; n++)
+		backward_image(w, n, w->mem + (size_t)thread * w->mem_stride, part);
 }
 
 /* A block's weight gradient of the pointwise convolution, (Cout, Cin): all of its products with y's blocks. */
@@ -370,7 +415,7 @@ static void half_bwd(struct sd_par *par, const struct sd_half_bwd *h)
 	struct sd_img mid = *x;
 	struct backward w = { .h = h, .mid = &mid };
 	int ntap = h->win.kh * h->win.kw, weights = h->gdw || h->gpw;
-	size_t geometry = (sd_gather_bytes(h->win) + 63) / 64 * 64, size = pixels(&h->g) * 16, part;
+	size_t geometry = (sd_gather_bytes(h->win) + 63) / 64 * 64, part;
 	size_t ndw = up16((size_t)x->cb * (size_t)ntap * 16);
 	char *mem = sd_par_scratch(par, 3, 2 * geometry);
 	float *packed = sd_par_scratch(par, 0, (ndw + sd_pw_floats(x->cb, h->g.c)) * sizeof(float));
@@ -394,9 +439,8 @@ static void half_bwd(struct sd_par *par, const struct sd_half_bwd *h)
 	part = (size_t)w.chunks * (w.dw_part + w.pw_part) * sizeof(float); /* a multiple of 64 */
 	w.part = sd_par_scratch(par, 2, part + (size_t)h->g.n * (size_t)x->cb * 32 * sizeof(double));
 	w.sums = (double *)((char *)w.part + part);
-	w.tile = max_size(w.g.tile, w.gw.tile);
-	w.mem = sd_par_scratch_each(par, 1, (w.tile + (size_t)(h->norm.scale ? h->g.cb : 0) * size
-		+ (size_t)x->cb * size + (h->gpw ? size : 0)) * sizeof(float), &w.mem_stride);
+	w.rows = BACK_PIXELS / w.gw.ow > 1 ? BACK_PIXELS / w.gw.ow : 1;
+	w.mem = sd_par_scratch_each(par, 1, lay_out(&w) * sizeof(float), &w.mem_stride);
 	w.mem_stride /= sizeof(float);
 	sd_par_run(par, w.chunks, backward_task, &w);
 	if (weights || h->sums.x.p)
