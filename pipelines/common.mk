@@ -4,6 +4,7 @@
 #   BIN       the folder of the tools, with or without a slash behind it; empty: from PATH
 #   UPDATE    what a stage is current by: inputs (the default: its parameters, seed and inputs), or program (the
 #             program and libraries that made it too)
+#   STAMP     what manifests tell: --context none, --note KEY=VALUE
 #   THREADS   threads of a tool; empty: what there is.  With `make -j N`, as many as one run is to have
 #
 # A stage is current when what its output's manifest has of inputs (by digest) and parameters is what they are now; the
@@ -30,7 +31,7 @@ define stage
 @why=$$($(1) $(update) --why -o $@ 2>&1) || { printf '%s\n' $(if $(WHY),"$@: $$why" | tee -a $(WHY); exit 0,"$$why" >&2; exit 1); }; \
 case $$why in *"$@: current") $(if $(WHY),$(by_inputs);) exit 0 ;; esac; \
 printf '%s\n' "$$why" $(if $(WHY),| tee -a $(WHY); exit 0); \
-printf '%s\n' '$(1) -o $@'; $(1) --force -o $@ $(2)
+printf '%s\n' '$(1) -o $@'; $(1) $(STAMP) --force -o $@ $(2)
 endef
 # A search or a training, with a log of its progress: $(call run,COMMAND,LOG).  A checkpoint of other inputs or
 # parameters goes.

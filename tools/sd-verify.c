@@ -23,7 +23,7 @@
 #define TOOL "sd-verify"
 
 static struct {
-	bool print, canonical, chain, json, detached, first_divergence, rerun, diff, script, cite;
+	bool print, canonical, record, chain, json, detached, first_divergence, rerun, diff, script, cite;
 	struct sd_opt_list search, check, runs;
 	const char *sign, *output;
 	int export, format;
@@ -35,6 +35,9 @@ static struct sd_opt rows[] = {
 	SD_OPT_FLAG("print", NULL, SD_OUTPUT, &o.print, "print the manifests, indented"),
 	SD_OPT_FLAG("canonical", NULL, SD_OUTPUT, &o.canonical,
 		"print the manifests byte for byte, one a line, as their seals are taken over them"),
+	SD_OPT_FLAG("record", NULL, SD_OUTPUT, &o.record,
+		"print the manifests of each one and of all that it came from, as a text that is checked and made again "
+		"like an artifact"),
 	SD_OPT_FLAG("chain", NULL, SD_OUTPUT, &o.chain,
 		    "print what each one came from, down to the raw files"),
 	SD_OPT_FLAG("json", NULL, SD_OUTPUT, &o.json, "print the results as a JSON array"),
@@ -122,6 +125,12 @@ static enum sd_status print_manifest(const char *operand, struct sd_lineage *l)
 static enum sd_status print_script(const char *operand, struct sd_lineage *l)
 {
 	return sd_script_print(operand, l, stdout) < 0 ? trouble() : SD_SAME;
+}
+
+static enum sd_status print_record(const char *operand, struct sd_lineage *l)
+{
+	(void)operand;
+	return sd_lineage_write(l, stdout) < 0 ? trouble() : SD_SAME;
 }
 
 static struct sd_finder finder;
@@ -356,6 +365,7 @@ static const struct mode {
 } modes[] = {
 	{ .option = "print", .each = print_manifest },
 	{ .option = "canonical", .each = print_canonical },
+	{ .option = "record", .each = print_record, .noperand = 1 },
 	{ .option = "chain", .each = print_chain, .with = "search_path" },
 	{ .option = "rerun", .all = rerun, .with = "chain search_path runs format threads" },
 	{ .option = "diff", .all = diff, .noperand = 2, .with = "format" },

@@ -46,6 +46,41 @@ static enum sd_status check_text(const char *name, struct sd_lineage **lineage, 
 	return SD_DIFFERENT;
 }
 
+bool sd_is_record(const char *name)
+{
+	struct sd_blob b;
+	bool manifest, comments = true;
+
+	if (sd_blob_read(&b, name, 0) < 0)
+		return false;
+	manifest = strstr((char *)b.data, "# sd-manifest ") != NULL;
+	for (const char *p = (char *)b.data; comments && *p; p += strcspn(p, "\n"), p += *p == '\n')
+		comments = *p == '#' || *p == '\n';
+	sd_blob_release(&b);
+	if (strcmp(name, "-") == 0)
+		lseek(STDIN_FILENO, 0, SEEK_SET);
+	return manifest && comments;
+}
+
+/* Manifests alone. */
+static enum sd_status check_record(const char *name, struct sd_lineage **lineage, char **report)
+{
+	struct sd_blob b;
+	bool found;
+
+	if (sd_blob_read(&b, name, 0) < 0)
+		return SD_TROUBLE;
+	*lineage = sd_lineage_read((char *)b.data, b.size, "record", &found);
+	sd_blob_release(&b);
+	if (strcmp(name, "-") == 0)
+		lseek(STDIN_FILENO, 0, SEEK_SET);
+	if (*lineage)
+		return SD_SAME;
+	*report = sd_xmalloc(strlen(sd_error_text()) + 2);
+	sprintf(*report, "%s\n", sd_error_text());
+	return SD_DIFFERENT;
+}
+
 /* Whether a text has comments of ours, or once had: then what is wrong with it is a change. */
 static bool has_manifest(const char *name)
 {
@@ -79,6 +114,8 @@ static enum sd_status check_file(const char *name, struct sd_lineage **lineage, 
 		sd_error(SD_ERR_DATA, "%s: not an artifact", sd_file_name(name));
 		return SD_TROUBLE;
 	}
+	if (sd_is_record(name))
+		return check_record(name, lineage, report);
 	return check_text(name, lineage, report);
 }
 

@@ -140,7 +140,8 @@ static int show(struct sd_loop *l)
 {
 	struct sd_trace_show *s = sd_trace_show_begin(l->vars);
 	sd_progress_clear();
-	int ret = s && !l->ops->step(l->ctx) && !sd_trace_show_end(s, stdout) ? 2 : -1;
+	int ret = s && !l->ops->step(l->ctx) && !sd_trace_step(&l->trace, l->show_step) &&
+		!sd_trace_show_end(s, &l->trace, stdout) ? 2 : -1;
 	sd_trace_show_free(s);
 	return ret;
 }

@@ -55,11 +55,12 @@ int sd_trace_get(struct sd_trace *t, struct sd_artifact *art, uint64_t steps);
 /* ---- trace_show.c: one step in full ---- */
 /* Collects everything about a step, for a table of three columns, part, name and fingerprint as 16 hex digits:
  * "before" what every variable holds, "batch" what the programs are fed, "op" every result in the order in which
- * they are made (program and op by number, the op, and its first parameter), "after" the variables again. */
+ * they are made (program and op by number, the op, and its first parameter), "after" the variables again, "trace" the
+ * digests of the rows that there are for the steps before and this one. */
 struct sd_trace_show;
 struct sd_trace_show *sd_trace_show_begin(const struct sd_vars *vars);
-/* The step has been run: prints the table. */
-int sd_trace_show_end(struct sd_trace_show *s, FILE *f);
+/* The step has been run, and has its row in the trace: prints the table. */
+int sd_trace_show_end(struct sd_trace_show *s, const struct sd_trace *t, FILE *f);
 void sd_trace_show_free(struct sd_trace_show *s);
 /* The fingerprint of a variable.  `host` has room for it. */
 int sd_trace_var(const struct sd_var *var, void *host, uint64_t *print);

@@ -90,10 +90,14 @@ struct sd_trace_show *sd_trace_show_begin(const struct sd_vars *vars)
 	return s;
 }
 
-int sd_trace_show_end(struct sd_trace_show *s, FILE *f)
+int sd_trace_show_end(struct sd_trace_show *s, const struct sd_trace *t, FILE *f)
 {
 	struct sd_str after = SD_STR_INIT;
 	int ret = add_vars(s, "after", &after);
+	if (t->stride == 1) {
+		line(&after, "trace", "before", t->digest[t->n - 2]);
+		line(&after, "trace", "after", t->digest[t->n - 1]);
+	}
 	if (!ret)
 		fprintf(f, "part\tname\tfingerprint\n%s%s%s%s", s->before.s ? s->before.s : "", s->batch.s ? s->batch.s : "",
 			s->op.s ? s->op.s : "", after.s ? after.s : "");
