@@ -9,6 +9,7 @@
 #   make lint         static analysis, with what `make deps-lint` installs
 #   make fuzz         SECONDS=60: feeds every reader with bytes from strangers
 #   make install      DESTDIR, prefix; make uninstall
+#   make reproduce    the recorded studies again, a verdict for each; make why STAGE=model-1: is it current?
 #   make dist         the source as a tarball, build/dist/; make reproducible-build: twice the same bits?
 #   make bundle       a folder for another x86-64 Linux with or without a GPU: build/bundle/
 #
@@ -143,6 +144,7 @@ include mk/fuzz.mk
 include mk/install.mk
 include mk/bundle.mk
 include mk/dist.mk
+include mk/reproduce.mk
 
 print-config:
 	@printf '%s\n' 'version    $(VERSION)' 'build      $(BUILD)' 'CC         $(CC)' \

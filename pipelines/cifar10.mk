@@ -73,11 +73,13 @@ include $(dir $(lastword $(MAKEFILE_LIST)))common.mk
 ifeq ($(origin DATA),undefined)
 DATA = $(OUT)/cifar10.h5
 ifeq ($(origin ARCHIVE),undefined)
-ARCHIVE = $(firstword $(wildcard cifar-10-binary.tar.gz) $(OUT)/cifar-10-binary.tar.gz)
-$(OUT)/cifar-10-binary.tar.gz:
+ARCHIVE = $(firstword $(wildcard cifar-10-binary.tar.gz) $(OUT)/cifar-10-batches-bin)
+# As files: an archive would be another one each time.
+$(OUT)/cifar-10-batches-bin:
 	@mkdir -p $(OUT)
 	@[ -n "$(PACK)" ] || { echo 'ARCHIVE=FILE: CIFAR-10 as it is distributed is needed' >&2; exit 1; }
-	$(PYTHON) $(PACK) $(PACK_SIZE) $@
+	$(PYTHON) $(PACK) $(PACK_SIZE) $@.tar.gz
+	tar -xzf $@.tar.gz -C $(OUT) && rm $@.tar.gz
 endif
 $(DATA): $(ARCHIVE) FORCE
 	$(call stage,$(call tool,sd-prep) cifar10 $<)
@@ -108,7 +110,8 @@ all: $(OUT)/results.tsv $(OUT)/results.md $(OUT)/compare.tsv $(OUT)/curves.svg $
 	@echo 'all of it: $(OUT)/report.html'
 	@$(if $(DATA_10_1),,echo 'without CIFAR-10.1: ARCHIVE_10_1 is not set')
 movies: $(SEARCHES:.h5=.svg)
-.PHONY: all movies
+evals: $(EVALS)
+.PHONY: all movies evals
 
 $(eval $(call options,collect,$(COLLECT) $(METHODS) $(SEARCH_SEEDS) $(RANDOM_SEEDS) $(SEEDS),$(EVALS)))
 $(eval $(call options,report,,$(EVALS) $(MODELS) $(SEARCHES) $(CELLS)))

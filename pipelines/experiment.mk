@@ -79,4 +79,5 @@ $(CURVES): $(OUT)/curves.options $(ASK)
 	$(call table,$(call tool,sd-collect) -q --metric error --plot $@ --force $(MODELS) > /dev/null)
 
 STAGES = $(ARTIFACTS) $(OUT)/results.tsv $(OUT)/payloads.tsv $(CELLS) $(CURVES)
-.PHONY: all
+evals: $(EVALS)
+.PHONY: all evals

@@ -287,11 +287,39 @@ static enum sd_status print_citation(int n, const char *const *operand)
 	return st;
 }
 
+/* The step at which two runs part, run again of both: what differs first in it. */
+static void show_step(const char *const operand[2], const struct sd_divergence *d)
+{
+	const struct sd_rerun_options options = { .tool = TOOL, .search = &o.search, .runs = &o.runs,
+		.threads = shared.threads, .quiet = true };
+	struct sd_rerun *r = d->step ? sd_rerun_new(&options) : NULL;
+	char *table[2] = { NULL, NULL };
+
+	if (!d->step)
+		sd_tool_say(TOOL, false, "the traces have one row an epoch: which step of it is to be run again is not told");
+	else if (!r)
+		trouble();
+	for (int i = 0; r && i < 2; i++) {
+		struct sd_lineage *l = sd_check_whole(operand[i]);
+
+		table[i] = l ? sd_rerun_step(r, operand[i], l, d->step) : NULL;
+		if (!table[i])
+			trouble();
+	}
+	if (r)
+		sd_step_tables_print(d, operand, (const char *const *)table);
+	free(table[0]);
+	free(table[1]);
+	sd_rerun_free(r);
+}
+
 static enum sd_status first_divergence(int n, const char *const *operand)
 {
 	struct sd_divergence d;
 	enum sd_status st = sd_first_divergence(operand[0], operand[n - 1], &d);
 
+	if (st == SD_DIFFERENT && o.rerun && d.row < d.rows)
+		show_step(operand, &d);
 	return st == SD_TROUBLE ? trouble() : st;
 }
 
@@ -372,7 +400,8 @@ static const struct mode {
 	{ .option = "script", .each = print_script, .noperand = 1 },
 	{ .option = "cite", .all = print_citation },
 	{ .option = "json", .all = print_json },
-	{ .option = "first_divergence", .all = first_divergence, .noperand = 2 },
+	{ .option = "first_divergence", .all = first_divergence, .noperand = 2,
+	  .with = "rerun search_path threads" },
 	{ .option = "sign", .each = sign, .with = "detached output" },
 	{ .option = "check", .each = check_keys },
 	{ .option = "export", .each = export, .noperand = 1, .with = "output sign" },

@@ -260,12 +260,18 @@ void sd_payload_diff_release(struct sd_payload_diff *d)
 	memset(d, 0, sizeof(*d));
 }
 
+/* Fingerprints of a trace are no quantities. */
+static bool measures(const struct sd_dset_diff *d)
+{
+	return d->type != SD_TYPE_STRING && strcmp(d->path, "/trace/digest") != 0 && strcmp(d->path, "/trace/alphas") != 0;
+}
+
 const struct sd_dset_diff *sd_payload_worst(const struct sd_payload_diff *d)
 {
 	const struct sd_dset_diff *worst = NULL;
 
 	for (int i = 0; i < d->n; i++)
-		if (d->v[i].fate == SD_DSET_VALUES && d->v[i].type != SD_TYPE_STRING &&
+		if (d->v[i].fate == SD_DSET_VALUES && measures(&d->v[i]) &&
 		    (!worst || d->v[i].relative > worst->relative))
 			worst = &d->v[i];
 	return worst;

@@ -158,7 +158,13 @@ int sd_steps_compare(const struct sd_steps *a, const struct sd_steps *b, struct 
 			high = middle;
 	}
 	d->row = low;
-	d->what = low < d->rows ? what_differs(a, b, low) : NULL;
+	d->what = NULL;
+	if (low < d->rows) {
+		d->what = what_differs(a, b, low);
+		d->step = a->stride > 1 ? 0 : low ? low : 1;
+		d->digest[0] = a->digest[low];
+		d->digest[1] = b->digest[low];
+	}
 	return 0;
 }
 
@@ -356,4 +362,36 @@ bool sd_step_tables_differ(const char *a, const char *b, struct sd_str *text)
 		sd_str_addf(text, " (%lu of %lu lines differ)", differing, lines);
 	sd_str_release(&first);
 	return differing != 0;
+}
+
+/* The digest that a table ends with, of the step before it or after it. */
+static bool table_digest(const char *table, bool before, uint64_t *digest)
+{
+	const char *line = strstr(table, before ? "\ntrace\tbefore\t" : "\ntrace\tafter\t");
+
+	return line && sscanf(line, " %*s %*s %16" SCNx64, digest) == 1;
+}
+
+void sd_step_tables_print(const struct sd_divergence *d, const char *const name[2], const char *const table[2])
+{
+	struct sd_str what = SD_STR_INIT;
+	uint64_t now;
+
+	for (int i = 0; i < 2; i++) {
+		if (!table[i])
+			continue;
+		if (!table_digest(table[i], d->row == 0, &now))
+			printf("%s: run again, without a digest\n", name[i]);
+		else if (now == d->digest[i])
+			printf("%s: run again, as recorded\n", name[i]);
+		else
+			printf("%s: run again, and not as recorded: digest %016" PRIx64 " now\n", name[i], now);
+	}
+	if (table[0] && table[1]) {
+		if (sd_step_tables_differ(table[0], table[1], &what))
+			printf("first in step %" PRIu64 ": %s\n", d->step, what.s);
+		else
+			printf("step %" PRIu64 ": run again here both are the same\n", d->step);
+	}
+	sd_str_release(&what);
 }

@@ -27,6 +27,8 @@ struct sd_divergence {
 	uint64_t rows;  /* that both have */
 	uint64_t row;   /* the first that differs; rows: none */
 	const char *what; /* what differs first in it: "the alphas", ... */
+	uint64_t step;  /* to be looked at in full: the row's, for row 0 the first; 0: the rows don't tell which */
+	uint64_t digest[2]; /* a's and b's of the row */
 };
 /* Bisects: once digests differ they go on to.  -1 with a message where the runs cannot be compared: another
  * stride. */
@@ -42,5 +44,9 @@ enum sd_status sd_first_divergence(const char *a, const char *b, struct sd_diver
 /* The same of one step in full, from two tables of --trace_step: the line's part and name at which they first
  * differ, how many lines do, as text for a person; false if they are equal. */
 bool sd_step_tables_differ(const char *a, const char *b, struct sd_str *text);
+
+/* Says of the tables of both (NULL for one that could not be run again) whether they are as recorded, and what differs
+ * first between them. */
+void sd_step_tables_print(const struct sd_divergence *d, const char *const name[2], const char *const table[2]);
 
 #endif

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "arch/arch.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/sig.h"
 #include "base/tool.h"
@@ -357,9 +358,10 @@ static enum sd_rerun_verdict failed(struct sd_stage *s, int status)
 	return SD_VERDICT_BROKEN;
 }
 
-/* Runs the tool; a line of evidence and a verdict if that fails.  0: the output is there. */
+/* Runs the tool, its standard output in the file `text` (or NULL); a line of evidence and a verdict if that fails.  0:
+ * the output is there. */
 static int run_tool(struct sd_rerun *r, struct sd_stage *s, const struct sd_words *w,
-	const struct sd_tool_info *t, const char *dir, const char *output)
+	const struct sd_tool_info *t, const char *dir, const char *output, const char *text)
 {
 	char **argv = make_argv(r, w, t, output), buf[64];
 	struct timespec t0, t1;
@@ -367,7 +369,7 @@ static int run_tool(struct sd_rerun *r, struct sd_stage *s, const struct sd_word
 
 	sd_tool_say(r->o->tool, r->o->quiet, "%s: running %s", title(s, buf), s->m->tool);
 	clock_gettime(CLOCK_MONOTONIC, &t0);
-	status = sd_launch((const char *const *)argv, dir);
+	status = sd_launch((const char *const *)argv, dir, text);
 	clock_gettime(CLOCK_MONOTONIC, &t1);
 	s->seconds = (double)(t1.tv_sec - t0.tv_sec) + 1e-9 * (double)(t1.tv_nsec - t0.tv_nsec);
 	free_argv(argv);
@@ -394,7 +396,7 @@ static int make_again(struct sd_rerun *r, struct sd_stage *s, const struct sd_to
 	sd_str_addf(&output, "%s/out.%s", dir, strcmp(s->m->kind, "genotype") ? "h5" : "genotype");
 	rc = fill_inputs(r, s, &w, dir);
 	if (rc == 0)
-		rc = run_tool(r, s, &w, t, dir, output.s);
+		rc = run_tool(r, s, &w, t, dir, output.s, NULL);
 	if (rc == 0) {
 		now = sd_check_whole(output.s);
 		if (now) {
@@ -466,25 +468,37 @@ static enum sd_status status_of(const struct sd_stage *s)
 	return s->verdict == SD_VERDICT_BITWISE ? SD_SAME : s->verdict == SD_VERDICT_UNTRIED ? SD_TROUBLE : SD_DIFFERENT;
 }
 
+/* The stage of a file, whose manifests are taken over; NULL with a message. */
+static struct sd_stage *stage_of_file(struct sd_rerun *r, const char *name, struct sd_lineage *l)
+{
+	struct sd_stage *s;
+
+	r->lineage = sd_xrealloc(r->lineage, (size_t)(r->nlineage + 1) * sizeof(*r->lineage));
+	if (add_places(r, name, l) < 0) {
+		sd_lineage_free(l);
+		return NULL;
+	}
+	r->lineage[r->nlineage++] = l;
+	s = stage_of(r, l, l->own);
+	if (!s->name)
+		s->name = sd_xstrdup(name);
+	if (!s->looked && !sd_is_record(name)) {
+		s->looked = true;
+		s->found = strcmp(name, "-") ? realpath(name, NULL) : sd_xstrdup(name);
+	}
+	return s;
+}
+
 enum sd_status sd_rerun_artifact(struct sd_rerun *r, const char *name, struct sd_lineage *l)
 {
 	int first = r->norder;
 	enum sd_status worst = SD_SAME;
 	struct sd_stage *s;
 
-	r->lineage = sd_xrealloc(r->lineage, (size_t)(r->nlineage + 1) * sizeof(*r->lineage));
-	if (add_places(r, name, l) < 0) {
-		sd_lineage_free(l);
+	s = stage_of_file(r, name, l);
+	if (!s) {
 		sd_tool_fail(r->o->tool);
 		return SD_TROUBLE;
-	}
-	r->lineage[r->nlineage++] = l;
-	s = stage_of(r, l, l->own);
-	if (!s->name)
-		s->name = sd_xstrdup(name);
-	if (!s->looked) {
-		s->looked = true;
-		s->found = strcmp(name, "-") ? realpath(name, NULL) : sd_xstrdup(name);
 	}
 	if (sd_stage_check_runs(r->o->runs, s) < 0) {
 		sd_tool_fail(r->o->tool);
@@ -495,4 +509,56 @@ enum sd_status sd_rerun_artifact(struct sd_rerun *r, const char *name, struct sd
 		for (int i = first; i < r->norder; i++)
 			worst = sd_worse(worst, status_of(r->order[i]));
 	return sd_worse(worst, status_of(s));
+}
+
+/* ---- one step ---- */
+
+/* As make_again(), for a table in the file `text`. */
+static int run_step(struct sd_rerun *r, struct sd_stage *s, const struct sd_tool_info *t, const char *dir, uint64_t step,
+	const char *text)
+{
+	struct sd_words w;
+	char number[24], buf[64];
+	int rc;
+
+	if (sd_words_make(&w, s->m, s->l, t, title(s, buf)) < 0)
+		return -1;
+	snprintf(number, sizeof(number), "%llu", (unsigned long long)step);
+	sd_words_add(&w, "trace_step", number);
+	rc = fill_inputs(r, s, &w, dir);
+	if (rc == 0)
+		rc = run_tool(r, s, &w, t, dir, "none.h5", text);
+	sd_words_release(&w);
+	if (rc > 0)
+		rc = sd_error(SD_ERR_DATA, "it could not be run again up to step %s: %s", number, s->evidence.s);
+	return rc;
+}
+
+char *sd_rerun_step(struct sd_rerun *r, const char *name, struct sd_lineage *l, uint64_t step)
+{
+	struct sd_stage *s = stage_of_file(r, name, l);
+	struct sd_str dir = SD_STR_INIT, text = SD_STR_INIT;
+	struct sd_tool_info t = { 0 };
+	struct sd_blob b;
+	char *table = NULL;
+
+	sd_str_addf(&dir, "%s/%d", r->dir, r->ndir++);
+	sd_str_addf(&text, "%s/step.tsv", dir.s);
+	if (!s || sd_tool_find(&t, s->m->tool) < 0)
+		goto out;
+	if (!sd_tool_has(&t, "trace_step")) {
+		sd_error(SD_ERR_DATA, "%s has no steps", s->m->tool);
+	} else if (mkdir(dir.s, 0700) < 0) {
+		sd_error_errno("cannot make a folder '%s'", dir.s);
+	} else if (run_step(r, s, &t, dir.s, step, text.s) == 0 && sd_blob_read(&b, text.s, 0) == 0) {
+		table = sd_xstrdup((char *)b.data);
+		sd_blob_release(&b);
+	}
+out:
+	if (!table)
+		sd_error_in("%s", name);
+	sd_tool_release(&t);
+	sd_str_release(&dir);
+	sd_str_release(&text);
+	return table;
 }

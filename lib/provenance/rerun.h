@@ -39,6 +39,10 @@ void sd_rerun_free(struct sd_rerun *r);
  * SD_TROUBLE: not all of it could be tried.  It is said in the results.  On a signal it returns early. */
 enum sd_status sd_rerun_artifact(struct sd_rerun *r, const char *name, struct sd_lineage *l);
 
+/* Runs a search or a training again up to a step, whose table (--trace_step of the tools) it returns, to be freed; NULL
+ * with a message.  `l` is taken over.  An unfinished one will do. */
+char *sd_rerun_step(struct sd_rerun *r, const char *name, struct sd_lineage *l, uint64_t step);
+
 /* The results so far: a verdict and its evidence for each artifact; with `chain` a table with a row for each that was
  * made, tab-separated; or all as JSON. */
 void sd_rerun_print(const struct sd_rerun *r, FILE *f);

@@ -122,6 +122,35 @@ claims: equal but for what came out'
 	assert_equal "$(diff a.step b.step | sed -n 's/^< //p' | head -n 1 | cut -f 1,2)" "$(printf 'batch\t1 input/x')"
 }
 
+@test "with --rerun the first thing that differs in the step is named" {
+	digits data.h5 -q
+	$TRAIN --schedule warm_restarts --warm_restarts 3 -o a.h5
+	$TRAIN --schedule warm_restarts --warm_restarts 4 -o b.h5
+	run sd-verify --first-divergence --rerun a.h5 b.h5
+	assert_failure 1
+	assert_line 'a.h5: run again, as recorded'
+	assert_line 'b.h5: run again, as recorded'
+	assert_line --regexp '^first in step 6: before lr \([0-9]+ of [0-9]+ lines differ\)$'
+	# the data set is made again from the digits
+	mkdir other
+	mv data.h5 other
+	run sd-verify --first-divergence --rerun --search_path "${DIGITS%/*}" a.h5 b.h5
+	assert_failure 1
+	assert_line --partial 'first in step 6: before lr'
+	# a search, whose alphas differ first
+	digits data.h5 -q
+	$SEARCH -o a.h5
+	$SEARCH -o b.h5 --arch_learning_rate 0.01
+	run sd-verify --first-divergence --rerun --threads 2 a.h5 b.h5
+	assert_failure 1
+	assert_line 'different from step 1 (epoch 1, batch 1 of 6) on: the alphas, the loss they move by being equal'
+	assert_line --partial 'first in step 1: before arch_lr'
+	run sd-verify --first-divergence --rerun a.h5 a.h5
+	assert_success
+	run sd-verify --first-divergence --rerun --runs x a.h5 b.h5
+	assert_failure 2
+}
+
 @test "what cannot be compared is said" {
 	digits data.h5 -q
 	$TRAIN -o a.h5
