@@ -370,8 +370,11 @@ static int run_steps(struct sd_cuda_program *p, const struct sd_bind *bind, cons
 
 static int make_events(struct sd_cuda_engine *e, int n)
 {
-	cudaEvent_t *event = realloc(e->event, (size_t)n * sizeof(*event));
+	cudaEvent_t *event;
 
+	if (n <= e->nevent)
+		return 0;
+	event = realloc(e->event, (size_t)n * sizeof(*event));
 	if (!event)
 		return no_memory();
 	for (e->event = event; e->nevent < n; e->nevent++)
