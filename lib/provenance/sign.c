@@ -286,7 +286,7 @@ int sd_sign(const char *name, const struct sd_lineage *l, const char *output,
 	struct sd_lock *lock = sd_lock_take(output); /* for whoever signs at the same time */
 	char *payload, *text = NULL, head[16];
 	ssize_t have;
-	size_t n;
+	size_t n = 0;
 	int rc = -1;
 
 	if (!lock)
