@@ -13,11 +13,6 @@ setup() {
 	digits digits.h5 -q
 }
 
-python_h5() {
-	/usr/bin/python3 -c 'import h5py, numpy' 2> /dev/null || skip "no h5py"
-	/usr/bin/python3 - "$@"
-}
-
 # killed SIGNAL SECONDS COMMAND...: runs it and kills it after so long; its status in $status.
 killed() {
 	local signal=$1 after=$2 pid
@@ -98,6 +93,23 @@ kills() {
 	manifest parts.h5.ckpt | grep -q '"complete": *false'
 	$TRAIN --epochs 40 -o parts.h5 --resume parts.h5.ckpt
 	cmp whole.h5 parts.h5
+}
+
+@test "resume: SIGTERM leaves a checkpoint and kills; what is not complete is refused" {
+	killed TERM 0.6 $TRAIN --epochs 400 -o m.h5
+	assert_equal $status 143
+	killed TERM 0.6 $SEARCH --epochs 400 -o s.h5
+	assert_equal $status 143
+	assert_equal "$(ls)" $'digits.h5\nm.h5.ckpt\ns.h5.ckpt'
+	run sd-eval m.h5.ckpt digits.h5
+	assert_failure 65
+	assert_output --partial 'not complete'
+	sd-eval --partial m.h5.ckpt digits.h5 --weights last > out
+	run sd-derive s.h5.ckpt
+	assert_failure 65
+	run $SEARCH --seed 9 -o s.h5 --resume s.h5.ckpt
+	assert_failure 64
+	assert_output --partial 'another run'
 }
 
 @test "resume: SIGUSR1 in mid-epoch ends with status 75 and a checkpoint of that step" {
@@ -238,15 +250,20 @@ kills() {
 }
 
 @test "resume: --max_time in a loop, as the man page has it" {
-	$TRAIN -o whole.h5
-	local n=0
-	until $TRAIN --max_time 0.1 --resume auto -o m.h5; do
-		[ $? = 75 ]
-		n=$((n + 1))
-		[ $n -lt 200 ]
+	local n tool
+	for tool in "$TRAIN" "$SEARCH"; do
+		$tool -o whole.h5 --force
+		n=0
+		until $tool --max_time 0.1 --resume auto -o m.h5; do
+			[ $? = 75 ]
+			assert_file_not_exists m.h5
+			n=$((n + 1))
+			[ $n -lt 200 ]
+		done
+		[ $n -ge 1 ]
+		cmp whole.h5 m.h5
+		rm m.h5
 	done
-	[ $n -ge 1 ]
-	cmp whole.h5 m.h5
 }
 
 @test "resume: what is complete is left alone" {

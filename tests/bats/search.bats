@@ -9,11 +9,6 @@ setup() {
 	digits digits.h5 -q
 }
 
-python_h5() {
-	/usr/bin/python3 -c 'import h5py, numpy' 2> /dev/null || skip "no h5py"
-	/usr/bin/python3 - "$@"
-}
-
 @test "search: the artifact holds alphas, weights, history, primitives, state and optimiser" {
 	sd-search $SMALL -o s.h5 --primitives DARTS_PRIMITIVES
 	python_h5 <<-'EOS'
@@ -258,39 +253,6 @@ python_h5() {
 	assert_output --partial cut.h5
 	assert_file_not_exists s.h5
 	assert_file_not_exists s.h5.ckpt
-}
-
-@test "search: a stopped run goes on to the same id and bits" {
-	local long="$SMALL --epochs 4 --limit-batches 8"
-	sd-search $long --context none -o whole.h5
-	run sd-search $long --context none -o parts.h5 --max_time 0.05
-	assert_failure 75
-	assert_file_exists parts.h5.ckpt
-	assert_file_not_exists parts.h5
-	for i in 1 2; do
-		sd-search $long --context none -o parts.h5 --resume auto --max_time 0.1 || [ $? = 75 ]
-	done
-	sd-search $long --context none -o parts.h5 --resume auto
-	assert_file_not_exists parts.h5.ckpt
-	cmp whole.h5 parts.h5
-}
-
-@test "search: SIGTERM leaves a checkpoint and kills" {
-	local long="$SMALL --epochs 50 --limit-batches 8"
-	sd-search $long -o s.h5 2> err &
-	local pid=$!
-	sleep 0.5
-	kill -TERM $pid
-	local status=0
-	wait $pid || status=$?
-	assert_equal $status 143
-	assert_file_exists s.h5.ckpt
-	assert_file_not_exists s.h5
-	run sd-derive s.h5.ckpt
-	assert_failure 65
-	run sd-search $long --seed 9 -o s.h5 --resume s.h5.ckpt
-	assert_failure 64
-	assert_output --partial "another run"
 }
 
 @test "search: the file of another run is kept unless forced" {

@@ -70,6 +70,12 @@ columns() {
 	head -n 1 "$@" | tr '\t' '\n'
 }
 
+# python_h5 [ARGUMENT...] < PROGRAM: Python with h5py and NumPy; without them the test is skipped.
+python_h5() {
+	/usr/bin/python3 -c 'import h5py, numpy' 2> /dev/null || skip "no h5py"
+	/usr/bin/python3 - "$@"
+}
+
 # flip FILE BYTE [BIT]: turns one bit of a file over, in place.
 flip() {
 	local bit=${3:-0} old
