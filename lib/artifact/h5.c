@@ -71,13 +71,20 @@ int sd_user_block_fill(struct sd_user_block *u, int fd, const char *name)
 /* libhdf5 does not survive its start without memory. */
 #define START ((size_t)32 << 20)
 
-int sd_h5_init(void)
+int sd_h5_room(void)
 {
 	void *probe = malloc(START);
 
 	if (!probe)
 		return sd_error(SD_ERR_IO, "out of memory for libhdf5");
 	free(probe);
+	return 0;
+}
+
+int sd_h5_init(void)
+{
+	if (sd_h5_room() < 0)
+		return -1;
 	H5dont_atexit(); /* all that is opened is closed, or is not worth a crash at the end */
 	H5open();
 	H5Eset_auto2(H5E_DEFAULT, NULL, NULL);

@@ -36,6 +36,8 @@ int sd_user_block_fill(struct sd_user_block *u, int fd, const char *name);
 /* Quiets libhdf5's own messages and turns its plug-ins off.  To be called before anything else of it.
  * -1 and a message when there is no memory. */
 int sd_h5_init(void);
+/* Whether there is memory for it to work with: 0, or -1 and a message.  What fails without is not to blame. */
+int sd_h5_room(void);
 /* A descriptor that libhdf5 reads and writes, and the first error of doing so (errno), 0 until then.  A failed
  * write is not reported to libhdf5: whoever writes looks here after closing the file. */
 struct sd_h5_io {

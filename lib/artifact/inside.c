@@ -63,12 +63,14 @@ static int open_file(struct sd_artifact *art)
 	return art->file < 0 ? sd_h5_error(SD_ERR_DATA, "HDF5 structure") : 0;
 }
 
-/* A file that can't be read is not a file with bad contents. */
+/* A file that can't be read is not a file with bad contents, nor is one that there is no memory for. */
 static void blame_input(const struct sd_artifact *art)
 {
 	if (art->io.error) {
 		errno = art->io.error;
 		sd_error_errno("cannot read it");
+	} else {
+		sd_h5_room();
 	}
 }
 
@@ -233,6 +235,7 @@ static int broken(struct sd_artifact *art)
 		return sd_error(SD_ERR_DATA, "HDF5 structure: libhdf5 has given up on it");
 	close(art->socket);
 	art->socket = -1;
+	kill(art->child, SIGKILL); /* one that is ending keeps its own reason */
 	do
 		pid = waitpid(art->child, &status, 0);
 	while (pid < 0 && errno == EINTR);
@@ -242,7 +245,9 @@ static int broken(struct sd_artifact *art)
 		return sd_error_errno("cannot read it");
 	}
 	sig = pid > 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-	if (sig == SIGXCPU || sig == SIGKILL)
+	if (sd_h5_room() < 0)
+		return -1;
+	if (sig == SIGXCPU)
 		return sd_error(SD_ERR_DATA, "HDF5 structure: libhdf5 does not come to an end with it");
 	return sd_error(SD_ERR_DATA, "HDF5 structure: libhdf5 fails on it%s%s%s", sig ? " (" : "",
 			sig ? strsignal(sig) : "", sig ? ")" : "");
@@ -257,10 +262,10 @@ static int hear(struct sd_artifact *art, void *data, uint64_t n)
 
 		if (k < 0 && errno == EINTR)
 			continue;
+		if (k == 0 || (k < 0 && errno == ECONNRESET))
+			return broken(art);
 		if (k < 0)
 			return sd_error_errno("cannot read it");
-		if (k == 0)
-			return broken(art);
 		p += k;
 		n -= (uint64_t)k;
 	}
@@ -476,6 +481,7 @@ void sd_inside_close(struct sd_artifact *art)
 	if (!art->child)
 		return;
 	close(art->socket);
+	kill(art->child, SIGKILL); /* it has nothing to finish */
 	while (waitpid(art->child, NULL, 0) < 0 && errno == EINTR)
 		;
 	art->child = 0;

@@ -113,15 +113,17 @@ static int report_blocks(struct sd_artifact *art, const struct sd_entry *e, uint
 			 enum fate fate)
 {
 	uint64_t end = (last + 1) * SD_BLOCK < e->d.bytes ? (last + 1) * SD_BLOCK : e->d.bytes;
-	char range[80];
+	char range[80], why[512] = "";
 
+	if (fate == UNREADABLE)
+		snprintf(why, sizeof(why), ": %s", sd_error_text());
 	if (first == last)
 		snprintf(range, sizeof(range), "block %" PRIu64, first);
 	else
 		snprintf(range, sizeof(range), "blocks %" PRIu64 " to %" PRIu64, first, last);
-	return sd_problem(art, "%s: %s (bytes %" PRIu64 " to %" PRIu64 ") %s", e->d.path, range,
+	return sd_problem(art, "%s: %s (bytes %" PRIu64 " to %" PRIu64 ") %s%s", e->d.path, range,
 			  first * SD_BLOCK, end - 1, fate == UNREADABLE ? "cannot be read" :
-			  first == last ? "has changed" : "have changed");
+			  first == last ? "has changed" : "have changed", why);
 }
 
 static int compare(struct sd_artifact *art, struct sd_entry *e, const struct sd_tree *tree)

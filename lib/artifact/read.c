@@ -18,6 +18,9 @@ int sd_problem(struct sd_artifact *art, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	for (char *p = text; *p; p++) /* anybody's words, on their way to a terminal */
+		if (*p < ' ' || *p > '~')
+			*p = '?';
 	art->nproblem++;
 	if (!art->report)
 		return sd_error(SD_ERR_DATA, "%s", text);

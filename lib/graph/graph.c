@@ -371,9 +371,10 @@ static sd_val source(struct sd_graph *g, const char *name, enum sd_class cls, en
 	}
 	copy = sd_graph_own(g, strdup(name));
 	h = grown(g, g->slot_hash, g->nslot, &cap, sizeof(*h));
+	if (h)
+		g->slot_hash = h;
 	if (!copy || !h)
 		return SD_NIL;
-	g->slot_hash = h;
 	q = grown(g, g->slot, g->nslot, &g->cap_slot, sizeof(*q));
 	if (!q)
 		return SD_NIL;

@@ -262,7 +262,7 @@ static char *raw_path(struct sd_rerun *r, struct sd_stage *s, const char *dir)
 		int rc;
 
 		/* the recorded name has the folders that all of them are in: a reader may go by these */
-		if (n < strlen(tail) || strcmp(name + n - strlen(tail), tail) != 0)
+		if (!name || n < strlen(tail) || strcmp(name + n - strlen(tail), tail) != 0)
 			name = tail;
 		target = raw_file(r, s, role, in);
 		rc = target ? sd_tempdir_link(folder.s, name, target) : -1;
