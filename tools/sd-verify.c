@@ -389,13 +389,13 @@ static const struct mode {
 	enum sd_status (*each)(const char *operand, struct sd_lineage *l);
 	enum sd_status (*all)(int n, const char *const *operand);
 	int noperand;       /* how many operands there must be; 0: any number */
-	const char *with;   /* further options that it takes, blanks between them; all take -q */
+	const char *with;   /* further options that it takes, blanks between them; all take -q and --threads */
 } modes[] = {
 	{ .option = "print", .each = print_manifest },
 	{ .option = "canonical", .each = print_canonical },
 	{ .option = "record", .each = print_record, .noperand = 1 },
 	{ .option = "chain", .each = print_chain, .with = "search_path" },
-	{ .option = "rerun", .all = rerun, .with = "chain search_path runs format threads" },
+	{ .option = "rerun", .all = rerun, .with = "chain search_path runs format" },
 	{ .option = "diff", .all = diff, .noperand = 2, .with = "format" },
 	{ .option = "script", .each = print_script, .noperand = 1 },
 	{ .option = "cite", .all = print_citation },
@@ -414,7 +414,7 @@ static bool takes(const struct mode *m, const char *option)
 {
 	size_t n = strlen(option);
 
-	if (strcmp(option, "quiet") == 0 || (m->option && strcmp(option, m->option) == 0))
+	if (strcmp(option, "quiet") == 0 || strcmp(option, "threads") == 0 || (m->option && strcmp(option, m->option) == 0))
 		return true;
 	for (const char *p = m->with; p && *p; p += strspn(p, " ")) {
 		size_t len = strcspn(p, " ");
@@ -508,6 +508,7 @@ static enum sd_status run(void)
 	const struct mode *m = choose_mode();
 	enum sd_status worst = SD_SAME;
 
+	sd_digest_threads(shared.threads);
 	if (!m || check_usage() < 0 || read_keys() < 0)
 		return trouble();
 	for (int i = 0; m->each == print_chain && i < o.search.n; i++)

@@ -1,5 +1,6 @@
 /* digest.c: Merkle trees over blocks of 1 MiB, shaped as in RFC 6962, section 2.1. */
 #include "artifact/digest.h"
+#include "artifact/hashers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,15 +83,48 @@ void sd_tree_init(struct sd_tree *t)
 	sd_sha256_init(&t->h);
 }
 
-static void end_block(struct sd_tree *t)
+/* Blocks of a dataset before threads are worth their while. */
+enum { FEW = 4 };
+
+/* Room for one more leaf: it must not move while hashes are on their way into it. */
+static uint8_t *next_leaf(struct sd_tree *t)
 {
 	if (t->nleaf == t->cap) {
-		t->cap = t->cap ? 2 * t->cap : 4;
+		if (t->hashers)
+			sd_hashers_wait(t->hashers);
+		t->cap = t->cap ? 2 * t->cap : 64;
 		t->leaf = sd_xrealloc(t->leaf, (size_t)t->cap * SD_SHA256_LEN);
 	}
-	sd_sha256_final(&t->h, t->leaf + t->nleaf++ * SD_SHA256_LEN);
-	sd_sha256_reset(&t->h);
+	return t->leaf + t->nleaf++ * SD_SHA256_LEN;
+}
+
+static void end_block(struct sd_tree *t)
+{
+	uint8_t *leaf = next_leaf(t);
+
+	if (t->hashers) {
+		sd_hashers_submit(t->hashers, t->fill, leaf);
+	} else {
+		sd_sha256_final(&t->h, leaf);
+		sd_sha256_reset(&t->h);
+	}
 	t->fill = 0;
+}
+
+static void add_to_block(struct sd_tree *t, const void *data, size_t n)
+{
+	if (t->fill == 0 && t->nleaf >= FEW && !t->hashers && !t->alone) {
+		t->hashers = sd_hashers_new();
+		t->alone = !t->hashers;
+	}
+	if (t->hashers) {
+		memcpy(sd_hashers_block(t->hashers) + t->fill, data, n);
+	} else {
+		if (t->fill == 0)
+			sd_sha256_update(&t->h, &leaf_mark, 1);
+		sd_sha256_update(&t->h, data, n);
+	}
+	t->fill += n;
 }
 
 void sd_tree_update(struct sd_tree *t, const void *data, size_t n)
@@ -100,10 +134,7 @@ void sd_tree_update(struct sd_tree *t, const void *data, size_t n)
 	while (n) {
 		size_t k = SD_BLOCK - t->fill < n ? SD_BLOCK - t->fill : n;
 
-		if (t->fill == 0)
-			sd_sha256_update(&t->h, &leaf_mark, 1);
-		sd_sha256_update(&t->h, p, k);
-		t->fill += k;
+		add_to_block(t, p, k);
 		if (t->fill == SD_BLOCK)
 			end_block(t);
 		p += k;
@@ -115,10 +146,13 @@ void sd_tree_final(struct sd_tree *t)
 {
 	if (t->fill)
 		end_block(t);
+	if (t->hashers)
+		sd_hashers_wait(t->hashers);
 }
 
 void sd_tree_release(struct sd_tree *t)
 {
+	sd_hashers_free(t->hashers);
 	sd_sha256_release(&t->h);
 	free(t->leaf);
 	memset(t, 0, sizeof(*t));

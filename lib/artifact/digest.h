@@ -8,6 +8,7 @@
 #ifndef SD_ARTIFACT_DIGEST_H
 #define SD_ARTIFACT_DIGEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,17 +37,23 @@ struct sd_dset {
 const char *sd_type_name(enum sd_type type, size_t size, char buf[24]);
 size_t sd_type_size(enum sd_type type); /* 0 for SD_TYPE_STRING */
 
-/* Leaves as the bytes come. */
+struct sd_hashers;
+
+/* Leaves as the bytes come; from some blocks on they are hashed by threads of their own while more bytes come. */
 struct sd_tree {
 	struct sd_sha256 h;
+	struct sd_hashers *hashers; /* NULL before that */
+	bool alone;            /* there can be none */
 	size_t fill;           /* bytes in the present block */
 	uint64_t nleaf, cap;
-	uint8_t *leaf;         /* (nleaf, 32) */
+	uint8_t *leaf;         /* (nleaf, 32), after sd_tree_final() */
 };
 void sd_tree_init(struct sd_tree *t);
 void sd_tree_update(struct sd_tree *t, const void *data, size_t n);
 void sd_tree_final(struct sd_tree *t); /* ends the last block: leaf and nleaf are complete */
 void sd_tree_release(struct sd_tree *t);
+/* So many threads from now on (0: sd_par_default_threads()). */
+void sd_digest_threads(int n);
 
 /* H(0x00 | block). */
 void sd_digest_leaf(const void *block, size_t n, uint8_t out[SD_SHA256_LEN]);

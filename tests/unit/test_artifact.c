@@ -640,6 +640,39 @@ static void test_digest(void)
 	free(block);
 }
 
+/* Many blocks, in pieces of odd sizes, on one thread and on several: the leaves are those of the blocks one by one. */
+static void test_digest_threads(void)
+{
+	enum { N = 70 * SD_BLOCK + 12345, PIECE = 777777 };
+	static const int threads[] = { 1, 2, 5, 0 };
+	uint8_t *data = sd_xmalloc(N), leaf[SD_SHA256_LEN];
+	uint32_t x = 1;
+
+	for (size_t i = 0; i < N; i++)
+		data[i] = (uint8_t)((x = x * 1664525 + 1013904223) >> 24);
+	for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]); i++) {
+		struct sd_tree t;
+
+		sd_digest_threads(threads[i]);
+		sd_tree_init(&t);
+		for (size_t at = 0; at < N; at += PIECE)
+			sd_tree_update(&t, data + at, N - at < PIECE ? N - at : PIECE);
+		sd_tree_final(&t);
+		CHECK(t.nleaf == 71, "%llu leaves", (unsigned long long)t.nleaf);
+		for (size_t b = 0; b < t.nleaf; b++) {
+			sd_digest_leaf(data + b * SD_BLOCK, b == 70 ? 12345 : SD_BLOCK, leaf);
+			CHECK(memcmp(t.leaf + b * SD_SHA256_LEN, leaf, sizeof(leaf)) == 0,
+			      "block %zu on %d threads", b, threads[i]);
+		}
+		sd_tree_release(&t);
+		sd_tree_init(&t); /* left in the middle */
+		sd_tree_update(&t, data, 9 * SD_BLOCK + 3);
+		sd_tree_release(&t);
+	}
+	sd_digest_threads(0);
+	free(data);
+}
+
 int main(void)
 {
 	char command[64];
@@ -647,6 +680,7 @@ int main(void)
 	if (!mkdtemp(dir))
 		return 1;
 	test_digest();
+	test_digest_threads();
 	test_round_trip();
 	test_errors_of_writing();
 	test_equal_files();
