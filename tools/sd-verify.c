@@ -414,7 +414,8 @@ static bool takes(const struct mode *m, const char *option)
 {
 	size_t n = strlen(option);
 
-	if (strcmp(option, "quiet") == 0 || strcmp(option, "threads") == 0 || (m->option && strcmp(option, m->option) == 0))
+	if (strcmp(option, "quiet") == 0 || strcmp(option, "threads") == 0 ||
+	    (m->option && strcmp(option, m->option) == 0))
 		return true;
 	for (const char *p = m->with; p && *p; p += strspn(p, " ")) {
 		size_t len = strcspn(p, " ");

@@ -39,7 +39,8 @@ size_t sd_type_size(enum sd_type type); /* 0 for SD_TYPE_STRING */
 
 struct sd_hashers;
 
-/* Leaves as the bytes come; from some blocks on they are hashed by threads of their own while more bytes come. */
+/* Leaves as the bytes come; from some blocks on they are hashed by threads of their own while more bytes
+ * come. */
 struct sd_tree {
 	struct sd_sha256 h;
 	struct sd_hashers *hashers; /* NULL before that */

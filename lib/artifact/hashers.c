@@ -1,7 +1,7 @@
 /* hashers.c: threads that hash blocks while the next ones are read.
  *
- * Leaves don't depend on each other, so which thread hashes which, and when, makes no difference.  Nobody spins: reading is
- * the slower half as often as not. */
+ * Leaves don't depend on each other, so which thread hashes which, and when, makes no difference.  Nobody
+ * spins: reading is the slower half as often as not. */
 #include "artifact/hashers.h"
 
 #include <pthread.h>

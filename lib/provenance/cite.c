@@ -48,7 +48,8 @@ static long long number(const struct sd_manifest *m, const char *name)
 	return json_integer_value(parameter(m, name));
 }
 
-static const struct sd_manifest *input(const struct sd_lineage *l, const struct sd_manifest *m, const char *role)
+static const struct sd_manifest *input(const struct sd_lineage *l, const struct sd_manifest *m,
+	const char *role)
 {
 	const json_t *in = json_object_get(json_object_get(m->claim, "inputs"), role);
 	const char *id = sd_json_text(in, "id");
@@ -138,7 +139,8 @@ static void tell_schedule(struct cite *c, const struct sd_manifest *m)
 	sd_str_addf(&c->s, "weight decay %s, ", text(m, "weight_decay"));
 	if (*text(m, "grad_clip") && !is(m, "grad_clip", "0"))
 		sd_str_addf(&c->s, "gradients clipped to a norm of %s, ", text(m, "grad_clip"));
-	sd_str_addf(&c->s, "a learning rate from %s to %s by ", text(m, "learning_rate"), text(m, "learning_rate_min"));
+	sd_str_addf(&c->s, "a learning rate from %s to %s by ", text(m, "learning_rate"),
+		text(m, "learning_rate_min"));
 	if (is(m, "schedule", "warm_restarts"))
 		sd_str_addf(&c->s, "cosine annealing with warm restarts (first cycle of %lld epochs)",
 			number(m, "warm_restarts"));
@@ -163,10 +165,11 @@ static void tell_augmentation(struct cite *c, const struct sd_manifest *m)
 
 static void tell_search(struct cite *c, const struct sd_manifest *m)
 {
-	sd_str_addf(&c->s, "The cell was searched by differentiable architecture search (%s), in a network of %lld cells of "
-		"%lld nodes and %lld initial channels, over the search space %s (layers of %s), a primitive of weight w "
-		"counting %s, ", on(m, "no_architect") ? "the architecture trained with the weights" : on(m, "unrolled") ?
-		"second order" : "first order", number(m, "layers_of_cells"), number(m, "layers_in_cells"),
+	sd_str_addf(&c->s, "The cell was searched by differentiable architecture search (%s), in a network of %lld "
+		"cells of %lld nodes and %lld initial channels, over the search space %s (layers of %s), a primitive of "
+		"weight w counting %s, ",
+		on(m, "no_architect") ? "the architecture trained with the weights" :
+		on(m, "unrolled") ? "second order" : "first order", number(m, "layers_of_cells"), number(m, "layers_in_cells"),
 		number(m, "init_channels"), text(m, "primitives"), text(m, "ops"),
 		is(m, "weighting_algorithm", "max_w") ? "1 - max(w) + w (max_w)" : "w (scalar)");
 	tell_schedule(c, m);
@@ -186,8 +189,9 @@ static void tell_search(struct cite *c, const struct sd_manifest *m)
 static void tell_genotype(struct cite *c, const struct sd_lineage *l, const struct sd_manifest *m)
 {
 	if (!input(l, m, "search")) {
-		sd_str_addf(&c->s, "The architecture was drawn at random from the search space %s (%lld nodes, 'none' %s); ",
-			text(m, "primitives"), number(m, "layers_in_cells"), on(m, "allow_none") ? "allowed" : "left out");
+		sd_str_addf(&c->s, "The architecture was drawn at random from the search space %s (%lld nodes, 'none' "
+			"%s); ", text(m, "primitives"), number(m, "layers_in_cells"),
+			on(m, "allow_none") ? "allowed" : "left out");
 		add_seeds(c, m);
 		sd_str_adds(&c->s, ". ");
 		return;
@@ -255,7 +259,8 @@ static int tell_eval(struct cite *c, const struct sd_lineage *l, const struct sd
 		by_test ? " (by the test images)" : "",
 		is(m, "split", "test") ? "test images" : is(m, "split", "valid") ? "validation images" :
 		"training images");
-	if (tell_measure(c, "/top1", "a top-1 accuracy of", " %") < 0 || tell_measure(c, "/loss", " and a loss of", "") < 0)
+	if (tell_measure(c, "/top1", "a top-1 accuracy of", " %") < 0 ||
+	    tell_measure(c, "/loss", " and a loss of", "") < 0)
 		return -1;
 	sd_str_adds(&c->s, ". ");
 	return 0;

@@ -14,9 +14,9 @@ struct sd_diff {
  * side has no "first" or "second" there. */
 void sd_diff_json(json_t *list, const char *what, const json_t *a, const json_t *b);
 
-/* Compares two artifacts (or genotypes), which have been checked.  Where inputs differ, so do the claims that
- * they were made by: "inputs.data > parameters.size".  Payloads of equal digest are not read.  -1 with a message;
- * filled in on success only. */
+/* Compares two artifacts (or genotypes), which have been checked.  Where inputs differ, so do the claims
+ * that they were made by: "inputs.data > parameters.size".  Payloads of equal digest are not read.  -1 with
+ * a message; filled in on success only. */
 int sd_diff_make(struct sd_diff *d, const char *a, const struct sd_lineage *la, const char *b,
 	const struct sd_lineage *lb);
 void sd_diff_release(struct sd_diff *d);

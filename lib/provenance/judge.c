@@ -14,8 +14,8 @@
 /* Members of the context that can change a number although they must not. */
 static const char *const suspects[] = { "compiler", "libraries", "code_path", "host" };
 
-/* Lists what differs between the two makings; how many things that may explain another result (a parameter is none:
- * the command line had it). */
+/* Lists what differs between the two makings; how many things that may explain another result (a parameter
+ * is none: the command line had it). */
 static size_t say_surroundings(struct sd_stage *s, const struct sd_manifest *now)
 {
 	json_t *list = json_array(), *d;
@@ -50,8 +50,8 @@ static size_t say_surroundings(struct sd_stage *s, const struct sd_manifest *now
 	return excuses;
 }
 
-/* Inputs whose payload is not the recorded one; how many there were, or -1 for a raw file, which is no input of this
- * artifact then. */
+/* Inputs whose payload is not the recorded one; how many there were, or -1 for a raw file, which is no
+ * input of this artifact then. */
 static int say_inputs(struct sd_stage *s, const struct sd_manifest *now)
 {
 	json_t *in, *inputs = json_object_get(s->m->claim, "inputs");
@@ -74,7 +74,8 @@ static int say_inputs(struct sd_stage *s, const struct sd_manifest *now)
 
 /* ---- the payload ---- */
 
-/* Whether it has the recorded datasets, each in its form; in more the new one may have, from another source. */
+/* Whether it has the recorded datasets, each in its form; in more the new one may have, from another
+ * source. */
 static bool same_form(const struct sd_payload_diff *d, bool other_source)
 {
 	for (int i = 0; i < d->n; i++)
@@ -239,8 +240,8 @@ static int add_runs(struct runs *runs, const struct sd_stage *s, const char *pat
 	return rc;
 }
 
-/* The prediction interval for one more run: mean -+ t(0.05, n - 1) * std * sqrt(1 + 1/n) (Hahn and Meeker, Statistical
- * Intervals, 1991, section 4.7). */
+/* The prediction interval for one more run: mean -+ t(0.05, n - 1) * std * sqrt(1 + 1/n) (Hahn and Meeker,
+ * Statistical Intervals, 1991, section 4.7). */
 static bool within(struct sd_stage *s, const char *path, const double *x, int n, double value)
 {
 	struct sd_summary sum = sd_summarize(x, n);

@@ -7,13 +7,14 @@
 char *sd_tempdir_make(void);
 void sd_tempdir_remove(char *dir);
 
-/* Makes the folders of a path within `dir` and, at its end, a link to `target`.  -1 with a message; a name that
- * leads outside is a data error. */
+/* Makes the folders of a path within `dir` and, at its end, a link to `target`.  -1 with a message; a name
+ * that leads outside is a data error. */
 int sd_tempdir_link(const char *dir, const char *name, const char *target);
 
 /* Runs argv[0], a path, with `dir` as its working folder; nothing on standard input, standard output in the
- * file `out` (NULL: thrown away), standard error as it is.  SIGINT and SIGTERM (sd_sig_install) are passed on.  The exit status; 128 + N for a death
- * by signal N; -1 with a message when it could not be started, or (SD_ERR_STOPPED) when this process is to stop. */
+ * file `out` (NULL: thrown away), standard error as it is.  SIGINT and SIGTERM (sd_sig_install) are passed
+ * on.  The exit status; 128 + N for a death by signal N; -1 with a message when it could not be started, or
+ * (SD_ERR_STOPPED) when this process is to stop. */
 int sd_launch(const char *const argv[], const char *dir, const char *out);
 
 #endif

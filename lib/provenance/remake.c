@@ -10,8 +10,8 @@
 #include "base/json.h"
 #include "base/str.h"
 
-/* Where the inputs of a claim go, in the order in which operands stand.  A numbered role is also there with 2,
- * 3, ... behind it ("data2"), or from 1 on where it is never without. */
+/* Where the inputs of a claim go, in the order in which operands stand.  A numbered role is also there with
+ * 2, 3, ... behind it ("data2"), or from 1 on where it is never without. */
 static const struct place {
 	const char *tool, *role, *option; /* option NULL: an operand */
 	int number; /* of the first numbered one, 0: none are */

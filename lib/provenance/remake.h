@@ -1,8 +1,9 @@
 /* remake.h: the command line that a claim stands for.
  *
- * It is rebuilt from the claim through the tool's own option table, as the tool itself prints it (--synopsis); the
- * recorded argv is never looked at.  A parameter that the table does not have as a numeric option, a value of
- * another type, an input in a role that the tool does not have, and a tool that is none are errors. */
+ * It is rebuilt from the claim through the tool's own option table, as the tool itself prints it
+ * (--synopsis); the recorded argv is never looked at.  A parameter that the table does not have as a
+ * numeric option, a value of another type, an input in a role that the tool does not have, and a tool that
+ * is none are errors. */
 #ifndef SD_PROVENANCE_REMAKE_H
 #define SD_PROVENANCE_REMAKE_H
 
@@ -17,7 +18,8 @@ struct sd_tool_info {
 };
 
 /* Finds the tool that a claim names beside the running program, else in PATH, and asks it for its table.
- * SD_ERR_DATA for a name that is none of the tools that make artifacts, SD_ERR_NOINPUT when it isn't there. */
+ * SD_ERR_DATA for a name that is none of the tools that make artifacts, SD_ERR_NOINPUT when it isn't
+ * there. */
 int sd_tool_find(struct sd_tool_info *t, const char *name);
 void sd_tool_release(struct sd_tool_info *t);
 /* Whether it has that option, of any class. */

@@ -358,8 +358,8 @@ static enum sd_rerun_verdict failed(struct sd_stage *s, int status)
 	return SD_VERDICT_BROKEN;
 }
 
-/* Runs the tool, its standard output in the file `text` (or NULL); a line of evidence and a verdict if that fails.  0:
- * the output is there. */
+/* Runs the tool, its standard output in the file `text` (or NULL); a line of evidence and a verdict if that
+ * fails.  0: the output is there. */
 static int run_tool(struct sd_rerun *r, struct sd_stage *s, const struct sd_words *w,
 	const struct sd_tool_info *t, const char *dir, const char *output, const char *text)
 {
@@ -378,7 +378,8 @@ static int run_tool(struct sd_rerun *r, struct sd_stage *s, const struct sd_word
 	return status < 0 ? -1 : status > 0;
 }
 
-/* Makes the artifact again, in its own folder within the temporary one.  -1 with a message: it was not tried. */
+/* Makes the artifact again, in its own folder within the temporary one.  -1 with a message: it was not
+ * tried. */
 static int make_again(struct sd_rerun *r, struct sd_stage *s, const struct sd_tool_info *t, const char *dir)
 {
 	struct sd_lineage *now = NULL;
@@ -465,7 +466,9 @@ static void try_stage(struct sd_rerun *r, struct sd_stage *s)
 
 static enum sd_status status_of(const struct sd_stage *s)
 {
-	return s->verdict == SD_VERDICT_BITWISE ? SD_SAME : s->verdict == SD_VERDICT_UNTRIED ? SD_TROUBLE : SD_DIFFERENT;
+	if (s->verdict == SD_VERDICT_BITWISE)
+		return SD_SAME;
+	return s->verdict == SD_VERDICT_UNTRIED ? SD_TROUBLE : SD_DIFFERENT;
 }
 
 /* The stage of a file, whose manifests are taken over; NULL with a message. */

@@ -34,17 +34,18 @@ struct sd_rerun;
 struct sd_rerun *sd_rerun_new(const struct sd_rerun_options *o);
 void sd_rerun_free(struct sd_rerun *r);
 
-/* Makes the artifact in the file `name` again, whose manifests (taken over) these are.  What several artifacts came from
- * is made once.  SD_SAME: BITWISE, with `chain` for everything it came from, too; SD_DIFFERENT: any other verdict;
- * SD_TROUBLE: not all of it could be tried.  It is said in the results.  On a signal it returns early. */
+/* Makes the artifact in the file `name` again, whose manifests (taken over) these are.  What several
+ * artifacts came from is made once.  SD_SAME: BITWISE, with `chain` for everything it came from, too;
+ * SD_DIFFERENT: any other verdict; SD_TROUBLE: not all of it could be tried.  It is said in the results.
+ * On a signal it returns early. */
 enum sd_status sd_rerun_artifact(struct sd_rerun *r, const char *name, struct sd_lineage *l);
 
-/* Runs a search or a training again up to a step, whose table (--trace_step of the tools) it returns, to be freed; NULL
- * with a message.  `l` is taken over.  An unfinished one will do. */
+/* Runs a search or a training again up to a step, whose table (--trace_step of the tools) it returns, to be
+ * freed; NULL with a message.  `l` is taken over.  An unfinished one will do. */
 char *sd_rerun_step(struct sd_rerun *r, const char *name, struct sd_lineage *l, uint64_t step);
 
-/* The results so far: a verdict and its evidence for each artifact; with `chain` a table with a row for each that was
- * made, tab-separated; or all as JSON. */
+/* The results so far: a verdict and its evidence for each artifact; with `chain` a table with a row for
+ * each that was made, tab-separated; or all as JSON. */
 void sd_rerun_print(const struct sd_rerun *r, FILE *f);
 int sd_rerun_print_json(const struct sd_rerun *r, FILE *f);
 

@@ -76,8 +76,9 @@ int sd_rerun_print_json(const struct sd_rerun *r, FILE *f)
 			json_array_append_new(evidence, sd_json_bytes(line ? line : ""));
 			free(line);
 		}
-		o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "verdict", sd_rerun_verdict_name[s->verdict], "kind", s->m->kind,
-			"tool", s->m->tool, "id", s->m->id, "seconds", sd_json_real(s->seconds), "evidence", evidence);
+		o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "verdict", sd_rerun_verdict_name[s->verdict], "kind",
+			s->m->kind, "tool", s->m->tool, "id", s->m->id, "seconds", sd_json_real(s->seconds),
+			"evidence", evidence);
 		if (s->name || s->found)
 			json_object_set_new(o, "file", sd_json_bytes(s->name ? s->name : s->found));
 		if (s->differences)

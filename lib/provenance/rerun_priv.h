@@ -42,8 +42,8 @@ void sd_stage_say(struct sd_stage *s, const char *fmt, ...) SD_PRINTF(2, 3);
 /* With the new file there: the verdict and its evidence.  -1 with a message. */
 int sd_stage_judge(const struct sd_rerun *r, struct sd_stage *s, const struct sd_lineage *now);
 
-/* Whether what was measured lies within what `runs` (files or folders) and the recorded artifact say of other runs of
- * the recipe; lines of evidence in any case.  -1 with a message. */
+/* Whether what was measured lies within what `runs` (files or folders) and the recorded artifact say of
+ * other runs of the recipe; lines of evidence in any case.  -1 with a message. */
 int sd_stage_compare_runs(const struct sd_opt_list *runs, struct sd_stage *s, bool *inside);
 
 /* The same question before anything is run: whether all of `runs` can be read and are of the recipe. */

@@ -154,7 +154,8 @@ static void add_word(struct sd_str *s, const char *word)
 	sd_str_adds(s, word);
 }
 
-static int add_words(struct script *sc, const struct sd_manifest *m, const struct sd_words *w, struct sd_str *s)
+static int add_words(struct script *sc, const struct sd_manifest *m, const struct sd_words *w,
+	struct sd_str *s)
 {
 	for (int operands = 0; operands < 2; operands++) {
 		for (int i = 0; i < w->n; i++) {
