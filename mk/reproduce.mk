@@ -18,8 +18,8 @@ RECORDED = $(BUILD)/records
 records: tools
 	@$(MAKE) -f pipelines/quickstart.mk BIN='$(abspath $(BUILD))/bin' UPDATE=program OUT=$(RECORDED)/quickstart \
 		STAMP='--context none' evals
-	@$(MAKE) -f pipelines/cifar10.mk BIN='$(abspath $(BUILD))/bin' UPDATE=program OUT=$(RECORDED)/cifar10-smoke SCALE=smoke \
-		STAMP='--context none' evals
+	@$(MAKE) -f pipelines/cifar10.mk BIN='$(abspath $(BUILD))/bin' UPDATE=program OUT=$(RECORDED)/cifar10-smoke \
+		SCALE=smoke WEIGHTINGS=scalar RANDOM_SEEDS= STAMP='--context none' evals
 	@for f in $(RECORDED)/quickstart/eval-*.h5 $(RECORDED)/cifar10-smoke/*/eval-*.h5; do \
 		name=$${f#$(RECORDED)/}; study=$${name%%/*}; name=$${name#*/}; mkdir -p manifests/$$study; \
 		$(BUILD)/bin/sd-verify --record $$f > manifests/$$study/$$(echo $${name%.h5} | sed 's|/eval||; s|/|-|').record || exit 1; done

@@ -296,7 +296,7 @@ static void show_step(const char *const operand[2], const struct sd_divergence *
 	char *table[2] = { NULL, NULL };
 
 	if (!d->step)
-		sd_tool_say(TOOL, false, "the traces have one row an epoch: which step of it is to be run again is not told");
+		sd_tool_say(TOOL, false, "the traces have one row an epoch, which does not tell the step to be run again");
 	else if (!r)
 		trouble();
 	for (int i = 0; r && i < 2; i++) {

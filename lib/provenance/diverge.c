@@ -147,7 +147,8 @@ int sd_steps_compare(const struct sd_steps *a, const struct sd_steps *b, struct 
 
 	if (a->stride != b->stride)
 		return sd_error(SD_ERR_DATA, "%s has a row of its trace for every %" PRIu64 " steps and %s for every %"
-			PRIu64 ": they can't be compared (a GPU's has one an epoch)", a->name, a->stride, b->name, b->stride);
+			PRIu64 ": they can't be compared (a GPU's has one an epoch)", a->name, a->stride, b->name,
+			b->stride);
 	d->rows = high = a->rows < b->rows ? a->rows : b->rows;
 	while (low < high) { /* equal before low, different from high on */
 		uint64_t middle = low + (high - low) / 2;

@@ -517,8 +517,8 @@ enum sd_status sd_rerun_artifact(struct sd_rerun *r, const char *name, struct sd
 /* ---- one step ---- */
 
 /* As make_again(), for a table in the file `text`. */
-static int run_step(struct sd_rerun *r, struct sd_stage *s, const struct sd_tool_info *t, const char *dir, uint64_t step,
-	const char *text)
+static int run_step(struct sd_rerun *r, struct sd_stage *s, const struct sd_tool_info *t, const char *dir,
+	uint64_t step, const char *text)
 {
 	struct sd_words w;
 	char number[24], buf[64];

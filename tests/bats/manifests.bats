@@ -87,3 +87,41 @@ all_kinds() {
 	run sd-verify wrong.record
 	assert_failure
 }
+
+@test "the recorded manifests are whole, fit each other, and are as the schema has them" {
+	/usr/bin/python3 -c '' || skip 'no Python'
+	records=$(ls "$ROOT"/manifests/*/*.record)
+	run sd-verify -q $records
+	assert_success
+	assert_output ''
+	manifests $records > all
+	run schema < all
+	assert_success
+	# nothing of a machine is in them
+	run grep -c '"context":{}' all
+	assert_output "$(wc -l < all)"
+	# and the payloads of the quickstart are those that its pipeline compares with
+	for payload in $(cut -f 2 "$ROOT/manifests/quickstart.tsv"); do
+		grep -q "\"payload\":\"$payload\"" all
+	done
+}
+
+@test "a record is enough to make everything again, where the raw file is" {
+	all_kinds
+	gzip -dc "$DIGITS" | sed '$d' | gzip -n > own.csv.gz
+	sd-prep digits own.csv.gz -q -o own.h5 --context none
+	sd-train --arch ./b.genotype --data own.h5 --epochs 1 --init_channels 4 --layers 3 --limit-batches 1 -q -o own-model.h5 \
+		--context none
+	sd-verify --record eval.h5 > eval.record
+	sd-verify --record own-model.h5 > own.record
+	mkdir raw empty
+	mv own.csv.gz raw
+	rm ./*.h5 ./*.genotype
+	run sd-verify -q --rerun --chain --search_path raw eval.record own.record
+	assert_success
+	assert_equal "$(grep -c BITWISE <<< "$output")" 6
+	run sd-verify -q --rerun --chain --search_path empty own.record
+	assert_failure 2
+	assert_output --partial UNTRIED
+	assert_output --partial 'was not found'
+}
