@@ -162,7 +162,7 @@ int sd_steps_compare(const struct sd_steps *a, const struct sd_steps *b, struct 
 	d->what = NULL;
 	if (low < d->rows) {
 		d->what = what_differs(a, b, low);
-		d->step = a->stride > 1 ? 0 : low ? low : 1;
+		d->step = !low ? 1 : a->stride > 1 ? 0 : low;
 		d->digest[0] = a->digest[low];
 		d->digest[1] = b->digest[low];
 	}
