@@ -267,11 +267,11 @@ void sd_par_watch(struct sd_par *par, sd_par_watch_fn *watch, void *ctx)
 	par->watch_ctx = ctx;
 }
 
-static double now(void)
+double sd_par_clock(const struct sd_par *par)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(par->threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -283,9 +283,9 @@ void sd_par_run(struct sd_par *par, int ntask, sd_par_fn *fn, void *ctx)
 		run(par, ntask, fn, ctx);
 		return;
 	}
-	began = now();
+	began = sd_par_clock(par);
 	run(par, ntask, fn, ctx);
-	par->watch(par->watch_ctx, ntask, now() - began);
+	par->watch(par->watch_ctx, ntask, sd_par_clock(par) - began);
 }
 
 /* ---- scratch ---- */

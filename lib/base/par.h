@@ -27,6 +27,9 @@ void sd_par_run(struct sd_par *par, int ntask, sd_par_fn *fn, void *ctx);
 /* Has each run's tasks and seconds told after it, on the caller's thread; NULL: no more. */
 typedef void sd_par_watch_fn(void *ctx, int ntask, double seconds);
 void sd_par_watch(struct sd_par *par, sd_par_watch_fn *watch, void *ctx);
+/* Seconds that a pool's work takes: of one thread the processor's time, which other programs don't change, of several
+ * that of the clock. */
+double sd_par_clock(const struct sd_par *par);
 
 /* Scratch memory of one of the pool's `slot`s (0..3; small numbers, chosen by the caller), at least
  * `bytes`, 64-byte aligned, contents undefined.  It stays valid until the next call for the same slot with a larger

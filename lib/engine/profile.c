@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "engine/ops.h"
@@ -24,7 +25,7 @@ struct sd_profile_state {
 	enum sd_profile what;
 	struct sd_limits limits;
 	int measured;
-	double began, in_runs;
+	double began, in_runs, began_cpu; /* began_cpu: of the processor's time */
 	struct family *family;
 	int n, cap;
 	/* of the step under way, in parallel runs */
@@ -36,6 +37,15 @@ struct sd_profile_step {
 	int family; /* + 1; 0: not known yet */
 	struct sd_cost cost;
 };
+
+/* The processor's time that the program has had, all threads together. */
+static double cpu_time(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 int sd_engine_profile(struct sd_engine *e, enum sd_profile what, const struct sd_limits *limits)
 {
@@ -70,6 +80,7 @@ int sd_engine_profile(struct sd_engine *e, enum sd_profile what, const struct sd
 	e->noted = s;
 	e->profile = 1;
 	s->began = sd_engine_now();
+	s->began_cpu = cpu_time();
 	return 0;
 }
 
@@ -250,6 +261,7 @@ int sd_engine_profile_print(struct sd_engine *e, FILE *f)
 	print_row(f, s, &sum, larger(sum.seconds, 1e-9));
 	fprintf(f, "# %.3f ms in steps, %.3f ms in runs between steps, %.3f ms outside of runs\n", 1e3 * sum.seconds,
 		1e3 * (s->in_runs - sum.seconds), 1e3 * (wall - s->in_runs));
+	fprintf(f, "# %.3f ms of the processors' time in %.3f ms\n", 1e3 * (cpu_time() - s->began_cpu), 1e3 * wall);
 	sd_engine_choices(e, print_choice, f);
 	return fflush(f) || ferror(f) ? sd_error(SD_ERR_IO, "cannot write the profile") : 0;
 }

@@ -258,13 +258,13 @@ static int run_one(struct sd_cpu_program *p, const struct sd_bind *bind)
 	word = sd_fpu_flush_on();
 	for (i = 0; i < p->plan->nstep && !rc; i++) {
 		const struct sd_step *s = &p->plan->step[i];
-		double t = e->base.profile ? sd_engine_now() : 0;
+		double t = e->base.profile ? sd_par_clock(e->par) : 0;
 
 		if (s->skip)
 			continue;
 		rc = sd_cpu_step(p, i, bind);
 		if (!rc && e->base.profile)
-			rc = sd_engine_note(&p->base, s, 1, sd_engine_now() - t);
+			rc = sd_engine_note(&p->base, s, 1, sd_par_clock(e->par) - t);
 		if (!rc && e->base.trace_nan)
 			rc = sd_cpu_check_finite(p, i);
 		if (!rc && e->base.seen)
