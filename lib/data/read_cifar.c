@@ -227,6 +227,7 @@ out:
 		free(batch[i].labels);
 		sd_pickle_free(batch[i].pickle);
 	}
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): every batch's labels are freed above */
 	if (ok)
 		return ds;
 	sd_dataset_free(ds);
