@@ -135,6 +135,18 @@ template <typename S> __device__ inline S block_sum(S v, S *part)
 	return sum;
 }
 
+/* Where a pixel, counted along, lies: sample, row, column. */
+struct Spot {
+	unsigned n;
+	int i, j;
+};
+__device__ inline Spot spot(const sd_cu_img &x, unsigned pixel)
+{
+	unsigned w = static_cast<unsigned>(x.w), h = static_cast<unsigned>(x.h), row = pixel / w;
+
+	return Spot{ row / h, static_cast<int>(row % h), static_cast<int>(pixel % w) };
+}
+
 inline unsigned blocks_for(size_t work, unsigned threads)
 {
 	size_t n = (work + threads - 1) / threads;

@@ -17,6 +17,8 @@
  * An output sums its taps from 0 in the order of the window; padding is 0 after norm and relu. */
 #include "kernels/tile.h"
 
+#include <numeric>
+
 namespace {
 
 using namespace sd;
@@ -153,23 +155,21 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) dw_plain(Dw d)
 
 	if (item >= d.items || ch >= x.c)
 		return;
-	unsigned row = item / static_cast<unsigned>(y.w), n = row / static_cast<unsigned>(y.h);
-	int ox = static_cast<int>(item % static_cast<unsigned>(y.w));
-	int oy = static_cast<int>(row % static_cast<unsigned>(y.h));
+	const Spot o = spot(y, item);
 
 	SD_UNROLL
 	for (int i = 0; i < V; i++)
 		s[i] = 0;
 	for (int ky = 0; ky < d.win.kh; ky++)
 		for (int kx = 0; kx < d.win.kw; kx++) {
-			int iy = oy * d.win.sh - d.win.ph + ky * d.win.dh;
-			int ix = ox * d.win.sw - d.win.pw + kx * d.win.dw;
+			int iy = o.i * d.win.sh - d.win.ph + ky * d.win.dh;
+			int ix = o.j * d.win.sw - d.win.pw + kx * d.win.dw;
 			int t = ky * d.win.kw + kx;
 			float v[V];
 
 			if (!inside(iy, x.h) || !inside(ix, x.w))
 				continue;
-			load_pack<T, V>(at<const T>(x, pixel(x, n, iy, ix), ch), v);
+			load_pack<T, V>(at<const T>(x, pixel(x, o.n, iy, ix), ch), v);
 			load(v);
 			SD_UNROLL
 			for (int i = 0; i < V; i++)
@@ -196,9 +196,8 @@ template <typename T, int V, int K> __global__ void SD_BOUNDS(V) dw_gather(Dw d)
 	}
 	if (item >= d.items || ch >= gx.c)
 		return;
-	unsigned row = item / static_cast<unsigned>(gx.w), n = row / static_cast<unsigned>(gx.h);
-	int ix = static_cast<int>(item % static_cast<unsigned>(gx.w)) + d.win.pw;
-	int iy = static_cast<int>(row % static_cast<unsigned>(gx.h)) + d.win.ph;
+	const Spot at_x = spot(gx, item);
+	int ix = at_x.j + d.win.pw, iy = at_x.i + d.win.ph;
 
 	SD_UNROLL
 	for (int i = 0; i < V; i++)
@@ -216,7 +215,7 @@ template <typename T, int V, int K> __global__ void SD_BOUNDS(V) dw_gather(Dw d)
 
 			if (ox < 0)
 				continue;
-			load_pack<T, V>(at<const T>(gy, pixel(gy, n, oy, ox), ch), v);
+			load_pack<T, V>(at<const T>(gy, pixel(gy, at_x.n, oy, ox), ch), v);
 			if constexpr (K != 0)
 				load_floats<V>(w + (t * blockDim.x + threadIdx.x) * V, k);
 			SD_UNROLL
@@ -348,14 +347,13 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) dw_grad_plain(DwGrad d
 	for (int i = 0; i < V; i++)
 		s[i] = 0;
 	for (unsigned item = first + threadIdx.y; in && item < end; item += blockDim.y) {
-		unsigned row = item / static_cast<unsigned>(gy.w), n = row / static_cast<unsigned>(gy.h);
-		int ix = static_cast<int>(item % static_cast<unsigned>(gy.w)) * d.win.sw + dx;
-		int iy = static_cast<int>(row % static_cast<unsigned>(gy.h)) * d.win.sh + dy;
+		const Spot o = spot(gy, item);
+		int ix = o.j * d.win.sw + dx, iy = o.i * d.win.sh + dy;
 		float v[V], g[V];
 
 		if (!inside(iy, x.h) || !inside(ix, x.w))
 			continue;
-		load_pack<T, V>(at<const T>(x, pixel(x, n, iy, ix), ch), v);
+		load_pack<T, V>(at<const T>(x, pixel(x, o.n, iy, ix), ch), v);
 		load_pack<T, V>(at<const T>(gy, item, ch), g);
 		load(v);
 		SD_UNROLL
@@ -397,14 +395,8 @@ struct Path {
 Path choose(struct sd_window win)
 {
 	Path p = { 0, 1, 1 };
-	int a = win.sw, b = win.dw;
+	int a = std::gcd(win.sw, win.dw);
 
-	while (b) {
-		int t = a % b;
-
-		a = b;
-		b = t;
-	}
 	if (win.kh == win.kw && (win.kh == 3 || win.kh == 5 || win.kh == 7) && win.sw / a <= 2) {
 		p.k = win.kh;
 		p.m = win.sw / a;

@@ -84,7 +84,7 @@ void sum(sd_cu_run *r, const Sum &s)
 	for (int i = 0; i < s.n; i++)
 		all[n++] = &s.x[i].x;
 	v = sd::pack_width(all, n);
-	SD_BY_PACK(v, launch_sum, r, s);
+	SD_BY_WIDTH(v, launch_sum, r, s);
 }
 
 /* ---- the rows and columns of a factorised reduce ---- */
@@ -92,10 +92,10 @@ void sum(sd_cu_run *r, const Sum &s)
 /* Where pixel (n, h, w) of y, counted along, comes from in x: its place there, or -1. */
 __device__ inline long long odd_pixel(const sd_cu_img &x, const sd_cu_img &y, unsigned at, int odd)
 {
-	unsigned w = at % y.w, h = at / y.w % y.h, n = at / y.w / y.h;
-	int from_h = 2 * h + odd, from_w = 2 * w + odd;
+	const sd::Spot s = sd::spot(y, at);
+	int i = 2 * s.i + odd, j = 2 * s.j + odd;
 
-	return from_h < x.h && from_w < x.w ? ((long long)n * x.h + from_h) * x.w + from_w : -1;
+	return i < x.h && j < x.w ? ((long long)s.n * x.h + i) * x.w + j : -1;
 }
 
 template <int V> __global__ void take_odd_kernel(const sd_cu_src x, int odd, const sd_cu_dst y)
@@ -136,15 +136,15 @@ template <int V> __global__ void put_odd_kernel(const sd_cu_img g0, const sd_cu_
 #pragma unroll
 	for (int k = 0; k < ITEMS; k++) {
 		unsigned at = w.at + k * w.step;
-		unsigned x = at % gx.y.w, y = at / gx.y.w % gx.y.h, n = at / gx.y.w / gx.y.h;
+		const sd::Spot s = sd::spot(gx.y, at);
 
 		for (int i = 0; i < V; i++)
 			v[k][i] = 0;
-		if (at < w.n && x % 2 == y % 2) {
-			if (x % 2)
-				pack<V>(g1, ((long long)n * g1.h + y / 2) * g1.w + x / 2, w.c, v[k]);
+		if (at < w.n && s.j % 2 == s.i % 2) {
+			if (s.j % 2)
+				pack<V>(g1, ((long long)s.n * g1.h + s.i / 2) * g1.w + s.j / 2, w.c, v[k]);
 			else
-				pack<V>(g0, ((long long)n * g0.h + y / 2) * g0.w + x / 2, w.c, v[k]);
+				pack<V>(g0, ((long long)s.n * g0.h + s.i / 2) * g0.w + s.j / 2, w.c, v[k]);
 		}
 	}
 	put<V>(gx, w, v);
@@ -189,21 +189,21 @@ template <int V> void launch_not_finite(sd_cu_run *r, const sd_cu_img &x, int32_
 	SD_LAUNCH(r, not_finite_kernel<V>, walk_blocks(x, V), THREADS, 0, x, out);
 }
 
-__global__ void not_finite_rows_kernel(const float *x, size_t count, int32_t *out)
-{
-	for (size_t i = blockIdx.x * (size_t)THREADS + threadIdx.x; i < count; i += gridDim.x * (size_t)THREADS)
-		if (!isfinite(x[i]))
-			*out = 1;
-}
-
 /* ---- rows and pixels: a block turns a tile of channels and pixels over in shared memory ---- */
 
 enum { TILE = 32 };
 
+/* Along x are the tiles of all samples' planes: there may be more samples than blocks in another dimension. */
+dim3 tiles_of(const sd_cu_img &x)
+{
+	return dim3(x.n * static_cast<unsigned>((x.h * x.w + TILE - 1) / TILE), (x.c + TILE - 1) / TILE);
+}
+
 template <typename T> __global__ void import_kernel(const float *nchw, const sd_cu_dst y)
 {
 	__shared__ float tile[TILE][TILE + 1]; /* [channel][pixel] */
-	int plane = y.y.h * y.y.w, p0 = blockIdx.x * TILE, c0 = blockIdx.y * TILE, n = blockIdx.z;
+	int plane = y.y.h * y.y.w, tiles = (plane + TILE - 1) / TILE;
+	int p0 = blockIdx.x % tiles * TILE, c0 = blockIdx.y * TILE, n = blockIdx.x / tiles;
 	int np = plane - p0 < TILE ? plane - p0 : TILE, nc = y.y.c - c0 < TILE ? y.y.c - c0 : TILE;
 	const float *from = nchw + ((size_t)n * y.y.c + c0) * plane + p0;
 	T *to = static_cast<T *>(y.y.p) + ((size_t)n * plane + p0) * y.y.ld + c0;
@@ -220,16 +220,15 @@ template <typename T> __global__ void import_kernel(const float *nchw, const sd_
 }
 template <typename T> void launch_import(sd_cu_run *r, const float *nchw, const sd_cu_dst &y)
 {
-	dim3 grid((y.y.h * y.y.w + TILE - 1) / TILE, (y.y.c + TILE - 1) / TILE, y.y.n);
-
-	SD_LAUNCH(r, import_kernel<T>, grid, THREADS, 0, nchw, y);
+	SD_LAUNCH(r, import_kernel<T>, tiles_of(y.y), THREADS, 0, nchw, y);
 }
 
 template <typename T> __global__ void export_kernel(const sd_cu_src x, float *nchw)
 {
 	__shared__ float tile[TILE][TILE + 1]; /* [channel][pixel] */
 	__shared__ float a[TILE], b[TILE];
-	int plane = x.x.h * x.x.w, p0 = blockIdx.x * TILE, c0 = blockIdx.y * TILE, n = blockIdx.z;
+	int plane = x.x.h * x.x.w, tiles = (plane + TILE - 1) / TILE;
+	int p0 = blockIdx.x % tiles * TILE, c0 = blockIdx.y * TILE, n = blockIdx.x / tiles;
 	int np = plane - p0 < TILE ? plane - p0 : TILE, nc = x.x.c - c0 < TILE ? x.x.c - c0 : TILE;
 	const T *from = static_cast<const T *>(x.x.p) + ((size_t)n * plane + p0) * x.x.ld + c0;
 	float *to = nchw + ((size_t)n * x.x.c + c0) * plane + p0;
@@ -252,30 +251,7 @@ template <typename T> __global__ void export_kernel(const sd_cu_src x, float *nc
 }
 template <typename T> void launch_export(sd_cu_run *r, const sd_cu_src &x, float *nchw)
 {
-	dim3 grid((x.x.h * x.x.w + TILE - 1) / TILE, (x.x.c + TILE - 1) / TILE, x.x.n);
-
-	SD_LAUNCH(r, export_kernel<T>, grid, THREADS, 0, x, nchw);
-}
-
-/* ---- without pixels ---- */
-
-__global__ void select_kernel(const sd_cu_on on, float *y, size_t count)
-{
-	if (sd::is_on(on))
-		return;
-	for (size_t i = blockIdx.x * (size_t)THREADS + threadIdx.x; i < count; i += gridDim.x * (size_t)THREADS)
-		y[i] = 0;
-}
-
-template <typename T> __global__ void cast_kernel(const float *x, size_t count, T *y)
-{
-	for (size_t i = blockIdx.x * (size_t)THREADS + threadIdx.x; i < count; i += gridDim.x * (size_t)THREADS)
-		y[i] = sd::from_float<T>(x[i]);
-}
-template <typename T> void launch_cast(sd_cu_run *r, const float *x, size_t count, void *y)
-{
-	SD_LAUNCH(r, cast_kernel<T>, sd::blocks_for(count, THREADS * ITEMS), THREADS, 0, x, count,
-		static_cast<T *>(y));
+	SD_LAUNCH(r, export_kernel<T>, tiles_of(x.x), THREADS, 0, x, nchw);
 }
 
 } /* namespace */
@@ -363,7 +339,7 @@ void sd_cu_take_odd(struct sd_cu_run *r, const struct sd_cu_src *x, int odd, con
 	int v = sd::pack_width(all, 2);
 	sd_cu_dst to = { *y, 0 };
 
-	SD_BY_PACK(v, launch_take_odd, r, *x, odd, to);
+	SD_BY_WIDTH(v, launch_take_odd, r, *x, odd, to);
 }
 
 void sd_cu_put_odd(struct sd_cu_run *r, const struct sd_cu_img *g0, const struct sd_cu_img *g1,
@@ -372,27 +348,12 @@ void sd_cu_put_odd(struct sd_cu_run *r, const struct sd_cu_img *g0, const struct
 	const sd_cu_img *all[] = { g0, g1, &gx->y };
 	int v = sd::pack_width(all, 3);
 
-	SD_BY_PACK(v, launch_put_odd, r, *g0, *g1, *gx);
+	SD_BY_WIDTH(v, launch_put_odd, r, *g0, *g1, *gx);
 }
 
 void sd_cu_not_finite_image(struct sd_cu_run *r, const struct sd_cu_img *x, int32_t *out)
 {
 	int v = sd::pack_width(&x, 1);
 
-	SD_BY_PACK(v, launch_not_finite, r, *x, out);
-}
-
-void sd_cu_not_finite(struct sd_cu_run *r, const float *x, size_t count, int32_t *out)
-{
-	SD_LAUNCH(r, not_finite_rows_kernel, sd::blocks_for(count, THREADS * ITEMS), THREADS, 0, x, count, out);
-}
-
-void sd_cu_select(struct sd_cu_run *r, struct sd_cu_on on, float *y, size_t count)
-{
-	SD_LAUNCH(r, select_kernel, sd::blocks_for(count, THREADS * ITEMS), THREADS, 0, on, y, count);
-}
-
-void sd_cu_cast(struct sd_cu_run *r, const float *x, size_t count, enum sd_cu_type type, void *y)
-{
-	SD_BY_TYPE(type, launch_cast, r, x, count, y);
+	SD_BY_WIDTH(v, launch_not_finite, r, *x, out);
 }

@@ -170,17 +170,18 @@ void sd_cu_take_odd(struct sd_cu_run *r, const struct sd_cu_src *x, int odd, con
 /* Its transpose: gx at (2i, 2j) is g0[i, j], at (2i + 1, 2j + 1) g1[i, j], elsewhere 0. */
 void sd_cu_put_odd(struct sd_cu_run *r, const struct sd_cu_img *g0, const struct sd_cu_img *g1,
 	const struct sd_cu_dst *gx);
-/* out[0] = 1 if any element of x (count floats, or an image) is not finite; else left alone. */
+/* out[0] = 1 if any element of x is not finite; else left alone. */
 void sd_cu_not_finite_image(struct sd_cu_run *r, const struct sd_cu_img *x, int32_t *out);
-void sd_cu_not_finite(struct sd_cu_run *r, const float *x, size_t count, int32_t *out);
-/* The results of an op that a predicate governs: y = on ? x : 0 (acc: y += on ? x : 0), and for rows in place. */
+/* The results of an op that a predicate governs: y = on ? x : 0 (acc: y += on ? x : 0). */
 void sd_cu_select_image(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_img *x,
 	const struct sd_cu_dst *y);
+
+/* ---- rows.cu: float32, row-major ---- */
+/* As their namesakes for images; a choice is made in place. */
+void sd_cu_not_finite(struct sd_cu_run *r, const float *x, size_t count, int32_t *out);
 void sd_cu_select(struct sd_cu_run *r, struct sd_cu_on on, float *y, size_t count);
 /* y[i] = x[i] in another type; packed */
 void sd_cu_cast(struct sd_cu_run *r, const float *x, size_t count, enum sd_cu_type type, void *y);
-
-/* ---- rows.cu: float32, row-major ---- */
 void sd_cu_fill_rows(struct sd_cu_run *r, float value, float *y, size_t count);
 void sd_cu_bias_rows(struct sd_cu_run *r, const float *b, int n, int c, float *y); /* y[i][j] = b[j], or 0 for NULL */
 void sd_cu_column_sum(struct sd_cu_run *r, const float *g, int n, int c, float *y); /* y[j] = sum over i of g[i][j] */

@@ -122,7 +122,7 @@ template <int V> __device__ inline void pack(const sd_cu_img &x, long long pixel
 } /* namespace sd */
 
 /* Calls f<V>(args) for the widest pack that the images allow. */
-#define SD_BY_PACK(v, f, ...) do { \
+#define SD_BY_WIDTH(v, f, ...) do { \
 	switch (v) { \
 	case 8: f<8>(__VA_ARGS__); break; \
 	case 4: f<4>(__VA_ARGS__); break; \

@@ -152,16 +152,14 @@ template <typename T, int V, Kind kind> __global__ void SD_BOUNDS(V) pool_plain(
 
 	if (item >= d.items || ch >= x.c)
 		return;
-	unsigned row = item / static_cast<unsigned>(y.w), n = row / static_cast<unsigned>(y.h);
-	int ox = static_cast<int>(item % static_cast<unsigned>(y.w));
-	int oy = static_cast<int>(row % static_cast<unsigned>(y.h));
+	const Spot o = spot(y, item);
 	float s[V];
 
 	SD_UNROLL
 	for (int i = 0; i < V; i++)
 		s[i] = start<kind>();
 	for (int kx = 0; kx < d.win.kw; kx++) {
-		int ix = ox * d.win.sw - d.win.pw + kx * d.win.dw;
+		int ix = o.j * d.win.sw - d.win.pw + kx * d.win.dw;
 		float m[V];
 
 		if (!inside(ix, x.w))
@@ -170,12 +168,12 @@ template <typename T, int V, Kind kind> __global__ void SD_BOUNDS(V) pool_plain(
 		for (int i = 0; i < V; i++)
 			m[i] = start<kind>();
 		for (int ky = 0; ky < d.win.kh; ky++) {
-			int iy = oy * d.win.sh - d.win.ph + ky * d.win.dh;
+			int iy = o.i * d.win.sh - d.win.ph + ky * d.win.dh;
 			float v[V];
 
 			if (!inside(iy, x.h))
 				continue;
-			load_pack<T, V>(at<const T>(x, pixel(x, n, iy, ix), ch), v);
+			load_pack<T, V>(at<const T>(x, pixel(x, o.n, iy, ix), ch), v);
 			load(v);
 			SD_UNROLL
 			for (int i = 0; i < V; i++)
@@ -186,7 +184,7 @@ template <typename T, int V, Kind kind> __global__ void SD_BOUNDS(V) pool_plain(
 			s[i] = join<kind>(s[i], m[i]);
 	}
 	if (kind == AVG) {
-		float f = share(d, oy, ox, x.h, x.w);
+		float f = share(d, o.i, o.j, x.h, x.w);
 
 		SD_UNROLL
 		for (int i = 0; i < V; i++)
@@ -212,9 +210,8 @@ template <typename T, int V, int K, typename W> __global__ void SD_BOUNDS(V) win
 
 	if (item >= d.items || ch >= x.c)
 		return;
-	unsigned row = item / static_cast<unsigned>(y.w), n = row / static_cast<unsigned>(y.h);
-	int j0 = static_cast<int>(item % static_cast<unsigned>(y.w)) * d.win.sw - d.win.pw;
-	int i0 = static_cast<int>(row % static_cast<unsigned>(y.h)) * d.win.sh - d.win.ph;
+	const Spot o = spot(y, item);
+	int i0 = o.i * d.win.sh - d.win.ph, j0 = o.j * d.win.sw - d.win.pw;
 	float best[V];
 	int won[V];
 	bool any = false;
@@ -234,7 +231,7 @@ template <typename T, int V, int K, typename W> __global__ void SD_BOUNDS(V) win
 
 			if (!inside(iy, x.h) || !inside(ix, x.w))
 				continue;
-			load_pack<T, V>(at<const T>(x, pixel(x, n, iy, ix), ch), v);
+			load_pack<T, V>(at<const T>(x, pixel(x, o.n, iy, ix), ch), v);
 			load(v);
 			SD_UNROLL
 			for (int i = 0; i < V; i++)
@@ -264,9 +261,8 @@ template <typename T, int V, Kind kind, int K, typename W> __global__ void SD_BO
 
 	if (item >= d.items || ch >= gx.c)
 		return;
-	unsigned row = item / static_cast<unsigned>(gx.w), n = row / static_cast<unsigned>(gx.h);
-	int ix = static_cast<int>(item % static_cast<unsigned>(gx.w)) + d.win.pw;
-	int iy = static_cast<int>(row % static_cast<unsigned>(gx.h)) + d.win.ph;
+	const Spot at_x = spot(gx, item);
+	int ix = at_x.j + d.win.pw, iy = at_x.i + d.win.ph;
 	float s[V];
 
 	SD_UNROLL
@@ -281,7 +277,7 @@ template <typename T, int V, Kind kind, int K, typename W> __global__ void SD_BO
 		SD_UNROLL
 		for (int kx = kw - 1; kx >= 0; kx--) {
 			int ox = reader(ix, kx * d.win.dw, d.win.sw, gy.w);
-			unsigned p = pixel(gy, n, oy, ox);
+			unsigned p = pixel(gy, at_x.n, oy, ox);
 			float g[V], f = 1;
 
 			if (ox < 0)

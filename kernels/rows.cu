@@ -328,6 +328,34 @@ __global__ void axpy_kernel(const float *y, float f, const float *s, const float
 		out[i] = y ? fmaf(k, x[i], y[i]) : k * x[i];
 }
 
+/* ---- for any op: what is not finite, what a predicate chooses, other types ---- */
+
+__global__ void not_finite_kernel(const float *x, size_t count, int32_t *out)
+{
+	for (size_t i = vector_at(); i < count; i += vector_step())
+		if (!isfinite(x[i]))
+			*out = 1;
+}
+
+__global__ void select_kernel(const sd_cu_on on, float *y, size_t count)
+{
+	if (sd::is_on(on))
+		return;
+	for (size_t i = vector_at(); i < count; i += vector_step())
+		y[i] = 0;
+}
+
+template <typename T> __global__ void cast_kernel(const float *x, size_t count, T *y)
+{
+	for (size_t i = vector_at(); i < count; i += vector_step())
+		y[i] = sd::from_float<T>(x[i]);
+}
+template <typename T> void launch_cast(sd_cu_run *r, const float *x, size_t count, void *y)
+{
+	SD_LAUNCH(r, cast_kernel<T>, vector_blocks(count), THREADS, 0, x, count,
+		static_cast<T *>(y));
+}
+
 /* ---- draws and scalars ---- */
 
 __global__ void drop_mask_kernel(const struct sd_rng_key key, const float *p, const int32_t *step,
@@ -539,4 +567,19 @@ void sd_cu_metrics(struct sd_cu_run *r, struct sd_cu_on on, double *sums, const 
 	const int32_t *rank, int n)
 {
 	SD_LAUNCH(r, metrics_kernel, 1, 32, 0, on, sums, loss, rank, n);
+}
+
+void sd_cu_not_finite(struct sd_cu_run *r, const float *x, size_t count, int32_t *out)
+{
+	SD_LAUNCH(r, not_finite_kernel, vector_blocks(count), THREADS, 0, x, count, out);
+}
+
+void sd_cu_select(struct sd_cu_run *r, struct sd_cu_on on, float *y, size_t count)
+{
+	SD_LAUNCH(r, select_kernel, vector_blocks(count), THREADS, 0, on, y, count);
+}
+
+void sd_cu_cast(struct sd_cu_run *r, const float *x, size_t count, enum sd_cu_type type, void *y)
+{
+	SD_BY_TYPE(type, launch_cast, r, x, count, y);
 }

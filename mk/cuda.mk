@@ -42,9 +42,9 @@ $(BUILD)/cuda/%.cpp.o: %.cpp $(BUILD)/flags
 	$(Q)$(CXX) $(CUDA_INC) -Ilib $(CUDA_CXXFLAGS) -MMD -MP -c $< -o $@
 EMU_TESTS = $(patsubst tests/cuda-emulator/%.cpp,$(BUILD)/tests/emu_%, \
 	$(sort $(wildcard tests/cuda-emulator/test_*.cpp)))
-# Tests of the emulator and of single kernels take what the engine is made of without the engine.
+# Tests of the emulator and of single kernels take what the engine is made of without the engine, and the references.
 $(BUILD)/tests/emu_%: $(BUILD)/cuda/tests/cuda-emulator/%.cpp.o $(CUDA_O) $(BUILD)/cuda/buildinfo.o \
-		$(BUILD)/libsharpdarts.a
+		$(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard kernels/*_ref.c)) $(BUILD)/libsharpdarts.a
 	@mkdir -p $(@D)
 	$(SAY) LINK $@
 	$(Q)$(CXX) $(SAN) -pthread $^ -o $@ $(ALL_LDLIBS)

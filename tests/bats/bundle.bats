@@ -102,6 +102,16 @@ loaded() {
 	assert_failure 69
 }
 
+@test "launches and memory of a step are told without a GPU" {
+	bundle_setup
+	[ -e "$bundle/lib/sharpdarts/engine-cuda.so" ] || skip 'the bundle has no CUDA engine'
+	run "$bundle/bench-gpu" --plan --quick
+	assert_success
+	assert_equal "${#lines[@]}" 13
+	assert_line --index 0 "$(printf 'mode\tarch\tprecision\tbatch\tlaunches\tarena_MiB')"
+	assert_line --index 1 --regexp "^search.-.fp32.8.[1-9][0-9]+.[0-9]+$"
+}
+
 @test "size, licences, and what it was built of" {
 	bundle_setup
 	assert [ "$(du -sb "$bundle" | cut -f1)" -lt 30000000 ]

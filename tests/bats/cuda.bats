@@ -129,6 +129,21 @@ on_gpu() {
 	done
 }
 
+@test "cuda: what would change the libraries' arithmetic from outside is not heard" {
+	on_gpu sd-search $small --precision tf32 -o one.h5
+	NVIDIA_TF32_OVERRIDE=0 on_gpu sd-search $small --precision tf32 -o two.h5
+	on_gpu sd-search $small -o fp32.h5
+	assert_equal "$(payload two.h5)" "$(payload one.h5)"
+	[ "$(payload fp32.h5)" != "$(payload one.h5)" ]
+}
+
+@test "cuda: batches that kernels cannot count are refused" {
+	run on_gpu sd-train --profile=plan --data digits.h5 --arch $ROOT/genotypes/DARTS_V2.genotype --layers 3 \
+		--batch_size 1000 --init_channels 90000
+	assert_failure 64
+	assert_output --partial 'too large for the kernels'
+}
+
 @test "cuda: no device, too little memory, a fault: exit status 69 and nothing half-written" {
 	[ -z "${SD_TEST_GPU:-}" ] || skip "needs the emulator"
 	SD_EMU_DEVICES=0 run on_gpu sd-search $small -o x.h5
@@ -147,6 +162,18 @@ on_gpu() {
 	done
 	run ls
 	assert_output digits.h5
+}
+
+@test "cuda: every program that can open the engine has what the engine takes from it" {
+	nm -D --undefined-only "$tools/../lib/sharpdarts/engine-cuda.so" | awk '$2 ~ /^sd_/ { print $2 }' | sort > taken
+	assert_file_not_empty taken
+	for program in "$BUILD"/bin/sd-* "$BUILD"/tests/*; do
+		nm -D --defined-only "$program" 2>/dev/null | awk '{ print $3 }' | sort > has
+		grep -qx sd_plugin_cuda has || continue
+		assert_equal "$(comm -23 taken has | sed "s|^|${program##*/} |")" ''
+		echo "$program" >> programs
+	done
+	assert_file_not_empty programs
 }
 
 @test "cuda: without the engine --device cuda is a clear error, and auto is the CPU" {

@@ -2,7 +2,7 @@
  *
  *   bench_step --mode search|train|eval [--device DEVICE] [--precision P] [--threads N] [--steps K]
  *              [--together N] [--batch B] [--arch NAME] [--layers L] [--channels C] [--primitives LIST]
- *              [--max-w] [--unrolled] [--unfused] [--profile]
+ *              [--max-w] [--unrolled] [--unfused] [--profile] [--plan]
  *
  * search: an architecture step and a weight step of the reference's size (16 channels, 8 cells, 4 nodes,
  * DARTS_PRIMITIVES, 32x32, batch 64), of second order with --unrolled.  train: a weight step of the network
@@ -10,7 +10,8 @@
  * A step is over when its sums have been read.  On a GPU, where reading waits for the device, only one in
  * ten (--together N) is read, and the time is that of all ten by ten, as in an epoch.
  * Prints TSV: mode, threads, median seconds a step, bytes of arena, peak resident bytes, and the median seconds
- * that a row of the trace (train/trace.h) takes. */
+ * that a row of the trace (train/trace.h) takes.  With --plan nothing is run and no device needed, and printed are:
+ * mode, launches a step, bytes of arena. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,9 +44,14 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static size_t larger(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
 struct options {
 	const char *mode, *device, *precision, *arch, *primitives;
-	int threads, steps, together, batch, layers, channels, max_w, unrolled, unfused, profile;
+	int threads, steps, together, batch, layers, channels, max_w, unrolled, unfused, profile, plan;
 };
 
 static int parse(struct options *o, int argc, char **argv)
@@ -56,7 +62,7 @@ static int parse(struct options *o, int argc, char **argv)
 		{ "batch", 1, 0, 'b' },
 		{ "arch", 1, 0, 'a' }, { "layers", 1, 0, 'l' }, { "channels", 1, 0, 'c' },
 		{ "primitives", 1, 0, 'p' }, { "max-w", 0, 0, 'w' }, { "unrolled", 0, 0, 'U' },
-		{ "unfused", 0, 0, 'u' }, { "profile", 0, 0, 'P' }, { 0, 0, 0, 0 }
+		{ "unfused", 0, 0, 'u' }, { "profile", 0, 0, 'P' }, { "plan", 0, 0, 'N' }, { 0, 0, 0, 0 }
 	};
 	int c;
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
@@ -76,6 +82,7 @@ static int parse(struct options *o, int argc, char **argv)
 		case 'U': o->unrolled = 1; break;
 		case 'u': o->unfused = 1; break;
 		case 'P': o->profile = 1; break;
+		case 'N': o->plan = 1; break;
 		default: return sd_error(SD_ERR_USAGE, "the options are those that the source begins with");
 		}
 	}
@@ -88,6 +95,8 @@ static int parse(struct options *o, int argc, char **argv)
 		o->channels = search ? 16 : 36;
 	if (o->steps < 1 || o->batch < 1 || o->together < 0)
 		return sd_error(SD_ERR_USAGE, "steps and batch must be positive");
+	if (o->plan && o->unrolled)
+		return sd_error(SD_ERR_USAGE, "--plan counts no step of second order");
 	return optind < argc ? sd_error(SD_ERR_USAGE, "unexpected '%s'", argv[optind]) : 0;
 }
 
@@ -140,7 +149,7 @@ int main(int argc, char **argv)
 			.auxiliary = 1, .mid_channels = 32, .ops = SD_OPS, .genotype = &genotype };
 	}
 
-	struct sd_engine *e = sd_engine_open(o.device, o.threads);
+	struct sd_engine *e = o.plan ? sd_engine_open_plans(o.device, o.threads) : sd_engine_open(o.device, o.threads);
 	if (!e || set_precision(e, o.precision))
 		return die();
 	if (!o.together)
@@ -164,6 +173,18 @@ int main(int argc, char **argv)
 	if (!main_step || (search && !alphas && !unrolled))
 		return die();
 	fprintf(stderr, "planned in %.2f s\n", now() - built);
+	size_t arena = sd_program_arena(main_step->program);
+	long launches = sd_program_launches(main_step->program);
+	if (alphas) {
+		arena = larger(arena, sd_program_arena(alphas->program));
+		launches += sd_program_launches(alphas->program);
+	} else if (unrolled) {
+		arena = larger(arena, sd_program_arena(unrolled->valid->program));
+	}
+	if (o.plan) {
+		printf("%s\t%ld\t%zu\n", o.mode, launches, arena);
+		goto out;
+	}
 
 	size_t pixels = (size_t)o.batch * 3 * 32 * 32;
 	float *x = malloc(pixels * sizeof *x);
@@ -206,10 +227,6 @@ int main(int argc, char **argv)
 	qsort(traced, (size_t)o.steps, sizeof *traced, by_value);
 	struct rusage use;
 	getrusage(RUSAGE_SELF, &use);
-	size_t arena = sd_program_arena(main_step->program);
-	const struct sd_step_program *other = unrolled ? unrolled->valid : alphas;
-	if (other && sd_program_arena(other->program) > arena)
-		arena = sd_program_arena(other->program);
 	printf("%s\t%d\t%.6f\t%zu\t%zu\t%.6f\n", o.mode, sd_engine_threads(e), seconds[o.steps / 2], arena,
 		(size_t)use.ru_maxrss * 1024, traced[o.steps / 2]);
 	fprintf(stderr, "mean loss %.6f\n", sums.loss / sums.n);
@@ -221,6 +238,7 @@ int main(int argc, char **argv)
 	free(seconds);
 	free(traced);
 	sd_trace_release(&trace);
+out:
 	sd_step_program_free(main_step);
 	sd_step_program_free(alphas);
 	sd_unrolled_free(unrolled);

@@ -149,7 +149,8 @@ static void check_memory(const operand &o, const char *name)
 static void multiply(const cublasLtMatmulDesc_st &desc, const shape &s, float alpha, const operand &a,
 	const operand &b, float beta, const operand &c, const operand &d, void *workspace, size_t workspace_size)
 {
-	bool tf32 = desc.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+	/* the real library minds this variable too */
+	bool tf32 = desc.compute == CUBLAS_COMPUTE_32F_FAST_TF32 && environment("NVIDIA_TF32_OVERRIDE", 1);
 	uint64_t lda = static_cast<uint64_t>(a.layout.ld), ldb = static_cast<uint64_t>(b.layout.ld);
 
 	check_memory(a, "A");
@@ -418,7 +419,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
 		return CUBLAS_STATUS_INVALID_VALUE;
 	memcpy(&x, algo, sizeof(x));
 	if (x.magic != MAGIC || x.type_in != a_layout->type || x.type_out != d_layout->type ||
-	    x.workspace > workspace_size || (x.workspace && !workspace))
+	    x.workspace > workspace_size || (x.workspace && (!workspace || reinterpret_cast<uintptr_t>(workspace) % 16)))
 		return CUBLAS_STATUS_INVALID_VALUE;
 	operand oa = {*a_layout, static_cast<const char *>(a)}, ob = {*b_layout, static_cast<const char *>(b)};
 	operand oc = {*c_layout, static_cast<const char *>(c)}, od = {*d_layout, static_cast<const char *>(d)};

@@ -189,6 +189,63 @@ static void test_import()
 	});
 }
 
+/* More samples, channels or pixels than a grid may have blocks in its second and third dimension.  Launches are
+ * captured, which checks them, and not run. */
+static void test_grids()
+{
+	static const Shape shapes[] = {{70000, 3, 2, 2}, {1, 100000, 2, 2}, {2, 4, 3000, 3000}, {65536, 36, 32, 32}};
+	struct sd_window win = {3, 3, 2, 2, 1, 1, 1, 1};
+	cudaStream_t stream;
+	static float any[4];
+
+	CHECK(!cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream");
+	for (Shape s : shapes) {
+		Shape less = {s.n, s.c, (s.h + 1) / 2, (s.w + 1) / 2};
+		auto image = [](Shape s) { return sd_cu_img{any, s.n, s.c, s.h, s.w, s.c, SD_CU_F32}; };
+		sd_cu_img x = image(s), y = image(less);
+		sd_cu_src src = {x, {}, 1};
+		sd_cu_dst to = {x, 0}, to_less = {y, 0};
+		sd_cu_norm norm = {any, any, NULL, NULL, 1e-5f};
+		cudaGraph_t graph = NULL;
+		sd_cu_run r = {};
+
+		r.stream = stream;
+		CHECK(!cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "a capture");
+#define TRY(call) do { \
+		call; \
+		cudaError_t e = cudaGetLastError(); \
+		CHECK(!e, "%s, (%d, %d, %d, %d): %s", #call, s.n, s.c, s.h, s.w, cudaGetErrorString(e)); \
+	} while (0)
+		TRY(sd_cu_import(&r, any, &to));
+		TRY(sd_cu_export(&r, &src, any));
+		TRY(sd_cu_fill(&r, 1, &x));
+		TRY(sd_cu_add(&r, 1, &src, &to));
+		TRY(sd_cu_channel_sum(&r, &x, any));
+		TRY(sd_cu_dot(&r, &src, &x, any));
+		TRY(sd_cu_take_odd(&r, &src, 0, &y));
+		TRY(sd_cu_put_odd(&r, &y, &y, &to));
+		TRY(sd_cu_not_finite_image(&r, &x, NULL));
+		TRY(sd_cu_load(&r, &src, &to));
+		TRY(sd_cu_relu_bwd(&r, &src, &x, &to));
+		TRY(sd_cu_bn_stats(&r, &src, any, any));
+		TRY(sd_cu_norm_bwd_sums(&r, &x, &x, &norm, NULL, any, any));
+		TRY(sd_cu_norm_bwd_x(&r, &x, &x, &norm, NULL, any, any, 1, &to));
+		TRY(sd_cu_dwconv(&r, &src, any, win, &to_less));
+		TRY(sd_cu_dwconv_bwd_x(&r, &y, any, win, &to));
+		TRY(sd_cu_dwconv_bwd_w(&r, &src, &y, win, any));
+		TRY(sd_cu_maxpool(&r, &src, win, &to_less));
+		TRY(sd_cu_maxpool_bwd(&r, &src, &y, win, &to));
+		TRY(sd_cu_avgpool(&r, &src, win, 0, &to_less));
+		TRY(sd_cu_avgpool_bwd(&r, &y, win, 0, &to));
+		TRY(sd_cu_gap(&r, &src, any));
+		TRY(sd_cu_gap_bwd(&r, any, &to));
+#undef TRY
+		CHECK(!cudaStreamEndCapture(stream, &graph), "the end of a capture");
+		cudaGraphDestroy(graph);
+	}
+	cudaStreamDestroy(stream);
+}
+
 static void test_odd()
 {
 	int round = 0;
@@ -287,6 +344,7 @@ static void tests()
 	test_select_nan();
 	test_sums();
 	test_import();
+	test_grids();
 	test_odd();
 	test_not_finite();
 	test_rows();

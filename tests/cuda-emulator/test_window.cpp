@@ -1,5 +1,6 @@
-/* test_window: dwconv.cu and pool.cu against plain loops. */
+/* test_window: dwconv.cu and pool.cu against their plain references (kernels/ref.h), gradients against plain loops. */
 #include "kernel_test.h"
+#include "kernels/ref.h"
 
 using namespace test;
 
@@ -74,6 +75,23 @@ struct Sums {
 	}
 };
 
+static struct sd_shape row_major(Shape s) { return {4, {s.n, s.c, s.h, s.w}}; }
+
+/* The result of a reference f(x, shape of x, shape of y, y) on x as it is loaded, added to what is in `before` if acc
+ * says so. */
+template <typename F> static Sums reference(const Source &x, Shape o, int acc, const Image &before, F f)
+{
+	Shape s = {x.x.m.n, x.x.m.c, x.x.m.h, x.x.m.w};
+	struct sd_shape xs = row_major(s), ys = row_major(o);
+	Sums loaded(s), y(o);
+
+	x.x.each([&](int n, int c, int h, int w) { loaded(n, c, h, w) = x.get(n, c, h, w); });
+	f(loaded.v.data(), &xs, &ys, y.v.data());
+	if (acc)
+		before.each([&](int n, int c, int h, int w) { y(n, c, h, w) += before.get(n, c, h, w); });
+	return y;
+}
+
 /* f(shape, output, window, type, round) for all windows that fit */
 template <typename F, size_t N> static void all(const struct sd_window (&windows)[N], F f)
 {
@@ -106,14 +124,11 @@ static void test_dwconv()
 
 		sd_cu_dwconv(r, &src, w.data(), win, &to);
 		r.end();
-		check_image("dwconv", y, [&](int n, int c, int h, int v) {
-			double sum = acc ? before.get(n, c, h, v) : 0;
-
-			taps(win, h, v, s.h, s.w, [&](int iy, int ix, int k) {
-				sum += w[c * ntap + k] * x.get(n, c, iy, ix);
-			});
-			return sum;
-		});
+		std::vector<double> weights(w.begin(), w.end());
+		check_image("dwconv", y, reference(x, o, acc, before,
+			[&](const double *from, const struct sd_shape *xs, const struct sd_shape *ys, double *want) {
+				sd_ref_dwconv(from, xs, weights.data(), &win, ys, want);
+			}));
 
 		/* a sample alone, lying elsewhere, has the same bits */
 		Source one(moved(x.x, 0, 0, 1), x.kind);
@@ -283,9 +298,10 @@ static void test_maxpool()
 
 		sd_cu_maxpool(r, &src, win, &to);
 		r.end();
-		check_nan("maxpool", y, [&](int n, int c, int h, int w) {
-			return winner(x, win, n, c, h, w).value + (acc ? before.get(n, c, h, w) : 0);
-		});
+		check_nan("maxpool", y, reference(x, o, acc, before,
+			[&](const double *from, const struct sd_shape *xs, const struct sd_shape *ys, double *want) {
+				sd_ref_maxpool(from, xs, &win, ys, want);
+			}));
 		gx.each([&](int n, int c, int h, int w) { sum(n, c, h, w) = acc ? gx.get(n, c, h, w) : 0; });
 		gy.each([&](int n, int c, int h, int w) {
 			Winner won = winner(x, win, n, c, h, w);
@@ -324,12 +340,10 @@ static void test_avgpool()
 
 		sd_cu_avgpool(r, &src, win, include_pad, &to);
 		r.end();
-		check_image("avgpool", y, [&](int n, int c, int h, int w) {
-			double v = 0;
-
-			taps(win, h, w, s.h, s.w, [&](int iy, int ix, int) { v += x.get(n, c, iy, ix); });
-			return (v ? v / count(h, w) : 0) + (acc ? before.get(n, c, h, w) : 0);
-		});
+		check_image("avgpool", y, reference(x, o, acc, before,
+			[&](const double *from, const struct sd_shape *xs, const struct sd_shape *ys, double *want) {
+				sd_ref_avgpool(from, xs, &win, include_pad, ys, want);
+			}));
 		gx.each([&](int n, int c, int h, int w) { sum(n, c, h, w) = acc ? gx.get(n, c, h, w) : 0; });
 		gy.each([&](int n, int c, int h, int w) {
 			double each = static_cast<double>(gy.get(n, c, h, w)) / count(h, w);
@@ -354,7 +368,6 @@ static void test_gap()
 				int acc = round++ / 4 % 2;
 				std::vector<float> y(static_cast<size_t>(s.n) * s.c, NAN),
 					gy = vector(y.size());
-				std::vector<double> sum(y.size());
 				Run r;
 
 				gx.fill();
@@ -362,13 +375,13 @@ static void test_gap()
 				sd_cu_src src = x.src();
 				sd_cu_dst to = {gx.m, acc};
 
-				x.x.each([&](int n, int c, int h, int w) {
-					sum[n * s.c + c] += x.get(n, c, h, w) / (s.h * s.w);
-				});
+				Sums sum = reference(x, {s.n, s.c, 1, 1}, 0, before,
+					[](const double *from, const struct sd_shape *xs, const struct sd_shape *,
+						double *want) { sd_ref_gap(from, xs, want); });
 				sd_cu_gap(r, &src, y.data());
 				sd_cu_gap_bwd(r, gy.data(), &to);
 				r.end();
-				check_close("gap", y, sum);
+				check_close("gap", y, sum.v);
 				digest(y);
 				check_image("gap_bwd", gx, [&](int n, int c, int h, int w) {
 					return gy[n * s.c + c] / static_cast<double>(s.h * s.w) +

@@ -115,8 +115,6 @@ static int dense_init(struct sd_cuda_step *st, const struct sd_cu_img *x, const 
 	int rc = -1;
 
 	memset(d, 0, sizeof(*d));
-	if (e->base.plans_only) /* cuDNN wants a device; the workspace is not known then */
-		return 0;
 	if (!e->dnn)
 		e->dnn = sd_libs_cudnn();
 	dnn = e->dnn;
@@ -156,94 +154,102 @@ static float *exported(struct sd_cuda_step *st, const struct sd_cu_src *x)
 	return p;
 }
 
-static int dense_forward(struct sd_cuda_step *st, const struct sd_cu_src *x, const float *w,
-	const struct sd_cu_dst *y)
+/* The three products of a convolution: y of x and w, and the gradients of x and w. */
+enum pass { FORWARD, BACKWARD_X, BACKWARD_W };
+
+static cudnnStatus_t workspace_size(const struct sd_cuda_engine *e, enum pass pass, const struct dense *d, size_t *size)
 {
-	const struct sd_cudnn *dnn;
+	switch (pass) {
+	case FORWARD:
+		return e->dnn->cudnnGetConvolutionForwardWorkspaceSize(e->dnn_handle, d->x, d->w, d->conv, d->y,
+			SD_CUDA_FORWARD, size);
+	case BACKWARD_X:
+		return e->dnn->cudnnGetConvolutionBackwardDataWorkspaceSize(e->dnn_handle, d->w, d->y, d->conv, d->x,
+			SD_CUDA_BACKWARD_X, size);
+	default:
+		return e->dnn->cudnnGetConvolutionBackwardFilterWorkspaceSize(e->dnn_handle, d->x, d->y, d->conv, d->w,
+			SD_CUDA_BACKWARD_W, size);
+	}
+}
+
+static cudnnStatus_t convolve(const struct sd_cuda_engine *e, enum pass pass, const struct dense *d, const float *a,
+	const float *b, void *workspace, size_t size, float *to)
+{
 	const float one = 1, zero = 0;
-	float *px = exported(st, x), *py = row_major(st, &y->y);
+
+	switch (pass) {
+	case FORWARD:
+		return e->dnn->cudnnConvolutionForward(e->dnn_handle, &one, d->x, a, d->w, b, d->conv, SD_CUDA_FORWARD,
+			workspace, size, &zero, d->y, to);
+	case BACKWARD_X:
+		return e->dnn->cudnnConvolutionBackwardData(e->dnn_handle, &one, d->w, a, d->y, b, d->conv,
+			SD_CUDA_BACKWARD_X, workspace, size, &zero, d->x, to);
+	default:
+		return e->dnn->cudnnConvolutionBackwardFilter(e->dnn_handle, &one, d->x, a, d->y, b, d->conv,
+			SD_CUDA_BACKWARD_W, workspace, size, &zero, d->w, to);
+	}
+}
+
+/* a and b are what the pass reads, in the order of its name in cuDNN: x and w, w and gy, x and gy. */
+static int dense(struct sd_cuda_step *st, enum pass pass, const struct sd_cu_img *x, const struct sd_cu_img *y,
+	const float *a, const float *b, float *to)
+{
+	static const char *const what[] = { "a convolution", "a convolution's gradient", "a filter's gradient" };
+	struct sd_cuda_engine *e = st->e;
+	const struct sd_cudnn *dnn;
 	struct dense d;
 	size_t size = 0;
 	void *workspace;
 	int rc = -1;
 
-	if (dense_init(st, &x->x, &y->y, &d))
-		goto out;
-	dnn = st->e->dnn;
-	if (!st->e->base.plans_only)
-		TRY(dnn->cudnnGetConvolutionForwardWorkspaceSize(st->e->dnn_handle, d.x, d.w, d.conv, d.y, SD_CUDA_FORWARD, &size),
-			"a convolution");
-	workspace = sd_cu_take(&st->run, size);
 	st->run.launches++;
+	if (e->base.plans_only) /* cuDNN wants a device; the workspace is not known then */
+		return 0;
+	if (dense_init(st, x, y, &d))
+		goto out;
+	dnn = e->dnn;
+	TRY(workspace_size(e, pass, &d, &size), what[pass]);
+	workspace = sd_cu_take(&st->run, size);
 	if (!st->run.dry)
-		TRY(dnn->cudnnConvolutionForward(st->e->dnn_handle, &one, d.x, px, d.w, w, d.conv, SD_CUDA_FORWARD, workspace,
-			size, &zero, d.y, py), "a convolution");
-	sd_cu_import(&st->run, py, y);
+		TRY(convolve(e, pass, &d, a, b, workspace, size, to), what[pass]);
 	rc = 0;
 out:
-	if (st->e->dnn)
-		dense_release(st->e->dnn, &d);
+	if (e->dnn)
+		dense_release(e->dnn, &d);
 	return rc;
+}
+
+static int dense_forward(struct sd_cuda_step *st, const struct sd_cu_src *x, const float *w,
+	const struct sd_cu_dst *y)
+{
+	const float *px = exported(st, x);
+	float *py = row_major(st, &y->y);
+
+	if (dense(st, FORWARD, &x->x, &y->y, px, w, py))
+		return -1;
+	sd_cu_import(&st->run, py, y);
+	return 0;
 }
 
 static int dense_bwd_x(struct sd_cuda_step *st, const struct sd_cu_img *gy, const float *w,
 	const struct sd_cu_dst *gx)
 {
 	const struct sd_cu_src src = { .x = *gy };
-	const struct sd_cudnn *dnn;
-	const float one = 1, zero = 0;
-	float *py = exported(st, &src), *px = row_major(st, &gx->y);
-	struct dense d;
-	size_t size = 0;
-	void *workspace;
-	int rc = -1;
+	const float *py = exported(st, &src);
+	float *px = row_major(st, &gx->y);
 
-	if (dense_init(st, &gx->y, gy, &d))
-		goto out;
-	dnn = st->e->dnn;
-	if (!st->e->base.plans_only)
-		TRY(dnn->cudnnGetConvolutionBackwardDataWorkspaceSize(st->e->dnn_handle, d.w, d.y, d.conv, d.x, SD_CUDA_BACKWARD_X,
-			&size), "a convolution's gradient");
-	workspace = sd_cu_take(&st->run, size);
-	st->run.launches++;
-	if (!st->run.dry)
-		TRY(dnn->cudnnConvolutionBackwardData(st->e->dnn_handle, &one, d.w, w, d.y, py, d.conv, SD_CUDA_BACKWARD_X,
-			workspace, size, &zero, d.x, px), "a convolution's gradient");
+	if (dense(st, BACKWARD_X, &gx->y, gy, w, py, px))
+		return -1;
 	sd_cu_import(&st->run, px, gx);
-	rc = 0;
-out:
-	if (st->e->dnn)
-		dense_release(st->e->dnn, &d);
-	return rc;
+	return 0;
 }
 
 static int dense_bwd_w(struct sd_cuda_step *st, const struct sd_cu_src *x, const struct sd_cu_img *gy, float *gw)
 {
 	const struct sd_cu_src src = { .x = *gy };
-	const struct sd_cudnn *dnn;
-	const float one = 1, zero = 0;
-	float *px = exported(st, x), *py = exported(st, &src);
-	struct dense d;
-	size_t size = 0;
-	void *workspace;
-	int rc = -1;
+	const float *px = exported(st, x), *py = exported(st, &src);
 
-	if (dense_init(st, &x->x, gy, &d))
-		goto out;
-	dnn = st->e->dnn;
-	if (!st->e->base.plans_only)
-		TRY(dnn->cudnnGetConvolutionBackwardFilterWorkspaceSize(st->e->dnn_handle, d.x, d.y, d.conv, d.w, SD_CUDA_BACKWARD_W,
-			&size), "a filter's gradient");
-	workspace = sd_cu_take(&st->run, size);
-	st->run.launches++;
-	if (!st->run.dry)
-		TRY(dnn->cudnnConvolutionBackwardFilter(st->e->dnn_handle, &one, d.x, px, d.y, py, d.conv, SD_CUDA_BACKWARD_W,
-			workspace, size, &zero, d.w, gw), "a filter's gradient");
-	rc = 0;
-out:
-	if (st->e->dnn)
-		dense_release(st->e->dnn, &d);
-	return rc;
+	return dense(st, BACKWARD_W, &x->x, gy, px, py, gw);
 }
 
 /* ---- the ops ---- */

@@ -25,7 +25,7 @@ struct sd_cuda_split;
 
 struct sd_cuda_engine {
 	struct sd_engine base;
-	int device;
+	int translator;           /* version of the driver where it makes the kernels from PTX, else 0 */
 	char name[300];           /* "NVIDIA H100 80GB HBM3, sm_90" */
 	char path[16];            /* "sm_90" */
 	cudaStream_t stream;
@@ -193,6 +193,8 @@ void sd_cuda_feed_exec(struct sd_cu_run *r, const struct sd_work *w);
 int sd_cuda_upload(struct sd_cuda_engine *e, void *to, const void *from, size_t bytes);
 
 /* ---- program.c ---- */
+/* How many tensors and chunks an optimiser's step has; the tables are not there yet. */
+struct sd_cu_tensors sd_cuda_count_tensors(const struct sd_cuda_step *st);
 int sd_cuda_program_init(struct sd_program *p);
 void sd_cuda_program_release(struct sd_program *p);
 int sd_cuda_run(int n, const struct sd_work *work);

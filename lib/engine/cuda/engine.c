@@ -88,9 +88,10 @@ static int find_device(struct sd_cuda_engine *e, int device)
 		return sd_error(SD_ERR_DEVICE, "CUDA device %d, %s, is of compute capability %d.%d; 8.0 is the least",
 			device, prop.name, prop.major, prop.minor);
 	SD_CUDA_TRY(cudaSetDevice(device), "the device");
-	e->device = device;
 	snprintf(e->path, sizeof(e->path), "sm_%d%d", prop.major, prop.minor);
 	snprintf(e->name, sizeof(e->name), "%s, %s", prop.name, e->path);
+	if (prop.major > 9)
+		SD_CUDA_TRY(cudaDriverGetVersion(&e->translator), "the driver's version");
 	return 0;
 }
 
@@ -123,8 +124,20 @@ static void cuda_close(struct sd_engine *base)
 	}
 }
 
+/* What would make the libraries compute otherwise, unknown to the claim. */
+static void forget_environment(void)
+{
+	static const char *const name[] = { "NVIDIA_TF32_OVERRIDE", "CUBLAS_EMULATE_SINGLE_PRECISION",
+		"CUBLAS_EMULATE_DOUBLE_PRECISION", "CUBLAS_EMULATION_STRATEGY" };
+	size_t i;
+
+	for (i = 0; i < sizeof(name) / sizeof(*name); i++)
+		unsetenv(name[i]);
+}
+
 static int prepare(struct sd_cuda_engine *e)
 {
+	forget_environment();
 	SD_CUDA_TRY(cudaStreamCreateWithFlags(&e->stream, cudaStreamNonBlocking), "a stream");
 	SD_CUDA_TRY(cudaMalloc((void **)&e->flag, sizeof(*e->flag)), "memory");
 	e->lt = sd_libs_cublaslt();
@@ -187,6 +200,10 @@ static void cuda_environment(const struct sd_engine *base, sd_engine_fact *fact,
 	snprintf(text, sizeof(text), "cublaslt first of heuristic, workspace %zu, reductions %d; cudnn forward %d, data %d, "
 		"filter %d", SD_CUDA_WORKSPACE, SD_CUDA_REDUCTIONS, SD_CUDA_FORWARD, SD_CUDA_BACKWARD_X, SD_CUDA_BACKWARD_W);
 	fact(ctx, "algorithms", text);
+	if (e->translator) {
+		snprintf(text, sizeof(text), "%d", e->translator);
+		fact(ctx, "driver", text);
+	}
 	snprintf(text, sizeof(text), "%zu", e->lt->cublasLtGetVersion());
 	fact(ctx, "cublaslt", text);
 	if (dnn) {

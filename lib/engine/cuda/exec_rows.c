@@ -64,9 +64,14 @@ static const float *optional(const struct sd_cuda_step *st, int i)
 
 static void exec_optimiser(struct sd_cuda_step *st)
 {
-	static const struct sd_cu_tensors none;
 	const struct sd_attr *a = &st->n->a;
-	const struct sd_cu_tensors *t = st->bound ? &st->bound->tensors[st->index] : &none;
+	struct sd_cu_tensors counted; /* scratch grows with it, so a dry run must know too */
+	const struct sd_cu_tensors *t = &counted;
+
+	if (st->bound)
+		t = &st->bound->tensors[st->index];
+	else
+		counted = sd_cuda_count_tensors(st);
 
 	switch (st->n->op) {
 	case SD_OP_GRAD_NORM:

@@ -22,7 +22,11 @@ static struct sd_cuda_step step_of(struct sd_cuda_program *p, int i)
 
 /* ---- planning ---- */
 
-/* Samples in the largest batch of images; -1 with a message where an image has more pixels than kernels count. */
+/* Kernels count pixels in an int, and threads, of which one may have as little as ITEMS (pixels.h) elements, in 32
+ * bits. */
+#define MOST_ELEMENTS 0x1p34
+
+/* Samples in the largest batch of images; -1 with a message where images are larger than kernels count. */
 static int batch_of(const struct sd_graph *g)
 {
 	int v, batch = 0;
@@ -32,9 +36,9 @@ static int batch_of(const struct sd_graph *g)
 
 		if (!sd_is_image(g, v))
 			continue;
-		if ((double)d[0] * d[2] * d[3] > INT_MAX)
-			return sd_error(SD_ERR_USAGE, "a batch of %d images of %d x %d is too large for the kernels",
-				d[0], d[2], d[3]);
+		if ((double)d[0] * d[2] * d[3] > INT_MAX || (double)d[0] * d[1] * d[2] * d[3] >= MOST_ELEMENTS)
+			return sd_error(SD_ERR_USAGE, "a batch of %d images of %d channels and %d x %d pixels is too large "
+				"for the kernels", d[0], d[1], d[2], d[3]);
 		if (d[0] > batch)
 			batch = d[0];
 	}
@@ -207,6 +211,15 @@ static void add_tables(const struct sd_cuda_step *st, struct tables *t, struct s
 	to->nchunk = (int)(t->nchunk - first_chunk);
 }
 
+struct sd_cu_tensors sd_cuda_count_tensors(const struct sd_cuda_step *st)
+{
+	struct tables none = { 0 };
+	struct sd_cu_tensors t = { 0 };
+
+	add_tables(st, &none, &t);
+	return t;
+}
+
 static void each_table(struct sd_cuda_program *p, const struct sd_bind *bind, struct tables *t,
 	struct sd_cu_tensors *to)
 {
@@ -352,6 +365,9 @@ static int run_step(struct sd_cuda_program *p, int i, const struct sd_bind *bind
 	*launches = st.run.launches;
 	if (e->base.seen && sd_engine_show_step(&p->base, i))
 		return -1;
+	if (st.run.peak > e->scratch_size)
+		return sd_error(SD_ERR_BUG, "%s takes %zu bytes of scratch, more than was planned", sd_op_name(st.n->op),
+			st.run.peak);
 	return e->base.trace_nan ? check_finite(&first) : 0;
 }
 
