@@ -14,9 +14,9 @@
 
 /* What the engine takes from the program that opens it, so that every such program has it. */
 __attribute__((used)) static void *const taken[] = {
-	(void *)sd_dtype_size, (void *)sd_engine_note, (void *)sd_engine_now, (void *)sd_error, (void *)sd_is_image,
-	(void *)sd_op_is_write, (void *)sd_op_name, (void *)sd_rng_permutation, (void *)sd_shape_count,
-	(void *)sd_str_addf, (void *)sd_str_detach,
+	(void *)sd_dtype_size, (void *)sd_engine_note, (void *)sd_engine_show_inputs, (void *)sd_engine_show_step,
+	(void *)sd_error, (void *)sd_is_image, (void *)sd_op_is_write, (void *)sd_op_name, (void *)sd_rng_permutation,
+	(void *)sd_shape_count, (void *)sd_str_addf, (void *)sd_str_detach,
 };
 
 /* Beside the program: PREFIX/bin/sd-x has it in PREFIX/lib/sharpdarts/.  To be freed; NULL without /proc. */

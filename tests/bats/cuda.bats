@@ -138,8 +138,8 @@ on_gpu() {
 }
 
 @test "cuda: batches that kernels cannot count are refused" {
-	run on_gpu sd-train --profile=plan --data digits.h5 --arch $ROOT/genotypes/DARTS_V2.genotype --layers 3 \
-		--batch_size 1000 --init_channels 90000
+	run on_gpu sd-train --flops --data nothing.h5 --arch $ROOT/genotypes/DARTS_V2.genotype --layers 3 \
+		--batch_size 65536 --init_channels 512
 	assert_failure 64
 	assert_output --partial 'too large for the kernels'
 }

@@ -25,6 +25,7 @@ struct sd_cuda_split;
 
 struct sd_cuda_engine {
 	struct sd_engine base;
+	int device;
 	int translator;           /* version of the driver where it makes the kernels from PTX, else 0 */
 	char name[300];           /* "NVIDIA H100 80GB HBM3, sm_90" */
 	char path[16];            /* "sm_90" */

@@ -88,6 +88,7 @@ static int find_device(struct sd_cuda_engine *e, int device)
 		return sd_error(SD_ERR_DEVICE, "CUDA device %d, %s, is of compute capability %d.%d; 8.0 is the least",
 			device, prop.name, prop.major, prop.minor);
 	SD_CUDA_TRY(cudaSetDevice(device), "the device");
+	e->device = device;
 	snprintf(e->path, sizeof(e->path), "sm_%d%d", prop.major, prop.minor);
 	snprintf(e->name, sizeof(e->name), "%s, %s", prop.name, e->path);
 	if (prop.major > 9)
