@@ -22,10 +22,9 @@
 /* Pixels whose sums are taken in float. */
 #define SUM_PIXELS 128
 /* Chunks of the batch that weight gradients are summed by, where the batch allows: enough for 64 threads, but
- * where partial sums are as large as the images themselves. */
+ * where partial sums are larger than the images themselves. */
 #define CHUNKS 64
-#define CHUNKS_WIDE 32
-#define WIDE 3 /* blocks */
+#define CHUNKS_LARGE 32
 
 static size_t up16(size_t floats)
 {
@@ -431,9 +430,10 @@ static void half_bwd(struct sd_par *par, const struct sd_half_bwd *h)
 
 	w.chunks = CHUNKS;
 	if (weights) {
-		w.chunks = x->cb >= WIDE ? CHUNKS_WIDE : CHUNKS;
 		w.dw_part = (size_t)x->cb * (size_t)ntap * 16;
 		w.pw_part = h->gpw ? (size_t)(x->cb * h->g.cb) * 256 : 0;
+		if (w.dw_part + w.pw_part > (size_t)mid.cb * pixels(&mid) * 16)
+			w.chunks = CHUNKS_LARGE;
 	}
 	w.chunks = w.chunks < h->g.n ? w.chunks : h->g.n;
 	part = (size_t)w.chunks * (w.dw_part + w.pw_part) * sizeof(float); /* a multiple of 64 */
