@@ -450,27 +450,32 @@ static void needs_mode(const char *option)
 
 static const struct mode *choose_mode(void)
 {
-	const struct mode *asked = NULL;
+	enum { NMODE = sizeof(modes) / sizeof(modes[0]) };
+	const struct mode *plain = &modes[NMODE - 1], *asked = plain;
+	const char *other = "", *s;
 
-	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+	for (int i = 0; i < NMODE; i++) {
 		const struct mode *m = &modes[i];
 
 		if (m->option && !sd_opts_given(&opts, m->option))
 			continue;
-		if (!stranger(m)) {
+		s = stranger(m);
+		if (!s) {
 			if (!m->noperand || opts.noperand == m->noperand)
 				return m;
 			sd_error(SD_ERR_USAGE, "--%s takes %d artifact%s, not %d", m->option, m->noperand,
 				m->noperand > 1 ? "s" : "", opts.noperand);
 			return NULL;
 		}
-		if (!asked)
+		if (asked == plain) {
 			asked = m;
+			other = s;
+		}
 	}
-	if (asked->option)
-		sd_error(SD_ERR_USAGE, "--%s and --%s don't go together", asked->option, stranger(asked));
+	if (asked != plain)
+		sd_error(SD_ERR_USAGE, "--%s and --%s don't go together", asked->option, other);
 	else
-		needs_mode(stranger(asked));
+		needs_mode(other);
 	return NULL;
 }
 

@@ -169,7 +169,8 @@ static void tell_search(struct cite *c, const struct sd_manifest *m)
 		"cells of %lld nodes and %lld initial channels, over the search space %s (layers of %s), a primitive of "
 		"weight w counting %s, ",
 		on(m, "no_architect") ? "the architecture trained with the weights" :
-		on(m, "unrolled") ? "second order" : "first order", number(m, "layers_of_cells"), number(m, "layers_in_cells"),
+		on(m, "unrolled") ? "second order" : "first order", number(m, "layers_of_cells"),
+		number(m, "layers_in_cells"),
 		number(m, "init_channels"), text(m, "primitives"), text(m, "ops"),
 		is(m, "weighting_algorithm", "max_w") ? "1 - max(w) + w (max_w)" : "w (scalar)");
 	tell_schedule(c, m);

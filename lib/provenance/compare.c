@@ -152,6 +152,19 @@ static bool same_form(const struct sd_dset *a, const struct sd_dset *b)
 	return true;
 }
 
+/* A dataset that only one has (the other being NULL), or that is of another form. */
+static void add_form(struct sd_payload_diff *out, enum sd_dset_fate fate, const char *path,
+	const struct sd_dset *x, const struct sd_dset *y)
+{
+	struct sd_dset_diff *d = add(out, path);
+
+	d->fate = fate;
+	if (x)
+		form_text(x, d->form[0]);
+	if (y)
+		form_text(y, d->form[1]);
+}
+
 /* Both lists are sorted by path. */
 static int compare_datasets(struct sd_payload_diff *out, struct sd_artifact *a, struct sd_artifact *b)
 {
@@ -164,18 +177,14 @@ static int compare_datasets(struct sd_payload_diff *out, struct sd_artifact *a, 
 
 		if (!x && !y)
 			return 0;
-		if (c == 0 && same_form(x, y)) {
-			if (compare_values(out, a, b, x) < 0)
-				return -1;
-		} else {
-			struct sd_dset_diff *d = add(out, c <= 0 ? x->path : y->path);
-
-			d->fate = c < 0 ? SD_DSET_ONLY_A : c > 0 ? SD_DSET_ONLY_B : SD_DSET_FORM;
-			if (x && c <= 0)
-				form_text(x, d->form[0]);
-			if (y && c >= 0)
-				form_text(y, d->form[1]);
-		}
+		if (x && (!y || c < 0))
+			add_form(out, SD_DSET_ONLY_A, x->path, x, NULL);
+		else if (!x || c > 0)
+			add_form(out, SD_DSET_ONLY_B, y->path, NULL, y);
+		else if (!same_form(x, y))
+			add_form(out, SD_DSET_FORM, x->path, x, y);
+		else if (compare_values(out, a, b, x) < 0)
+			return -1;
 		i += c <= 0;
 		j += c >= 0;
 	}
@@ -264,7 +273,8 @@ void sd_payload_diff_release(struct sd_payload_diff *d)
 /* Fingerprints of a trace are no quantities. */
 static bool measures(const struct sd_dset_diff *d)
 {
-	return d->type != SD_TYPE_STRING && strcmp(d->path, "/trace/digest") != 0 && strcmp(d->path, "/trace/alphas") != 0;
+	return d->type != SD_TYPE_STRING && strcmp(d->path, "/trace/digest") != 0 &&
+		strcmp(d->path, "/trace/alphas") != 0;
 }
 
 const struct sd_dset_diff *sd_payload_worst(const struct sd_payload_diff *d)

@@ -3,6 +3,8 @@
 bats_require_minimum_version 1.5.0
 load setup
 
+stderr= # of run --separate-stderr
+
 SEARCH='--epochs 2 --init_channels 4 --layers_of_cells 2 --layers_in_cells 2 --limit-batches 2 -q'
 TRAIN='--epochs 2 --init_channels 4 --layers 3 --limit-batches 2 -q'
 
@@ -299,8 +301,8 @@ verdict"
 		exec sleep 60
 	END
 	bin/sd-verify --rerun s.h5 > out 2> err &
-	local pid=$! i status=0
-	for i in $(seq 100); do
+	local pid=$! status=0
+	for _ in $(seq 100); do
 		[ ! -e started ] || break
 		sleep 0.1
 	done
