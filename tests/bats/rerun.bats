@@ -461,3 +461,28 @@ assert abs(a - b)[tuple(w["worst_absolute_at"])] == abs(a - b).max()
 	assert_output --partial 'The data set little (digits) was read from digits.csv.gz'
 	assert_output --partial 'scaled and cropped to 16x16 pixels, of which 50 training images were drawn and 20 test images with seed 0.'
 }
+
+@test "rerun: what every reader made, from folders and archives, wherever the files are now" {
+	/usr/bin/python3 -c 'import numpy' 2> /dev/null || skip 'no Python with numpy'
+	local set name artifacts='' n=0 f
+	mkdir here temporary elsewhere
+	export TMPDIR=$PWD/temporary
+	cd here
+	for set in cifar10 cifar10-python cifar100 cifar100-python cifar10.1 cifar10.1-v4 mnist fashion emnist svhn stl10; do
+		/usr/bin/python3 "$BATS_TEST_DIRNAME/rawdata.py" "$set" "$set"
+		name=${set%-python*}
+		sd-prep $name $set -o $set.h5 -q
+		tar -czf $set.tgz $set
+		sd-prep $name $set.tgz -o $set-archive.h5 -q
+		artifacts="$artifacts $set.h5 $set-archive.h5"
+	done
+	run -0 sd-verify --rerun -q $artifacts
+	assert_equal "$(grep -c ': BITWISE$' <<< "$output")" 22
+	# all files in one folder, under other names
+	for f in */* */*/* ./*.tgz; do
+		n=$((n + 1))
+		[ ! -f "$f" ] || mv "$f" ../elsewhere/$n
+	done
+	run -0 sd-verify --rerun -q --search-path ../elsewhere $artifacts
+	assert_equal "$(grep -c ': BITWISE$' <<< "$output")" 22
+}
