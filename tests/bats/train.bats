@@ -165,7 +165,7 @@ setup() {
 }
 
 @test "train: words that --profile doesn't know" {
-	for bad in bad plan,shapes bandwidth=0 rate=x gap=1 plan,; do
+	for bad in bad plan,shapes bandwidth=0 rate=x gap=1 'plan,'; do
 		run sd-train $SMALL --profile=$bad -o x.h5
 		assert_failure 64
 		assert_output --partial '--profile: '
