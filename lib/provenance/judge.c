@@ -132,6 +132,9 @@ static int judge_other(const struct sd_rerun *r, struct sd_stage *s, const struc
 	s->verdict = SD_VERDICT_BROKEN;
 	if (!form) {
 		sd_stage_say(s, "what it holds is of another form");
+	} else if (!excuses && !inputs && !s->m->complete) {
+		s->verdict = SD_VERDICT_UNTRIED;
+		sd_stage_say(s, "a checkpoint left during an evaluation or between epochs is not made again");
 	} else if (!excuses && !inputs) {
 		sd_stage_say(s, "source, environment and inputs are as recorded: the claim does not hold");
 	} else {

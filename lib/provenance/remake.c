@@ -419,3 +419,17 @@ fail:
 	sd_words_release(w);
 	return -1;
 }
+
+int sd_words_stop(struct sd_words *w, const struct sd_manifest *m, const char *what)
+{
+	const json_t *steps = json_object_get(m->context, "steps");
+	char number[32];
+
+	if (m->complete)
+		return 0;
+	if (!json_is_integer(steps) || json_integer_value(steps) < 1)
+		return sd_error(SD_ERR_NOINPUT, "%s: a checkpoint, and at which step it was left was not recorded", what);
+	snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(steps));
+	sd_words_add(w, "stop_step", number);
+	return 0;
+}

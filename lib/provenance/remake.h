@@ -42,6 +42,9 @@ struct sd_words {
  * -1 with a data error that begins with `what`. */
 int sd_words_make(struct sd_words *w, const struct sd_manifest *m, const struct sd_lineage *l,
 	const struct sd_tool_info *t, const char *what);
+/* For a checkpoint, which is no end of a run: makes it stop there (--stop_step), as its context says.  -1 with a
+ * message where that isn't known. */
+int sd_words_stop(struct sd_words *w, const struct sd_manifest *m, const char *what);
 void sd_words_add(struct sd_words *w, const char *option, const char *value);
 void sd_words_release(struct sd_words *w);
 

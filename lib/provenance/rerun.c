@@ -373,6 +373,8 @@ static int run_tool(struct sd_rerun *r, struct sd_stage *s, const struct sd_word
 	clock_gettime(CLOCK_MONOTONIC, &t1);
 	s->seconds = (double)(t1.tv_sec - t0.tv_sec) + 1e-9 * (double)(t1.tv_nsec - t0.tv_nsec);
 	free_argv(argv);
+	if (status == SD_ERR_STOPPED && !s->m->complete)
+		status = 0;
 	if (status > 0)
 		s->verdict = failed(s, status);
 	return status < 0 ? -1 : status > 0;
@@ -395,9 +397,13 @@ static int make_again(struct sd_rerun *r, struct sd_stage *s, const struct sd_to
 		return 0;
 	}
 	sd_str_addf(&output, "%s/out.%s", dir, strcmp(s->m->kind, "genotype") ? "h5" : "genotype");
-	rc = fill_inputs(r, s, &w, dir);
+	rc = sd_words_stop(&w, s->m, title(s, buf));
+	if (rc == 0)
+		rc = fill_inputs(r, s, &w, dir);
 	if (rc == 0)
 		rc = run_tool(r, s, &w, t, dir, output.s, NULL);
+	if (!s->m->complete)
+		sd_str_adds(&output, ".ckpt");
 	if (rc == 0) {
 		now = sd_check_whole(output.s);
 		if (now) {
@@ -438,11 +444,8 @@ static void try_stage(struct sd_rerun *r, struct sd_stage *s)
 	s->tried = true;
 	s->verdict = SD_VERDICT_UNTRIED;
 	sd_str_addf(&dir, "%s/%d", r->dir, r->ndir++);
-	if (!s->m->complete)
-		rc = sd_error(SD_ERR_DATA, "a checkpoint: only runs that came to their end can be made again");
-	else
-		rc = sd_tool_find(&t, s->m->tool);
-	if (rc < 0 && s->m->complete && sd_error_kind() == SD_ERR_DATA)
+	rc = sd_tool_find(&t, s->m->tool);
+	if (rc < 0 && sd_error_kind() == SD_ERR_DATA)
 		s->verdict = SD_VERDICT_BROKEN;
 	if (rc == 0) {
 		say_source(s, &t);

@@ -42,15 +42,18 @@ static const char *base_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* "$out"/model-0123456789ab.h5, as the shell is to read it. */
-static void add_result(const struct script *sc, const struct sd_manifest *m, struct sd_str *s)
+/* "$out"/model-0123456789ab.h5, as the shell is to read it.  A checkpoint has another name than what the run
+ * that leaves it is to make (`output`). */
+static void add_result(const struct script *sc, const struct sd_manifest *m, bool output, struct sd_str *s)
 {
 	struct sd_str name = SD_STR_INIT;
 
-	if (m == sc->l->own && sc->name)
+	if (m == sc->l->own && sc->name && m->complete)
 		sd_str_adds(&name, sc->name);
 	else
 		sd_str_addf(&name, "%s-%.12s.%s", m->kind, m->id, strcmp(m->kind, "genotype") ? "h5" : "genotype");
+	if (!m->complete && !output)
+		sd_str_adds(&name, ".ckpt");
 	sd_str_adds(s, "\"$out\"/");
 	sd_shell_word(s, name.s);
 	sd_str_release(&name);
@@ -137,7 +140,7 @@ static int add_input(struct script *sc, const struct sd_manifest *m, const char 
 		return sd_error(SD_ERR_DATA, "%s %.12s: the manifest of its input '%s' is missing", m->kind, m->id,
 			role);
 	if (a) {
-		add_result(sc, a, s);
+		add_result(sc, a, false, s);
 		return add_stage(sc, a);
 	}
 	if (in)
@@ -180,7 +183,7 @@ static int add_words(struct script *sc, const struct sd_manifest *m, const struc
 			struct sd_str text = SD_STR_INIT;
 
 			sd_str_adds(&text, "--output=");
-			add_result(sc, m, &text);
+			add_result(sc, m, true, &text);
 			sd_str_adds(&text, " --");
 			add_word(s, text.s);
 			sd_str_release(&text);
@@ -192,8 +195,8 @@ static int add_words(struct script *sc, const struct sd_manifest *m, const struc
 static void add_command(struct script *sc, const struct sd_manifest *m, const char *words)
 {
 	sd_str_addf(&sc->commands, "\n%s%s%s\nsame ", m->tool, words,
-		strcmp(m->kind, "eval") ? "" : " > /dev/null");
-	add_result(sc, m, &sc->commands);
+		!m->complete ? " || [ $? = 75 ]" : strcmp(m->kind, "eval") ? "" : " > /dev/null");
+	add_result(sc, m, false, &sc->commands);
 	sd_str_addf(&sc->commands, " %s %s\n", m->id, m->payload);
 }
 
@@ -209,14 +212,11 @@ static int add_stage(struct script *sc, const struct sd_manifest *m)
 		return 0;
 	sd_str_addf(&sc->done, "%s ", m->id);
 	snprintf(what, sizeof(what), "%s %.12s", m->kind, m->id);
-	if (!m->complete)
-		return sd_error(SD_ERR_DATA, "%s: a checkpoint, which is where a run happened to stop: no command makes it",
-			what);
 	if (sd_tool_find(&t, m->tool) < 0)
 		return sd_error_in("%s", what);
 	rc = sd_words_make(&w, m, sc->l, &t, what);
 	if (rc == 0) {
-		rc = add_words(sc, m, &w, &s);
+		rc = sd_words_stop(&w, m, what) < 0 ? -1 : add_words(sc, m, &w, &s);
 		if (rc == 0)
 			add_command(sc, m, s.s ? s.s : "");
 		sd_words_release(&w);

@@ -113,7 +113,8 @@ static int find_where(struct sd_loop *l, const struct sd_vars_copy *copy, uint32
 
 static int stop_asked(const struct sd_loop *l, double began)
 {
-	return sd_sig_pending() || (l->max_seconds > 0 && now() - began >= l->max_seconds);
+	return sd_sig_pending() || (l->max_seconds > 0 && now() - began >= l->max_seconds) ||
+		(l->stop_step && sd_loop_done(l) >= l->stop_step);
 }
 
 /* Writes the checkpoint of a run that is to stop.  Returns -1, kind SD_ERR_STOPPED. */
@@ -230,6 +231,12 @@ int sd_loop_run(struct sd_loop *l)
 		l->watch.report(l->watch.ctx, epoch, row, seconds);
 		if (last)
 			break;
+		/* here, and not before the next epoch's first step, which begins new sums: a checkpoint that is made
+		 * again between the epochs is the same */
+		if (l->epochs_done < l->epochs && stop_asked(l, began)) {
+			stop(l);
+			goto out;
+		}
 		if (l->epochs_done < l->epochs && now() - saved >= l->checkpoint_seconds) {
 			if (l->watch.checkpoint(l->watch.ctx))
 				goto out;

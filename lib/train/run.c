@@ -316,6 +316,7 @@ void sd_run_loop(const struct sd_run *r, struct sd_loop *loop)
 	loop->name = r->tool;
 	loop->quiet = r->shared->quiet;
 	loop->max_seconds = r->o->max_time;
+	loop->stop_step = (uint32_t)r->o->stop_step;
 	loop->checkpoint_seconds = r->o->checkpoint_seconds;
 	loop->show_step = (uint32_t)r->o->trace_step;
 	if (!r->shared->quiet && (r->shared->verbose || isatty(STDERR_FILENO)))
@@ -379,6 +380,7 @@ int sd_run_save(struct sd_run *r, const struct sd_loop *loop, bool complete, sd_
 		json_array_append_new(seconds, sd_json_real(loop->history.seconds[i]));
 	sd_stamp_fact(r->stamp, "epoch_seconds", seconds);
 	sd_device_stamp_choices(r->engine, r->stamp);
+	sd_stamp_fact(r->stamp, "steps", json_integer(sd_loop_done(loop)));
 	sd_stamp_progress(r->stamp, loop->epochs_done, complete);
 	struct sd_artifact_out *out = sd_artifact_create(name, true);
 	if (!out)

@@ -27,7 +27,7 @@ struct sd_run_options {
 	struct sd_device_options device;
 	const char *data, *dataset, *save, *resume, *load, *profile;
 	double max_time, checkpoint_seconds;
-	int report_freq, trace_step;
+	int report_freq, trace_step, stop_step;
 	bool trace_nan, flops, restart_lr;
 	/* the weights: numeric, the defaults being the tool's */
 	int epochs, start_epoch, warmup_epochs, batch_size, cutout_length, ops, recipe;
@@ -64,6 +64,9 @@ struct sd_run_options {
 		    "families|shapes|serial|plan[,bandwidth=GB/s][,rate=TFLOP/s][,gap=US]", \
 		    "print a table of where the time goes: by kernel family, by shape too, or what is left to one " \
 		    "thread; plan: how a step is planned, and end"), \
+	SD_OPT_INT("stop_step", NULL, SD_EXECUTION, &(o).stop_step, "0", "N", \
+		   "stop after step N of the run, counted from 1, with a checkpoint; 0: never", \
+		   SD_BETWEEN(0, 2000000000)), \
 	SD_OPT_FLAG("trace_nan", NULL, SD_EXECUTION, &(o).trace_nan, \
 		    "check the result of every op for numbers that are not finite"), \
 	SD_OPT_INT("trace_step", NULL, SD_EXECUTION, &(o).trace_step, "0", "N", \

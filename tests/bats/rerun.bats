@@ -146,9 +146,40 @@ BITWISE	eval	sd-eval"
 	run -0 sd-verify --rerun --chain -q --search-path raw more.h5 two.h5
 	assert_equal "$(cut -f 1 <<< "$output" | sort -u)" "BITWISE
 verdict"
-	run -75 sd-train --data d.h5 --arch ./g.genotype $TRAIN --epochs 40 --max-time 0.0001 -o stop.h5
-	run -2 sd-verify --rerun stop.h5.ckpt
-	assert_line '  a checkpoint: only runs that came to their end can be made again'
+}
+
+@test "rerun: checkpoints, and what began with one" {
+	study
+	# by a clock, by a step in mid-epoch, at the end of an epoch
+	run -75 sd-train --data d.h5 --arch ./g.genotype $TRAIN --epochs 40 --max-time 0.1 -o clock.h5
+	run -75 sd-train --data d.h5 --arch ./g.genotype $TRAIN --epochs 5 --stop-step 3 --context none -o bare.h5
+	run -75 sd-train --data d.h5 --arch ./g.genotype $TRAIN --epochs 5 --stop-step 3 -o middle.h5
+	assert_output --partial 'stopped in epoch 2 after 1 of 2 steps'
+	run -75 sd-train --data d.h5 --arch ./g.genotype $TRAIN --epochs 5 --stop-step 4 --note a=b -o end.h5
+	assert_output --partial 'stopped in epoch 3 after 0 of 2 steps'
+	run -75 sd-search --data d.h5 $SEARCH --epochs 4 --stop-step 5 -o search.h5
+	run -0 sd-verify --rerun -q clock.h5.ckpt middle.h5.ckpt end.h5.ckpt search.h5.ckpt
+	assert_equal "$(grep -c ': BITWISE$' <<< "$output")" 4
+	run -2 sd-verify --rerun bare.h5.ckpt
+	assert_output --partial 'at which step it was left was not recorded'
+	# the end of an epoch is what a killed run leaves
+	sd-train --data d.h5 --arch ./g.genotype $TRAIN --epochs 5 --resume middle.h5.ckpt --lr 0.01 -o new.h5
+	sd-derive --partial search.h5.ckpt -o early.genotype
+	sd-eval -q --partial middle.h5.ckpt d.h5 -o half.h5 > /dev/null
+	sd-verify --script new.h5 > script
+	rm ./*.ckpt
+	run -0 sd-verify --rerun -q new.h5 early.genotype half.h5
+	assert_equal "$(grep -c ': BITWISE$' <<< "$output")" 3
+	mkdir again
+	sh script again 2> log
+	assert_equal "$(artifact_id again/new.h5)" "$(artifact_id new.h5)"
+	# stopped again and again it is the same run
+	sd-train --data d.h5 --arch ./g.genotype $TRAIN --epochs 5 -o whole.h5
+	for step in 1 4 7; do
+		run -75 sd-train --data d.h5 --arch ./g.genotype $TRAIN --epochs 5 --resume auto --stop-step $step -o steps.h5
+	done
+	sd-train --data d.h5 --arch ./g.genotype $TRAIN --epochs 5 --resume auto -o steps.h5
+	assert_equal "$(payload steps.h5)" "$(payload whole.h5)"
 }
 
 @test "rerun: sd-prep of archives, folders, many files, limits" {
@@ -412,9 +443,9 @@ assert abs(a - b)[tuple(w["worst_absolute_at"])] == abs(a - b).max()
 	sd-verify --script bare.h5 > script
 	run ! sh script one
 	assert_output --partial 'where it is was not recorded'
-	run -75 sd-train --data d.h5 --arch DARTS_V2 $TRAIN --epochs 40 --max-time 0.0001 -o stop.h5
+	run -75 sd-train --data d.h5 --arch DARTS_V2 $TRAIN --epochs 40 --stop-step 3 --context none -o stop.h5
 	run -2 sd-verify --script stop.h5.ckpt
-	assert_output --partial 'a checkpoint, which is where a run happened to stop'
+	assert_output --partial 'a checkpoint, and at which step it was left was not recorded'
 	forge g.genotype forged.genotype 's/"allow_none":false,/&"allow_nothing":true,/'
 	run -2 sd-verify --script forged.genotype
 	assert_output --partial "sd-derive has no option for the parameter 'allow_nothing' of its claim"
