@@ -13,6 +13,7 @@
 
 #ifdef __CUDACC__
 #define SD_LAUNCH(r, kernel, grid, block, shared, ...) do { \
+	sd_cu_group_flush(r); \
 	(r)->launches++; \
 	if (!(r)->dry) \
 		kernel<<<(grid), (block), (shared), (r)->stream>>>(__VA_ARGS__); \
@@ -22,6 +23,7 @@
 	T *name = reinterpret_cast<T *>(sd_shared_bytes)
 #else
 #define SD_LAUNCH(r, kernel, grid, block, shared, ...) do { \
+	sd_cu_group_flush(r); \
 	(r)->launches++; \
 	if (!(r)->dry) \
 		EMU_LAUNCH(kernel, (grid), (block), (shared), (r)->stream, __VA_ARGS__); \

@@ -69,12 +69,13 @@ __device__ inline Place place(unsigned item, unsigned runs, unsigned length, int
 }
 /* ---- forward, and the gradient of x for stride 1 ---- */
 
-template <typename T, int V, int K, int M> __global__ void SD_BOUNDS(V) dw_run(Dw d)
+template <typename T, int V, int K, int M> __global__ void SD_BOUNDS(V) dw_run(SD_MEMBERS(Dw) group)
 {
 	enum { COLS = M * (RUN - 1) + K };
 	alignas(16) __shared__ float w[K * K * TILE_CHANNELS];
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
+	SD_MEMBER(group, d);
 	const sd_cu_img &x = d.x.x, &y = d.y.y;
 	int ch = thread_channel<V>();
 	unsigned item = blockIdx.x * blockDim.y + threadIdx.y;
@@ -141,10 +142,11 @@ template <typename T, int V, int K, int M> __global__ void SD_BOUNDS(V) dw_run(D
 }
 
 /* Any window, one output a thread. */
-template <typename T, int V> __global__ void SD_BOUNDS(V) dw_plain(Dw d)
+template <typename T, int V> __global__ void SD_BOUNDS(V) dw_plain(SD_MEMBERS(Dw) group)
 {
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
+	SD_MEMBER(group, d);
 	const sd_cu_img &x = d.x.x, &y = d.y.y;
 	int ch = thread_channel<V>(), taps = d.win.kh * d.win.kw;
 	unsigned item = blockIdx.x * blockDim.y + threadIdx.y;
@@ -181,9 +183,10 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) dw_plain(Dw d)
 /* ---- the gradient of x for other strides: x is gy, y is gx ---- */
 
 /* K 0: any kernel. */
-template <typename T, int V, int K> __global__ void SD_BOUNDS(V) dw_gather(Dw d)
+template <typename T, int V, int K> __global__ void SD_BOUNDS(V) dw_gather(SD_MEMBERS(Dw) group)
 {
 	alignas(16) __shared__ float w[K ? K * K * TILE_CHANNELS : 1];
+	SD_MEMBER(group, d);
 	const sd_cu_img &gy = d.x.x, &gx = d.y.y;
 	const int kh = K ? K : d.win.kh, kw = K ? K : d.win.kw;
 	int ch = thread_channel<V>();
@@ -239,12 +242,13 @@ struct DwGrad {
 };
 
 /* Thread (x, y, z): row z of the kernel. */
-template <typename T, int V, int K, int M> __global__ void SD_BOUNDS(V) dw_grad_run(DwGrad d)
+template <typename T, int V, int K, int M> __global__ void SD_BOUNDS(V) dw_grad_run(SD_MEMBERS(DwGrad) group)
 {
 	enum { LENGTH = RUN / M, COLS = M * (LENGTH - 1) + K };
 	__shared__ float sums[Threads<V>::most * V];
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
+	SD_MEMBER(group, d);
 	const sd_cu_img &x = d.x.x;
 	int ch = thread_channel<V>(), ky = static_cast<int>(threadIdx.z);
 	bool in = ch < x.c;
@@ -326,17 +330,20 @@ template <typename T, int V, int K, int M> __global__ void SD_BOUNDS(V) dw_grad_
 	}
 }
 
-/* Any window; a block for each tap. */
-template <typename T, int V> __global__ void SD_BOUNDS(V) dw_grad_plain(DwGrad d)
+/* Any window; a block for each chunk and tap. */
+template <typename T, int V> __global__ void SD_BOUNDS(V) dw_grad_plain(SD_MEMBERS(DwGrad) group)
 {
 	__shared__ float sums[Threads<V>::most * V];
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
+	SD_MEMBER(group, d);
 	const sd_cu_img &x = d.x.x, &gy = d.gy;
-	int ch = thread_channel<V>(), t = static_cast<int>(blockIdx.z);
+	unsigned taps = static_cast<unsigned>(d.win.kh) * static_cast<unsigned>(d.win.kw);
+	unsigned chunk = blockIdx.x / taps;
+	int ch = thread_channel<V>(), t = static_cast<int>(blockIdx.x % taps);
 	int dy = t / d.win.kw * d.win.dh - d.win.ph, dx = t % d.win.kw * d.win.dw - d.win.pw;
 	bool in = ch < x.c;
-	unsigned first = blockIdx.x * d.cut.per, left = d.cut.count - first;
+	unsigned first = chunk * d.cut.per, left = d.cut.count - first;
 	unsigned end = first + (left < d.cut.per ? left : d.cut.per);
 	float s[V];
 
@@ -362,7 +369,7 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) dw_grad_plain(DwGrad d
 	}
 	sum_rows<V>(s, sums);
 	if (threadIdx.y == 0 && in) {
-		float *to = d.part + (static_cast<size_t>(blockIdx.x) * gridDim.z + blockIdx.z) *
+		float *to = d.part + static_cast<size_t>(blockIdx.x) *
 			static_cast<unsigned>(x.c) + ch;
 
 		SD_UNROLL
@@ -372,18 +379,26 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) dw_grad_plain(DwGrad d
 }
 
 /* gw (C, taps) from part (chunks, taps, C) */
-__global__ void __launch_bounds__(32 * FOLD) dw_grad_merge(const float *part, unsigned chunks, int taps,
-	int c, float *gw)
+struct DwMerge {
+	const float *part;
+	unsigned chunks;
+	int taps, c;
+	float *gw;
+};
+__global__ void __launch_bounds__(32 * FOLD) dw_grad_merge(SD_MEMBERS(DwMerge) group)
 {
 	__shared__ double sums[32 * FOLD];
+	SD_MEMBER(group, d);
+	const float *part = d.part;
+	int taps = d.taps, c = d.c;
 	unsigned channels = static_cast<unsigned>(c), count = static_cast<unsigned>(taps) * channels;
 	unsigned i = blockIdx.x * 32 + threadIdx.x, use = i < count ? i : count - 1;
-	double s = sum_chunks(chunks, sums, [=](unsigned k) -> double {
+	double s = sum_chunks(d.chunks, sums, [=](unsigned k) -> double {
 		return part[static_cast<size_t>(k) * count + use];
 	});
 
 	if (threadIdx.y == 0 && i < count)
-		gw[i % channels * static_cast<unsigned>(taps) + i / channels] = static_cast<float>(s);
+		d.gw[i % channels * static_cast<unsigned>(taps) + i / channels] = static_cast<float>(s);
 }
 
 /* ---- choosing ---- */
@@ -411,7 +426,7 @@ unsigned runs_of(int w, int length, int apart)
 
 template <typename T, int V, int K, int M> void launch_run(sd_cu_run *r, const Dw &d, const Tile &t)
 {
-	SD_LAUNCH(r, (dw_run<T, V, K, M>), dim3(blocks_for(d.items, t.rows), t.tiles), t.block(), 0, d);
+	SD_GROUP(r, (dw_run<T, V, K, M>), dim3(blocks_for(d.items, t.rows), t.tiles), t.block(), d);
 }
 template <typename T, int V> void launch_forward(sd_cu_run *r, const Dw &d, const Path &p, const Tile &t)
 {
@@ -425,7 +440,7 @@ template <typename T, int V> void launch_forward(sd_cu_run *r, const Dw &d, cons
 		case 16: launch_run<T, V, 7, 2>(r, d, t); return;
 		}
 	}
-	SD_LAUNCH(r, (dw_plain<T, V>), dim3(blocks_for(d.items, t.rows), t.tiles), t.block(), 0, d);
+	SD_GROUP(r, (dw_plain<T, V>), dim3(blocks_for(d.items, t.rows), t.tiles), t.block(), d);
 }
 template <typename T> void forward(sd_cu_run *r, Dw &d)
 {
@@ -449,13 +464,13 @@ template <typename T, int V> void launch_gather(sd_cu_run *r, const Dw &d, const
 	if constexpr (V > 1) {
 		if (d.win.kh == d.win.kw) {
 			switch (d.win.kh) {
-			case 3: SD_LAUNCH(r, (dw_gather<T, V, 3>), grid, t.block(), 0, d); return;
-			case 5: SD_LAUNCH(r, (dw_gather<T, V, 5>), grid, t.block(), 0, d); return;
-			case 7: SD_LAUNCH(r, (dw_gather<T, V, 7>), grid, t.block(), 0, d); return;
+			case 3: SD_GROUP(r, (dw_gather<T, V, 3>), grid, t.block(), d); return;
+			case 5: SD_GROUP(r, (dw_gather<T, V, 5>), grid, t.block(), d); return;
+			case 7: SD_GROUP(r, (dw_gather<T, V, 7>), grid, t.block(), d); return;
 			}
 		}
 	}
-	SD_LAUNCH(r, (dw_gather<T, V, 0>), grid, t.block(), 0, d);
+	SD_GROUP(r, (dw_gather<T, V, 0>), grid, t.block(), d);
 }
 template <typename T> void gather(sd_cu_run *r, Dw &d)
 {
@@ -470,7 +485,7 @@ template <typename T> void gather(sd_cu_run *r, Dw &d)
 /* The order of the sums is the path's, so the path depends on the window and the channels alone. */
 template <typename T, int V, int K, int M> void launch_grad_run(sd_cu_run *r, const DwGrad &d, const Tile &t)
 {
-	SD_LAUNCH(r, (dw_grad_run<T, V, K, M>), dim3(d.cut.chunks, t.tiles), t.block(), 0, d);
+	SD_GROUP(r, (dw_grad_run<T, V, K, M>), dim3(d.cut.chunks, t.tiles), t.block(), d);
 }
 template <typename T, int V> void launch_grad(sd_cu_run *r, const DwGrad &d, const Path &p, const Tile &t)
 {
@@ -488,7 +503,7 @@ template <typename T, int V> void launch_grad(sd_cu_run *r, const DwGrad &d, con
 		case 16: launch_grad_run<T, V, 7, 2>(r, d, t); return;
 		}
 	}
-	SD_LAUNCH(r, (dw_grad_plain<T, V>), dim3(d.cut.chunks, t.tiles, taps), t.block(), 0, d);
+	SD_GROUP(r, (dw_grad_plain<T, V>), dim3(d.cut.chunks * taps, t.tiles), t.block(), d);
 }
 template <typename T> void grad(sd_cu_run *r, DwGrad &d, float *gw)
 {
@@ -506,8 +521,8 @@ template <typename T> void grad(sd_cu_run *r, DwGrad &d, float *gw)
 	d.part = static_cast<float *>(sd_cu_take(r, sizeof(float) * d.cut.chunks * static_cast<size_t>(taps) *
 		static_cast<size_t>(c)));
 	SD_BY_PACK(T, v, launch_grad, r, d, p, t);
-	SD_LAUNCH(r, dw_grad_merge, blocks_for(static_cast<size_t>(taps) * static_cast<size_t>(c), 32),
-		dim3(32, FOLD), 0, d.part, d.cut.chunks, taps, c, gw);
+	SD_GROUP(r, dw_grad_merge, blocks_for(static_cast<size_t>(taps) * static_cast<size_t>(c), 32), dim3(32, FOLD),
+		(DwMerge{ d.part, d.cut.chunks, taps, c, gw }));
 }
 
 } /* namespace */

@@ -8,9 +8,9 @@ using namespace sd::pixels;
 /* ---- sums ---- */
 
 /* y = on ? (value + bias[c] + x_0 + x_1 + ...) * f : 0, each part where it is given */
-struct Sum {
+template <int N> struct SumOf {
 	int n;
-	sd_cu_src x[SD_CU_ADD];
+	sd_cu_src x[N];
 	float value;           /* what a sum of no operands is */
 	const float *bias;     /* (C) */
 	const float *f;        /* (1), or (N) with f_rows */
@@ -18,9 +18,13 @@ struct Sum {
 	sd_cu_on on;
 	sd_cu_dst y;
 };
+/* Most sums are short, and several go into one launch. */
+enum { FEW = 4 };
+typedef SumOf<SD_CU_ADD> Sum;
 
-template <int V> __global__ void sum_kernel(const Sum s)
+template <int V, int N> __global__ void sum_kernel(SD_MEMBERS(SumOf<N>) group)
 {
+	SD_MEMBER(group, s);
 	float sum[ITEMS][V], x[ITEMS][V];
 	Walk w;
 
@@ -72,7 +76,15 @@ template <int V> __global__ void sum_kernel(const Sum s)
 
 template <int V> void launch_sum(sd_cu_run *r, const Sum &s)
 {
-	SD_LAUNCH(r, sum_kernel<V>, walk_blocks(s.y.y, V), THREADS, 0, s);
+	if (s.n <= FEW) {
+		SumOf<FEW> few = { s.n, {}, s.value, s.bias, s.f, s.f_rows, s.on, s.y };
+
+		for (int i = 0; i < s.n; i++)
+			few.x[i] = s.x[i];
+		SD_GROUP(r, (sum_kernel<V, FEW>), walk_blocks(s.y.y, V), THREADS, few);
+	} else {
+		SD_GROUP(r, (sum_kernel<V, SD_CU_ADD>), walk_blocks(s.y.y, V), THREADS, s);
+	}
 }
 
 void sum(sd_cu_run *r, const Sum &s)
@@ -98,8 +110,17 @@ __device__ inline long long odd_pixel(const sd_cu_img &x, const sd_cu_img &y, un
 	return i < x.h && j < x.w ? ((long long)s.n * x.h + i) * x.w + j : -1;
 }
 
-template <int V> __global__ void take_odd_kernel(const sd_cu_src x, int odd, const sd_cu_dst y)
+struct TakeOdd {
+	sd_cu_src x;
+	int odd;
+	sd_cu_dst y;
+};
+template <int V> __global__ void take_odd_kernel(SD_MEMBERS(TakeOdd) group)
 {
+	SD_MEMBER(group, d);
+	const sd_cu_src &x = d.x;
+	const sd_cu_dst &y = d.y;
+	int odd = d.odd;
 	float v[ITEMS][V];
 	Walk w;
 
@@ -126,8 +147,15 @@ template <int V> __global__ void take_odd_kernel(const sd_cu_src x, int odd, con
 	put<V>(y, w, v);
 }
 
-template <int V> __global__ void put_odd_kernel(const sd_cu_img g0, const sd_cu_img g1, const sd_cu_dst gx)
+struct PutOdd {
+	sd_cu_img g0, g1;
+	sd_cu_dst gx;
+};
+template <int V> __global__ void put_odd_kernel(SD_MEMBERS(PutOdd) group)
 {
+	SD_MEMBER(group, d);
+	const sd_cu_img &g0 = d.g0, &g1 = d.g1;
+	const sd_cu_dst &gx = d.gx;
 	float v[ITEMS][V];
 	Walk w;
 
@@ -152,12 +180,12 @@ template <int V> __global__ void put_odd_kernel(const sd_cu_img g0, const sd_cu_
 
 template <int V> void launch_take_odd(sd_cu_run *r, const sd_cu_src &x, int odd, const sd_cu_dst &y)
 {
-	SD_LAUNCH(r, take_odd_kernel<V>, walk_blocks(y.y, V), THREADS, 0, x, odd, y);
+	SD_GROUP(r, take_odd_kernel<V>, walk_blocks(y.y, V), THREADS, (TakeOdd{ x, odd, y }));
 }
 template <int V> void launch_put_odd(sd_cu_run *r, const sd_cu_img &g0, const sd_cu_img &g1,
 	const sd_cu_dst &gx)
 {
-	SD_LAUNCH(r, put_odd_kernel<V>, walk_blocks(gx.y, V), THREADS, 0, g0, g1, gx);
+	SD_GROUP(r, put_odd_kernel<V>, walk_blocks(gx.y, V), THREADS, (PutOdd{ g0, g1, gx }));
 }
 
 /* ---- numbers that are not finite ---- */

@@ -64,6 +64,8 @@ struct sd_cu_on {
 	int is_int;
 };
 
+struct sd_cu_group; /* group.h */
+
 /* Where launchers put their work. */
 struct sd_cu_run {
 	cudaStream_t stream;
@@ -71,7 +73,22 @@ struct sd_cu_run {
 	size_t used, peak;     /* bytes taken by the step, and the most any has */
 	int dry;               /* count launches and scratch, launch nothing */
 	long launches;
+	struct sd_cu_group *group; /* NULL: what is launched begins at once; else see sd_cu_group_begin */
 };
+
+/* ---- group.cu: launches of independent steps as one ---- */
+/* NULL when memory runs out. */
+struct sd_cu_group *sd_cu_group_new(void);
+void sd_cu_group_free(struct sd_cu_group *g);
+/* Between begin and end, steps that do not depend on one another are launched by r, each after sd_cu_group_step:
+ * kernels of one kind that are at the same place of their steps begin as one launch, at the latest at the end.
+ * Scratch must not be used again before sd_cu_group_flush. */
+void sd_cu_group_begin(struct sd_cu_run *r, struct sd_cu_group *g);
+void sd_cu_group_step(struct sd_cu_run *r);
+/* Begins what waits.  What goes to the stream by another way than SD_GROUP comes after it. */
+void sd_cu_group_flush(struct sd_cu_run *r);
+void sd_cu_group_end(struct sd_cu_run *r);
+
 /* bytes of scratch, 256-byte aligned, until the step ends (the engine sets used to 0 between steps); NULL in a dry
  * run, before there is any. */
 static inline void *sd_cu_take(struct sd_cu_run *r, size_t bytes)
@@ -91,6 +108,17 @@ void sd_cu_dwconv_bwd_x(struct sd_cu_run *r, const struct sd_cu_img *gy, const f
 	const struct sd_cu_dst *gx);
 void sd_cu_dwconv_bwd_w(struct sd_cu_run *r, const struct sd_cu_src *x, const struct sd_cu_img *gy,
 	struct sd_window win, float *gw);
+
+/* ---- pointwise.cu: products with the channels of an image; w, gw (O, I) float32 ---- */
+/* Up to so many channels on either side; for more there is a library. */
+enum { SD_CU_POINTWISE = 256 };
+/* odd: -1, or 0 or 1 for the pixels (2 i + odd, 2 j + odd) of x, as many as y (gy) has, 0 outside. */
+void sd_cu_pointwise(struct sd_cu_run *r, const struct sd_cu_src *x, int odd, const float *w,
+	const struct sd_cu_dst *y);
+void sd_cu_pointwise_bwd_x(struct sd_cu_run *r, const struct sd_cu_img *gy, const float *w,
+	const struct sd_cu_dst *gx);
+void sd_cu_pointwise_bwd_w(struct sd_cu_run *r, const struct sd_cu_src *x, int odd, const struct sd_cu_img *gy,
+	float *gw);
 
 /* ---- pool.cu ---- */
 /* First index (row-major in the window) wins a tie; NaN passes on; padding never wins. */
@@ -152,7 +180,7 @@ void sd_cu_mix_bwd_x(struct sd_cu_run *r, const struct sd_cu_mix_term *t, int k,
 /* ---- image.cu ---- */
 void sd_cu_fill(struct sd_cu_run *r, float value, const struct sd_cu_img *y);
 /* y = x_0 + x_1 + ... left to right, each as loaded; 1 <= n <= SD_CU_ADD */
-enum { SD_CU_ADD = 8 };
+enum { SD_CU_ADD = 32 };
 void sd_cu_add(struct sd_cu_run *r, int n, const struct sd_cu_src *x, const struct sd_cu_dst *y);
 void sd_cu_scale_rows(struct sd_cu_run *r, const struct sd_cu_src *x, const float *m, const struct sd_cu_dst *y);
 void sd_cu_scale(struct sd_cu_run *r, const struct sd_cu_src *x, const float *f, const struct sd_cu_dst *y);

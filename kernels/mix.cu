@@ -14,12 +14,21 @@ using namespace sd;
 
 /* ---- forward ---- */
 
-template <typename T, int V>
-__global__ void SD_BOUNDS(V) mix_kernel(const __grid_constant__ struct sd_cu_mix m, const float *f,
-	sd_cu_dst dst, Walk w)
+struct MixArgs {
+	struct sd_cu_mix m;
+	const float *f;
+	sd_cu_dst dst;
+	Walk w;
+};
+template <typename T, int V> __global__ void SD_BOUNDS(V) mix_kernel(SD_MEMBERS(MixArgs) group)
 {
 	alignas(16) __shared__ float a[SD_MIX_TERMS][TILE_CHANNELS];
 	alignas(16) __shared__ float b[SD_MIX_TERMS][TILE_CHANNELS];
+	SD_MEMBER(group, d);
+	const struct sd_cu_mix &m = d.m;
+	const float *f = d.f;
+	const sd_cu_dst &dst = d.dst;
+	const Walk &w = d.w;
 	int ch = thread_channel<V>();
 	unsigned p = blockIdx.x * w.steps * STEP * blockDim.y + threadIdx.y;
 
@@ -79,7 +88,7 @@ template <typename T, int V>
 void mix_launch(sd_cu_run *r, const struct sd_cu_mix &m, const float *f, const sd_cu_dst &y, const Tile &t,
 	const Walk &w)
 {
-	SD_LAUNCH(r, (mix_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), 0, m, f, y, w);
+	SD_GROUP(r, (mix_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), (MixArgs{ m, f, y, w }));
 }
 
 /* The pack of an edge's images, `first` among them. */
@@ -158,16 +167,27 @@ __device__ inline void term_sums(const sd_cu_img &gi, const sd_cu_img &x, int ki
 
 /* part (chunks, 2 nterm + 1, C): for each term the sums of (masked) g and of g (x - mean), only what is
  * used of them, and last the sum of g. */
-template <typename T, int V>
-__global__ void SD_BOUNDS(V) mix_sums_chunk(const __grid_constant__ struct sd_cu_mix m, sd_cu_img gi,
-	int plain, Cut cut, float *part)
+struct MixSums {
+	struct sd_cu_mix m;
+	sd_cu_img gi;
+	int plain;
+	Cut cut;
+	float *part;
+	float *s, *sg, *sgx;
+};
+template <typename T, int V> __global__ void SD_BOUNDS(V) mix_sums_chunk(SD_MEMBERS(MixSums) group)
 {
 	__shared__ float sums[Threads<V>::most * V * 2];
+	SD_MEMBER(group, d);
+	const struct sd_cu_mix &m = d.m;
+	const sd_cu_img &gi = d.gi;
+	const Cut &cut = d.cut;
+	int plain = d.plain;
 	int ch = thread_channel<V>();
 	bool in = ch < gi.c;
 	unsigned first = blockIdx.x * cut.per, left = cut.count - first;
 	unsigned end = first + (left < cut.per ? left : cut.per);
-	float *to = part + static_cast<size_t>(blockIdx.x) * static_cast<unsigned>(2 * m.nterm + 1) *
+	float *to = d.part + static_cast<size_t>(blockIdx.x) * static_cast<unsigned>(2 * m.nterm + 1) *
 		static_cast<unsigned>(gi.c) + ch;
 
 	SD_ROLLED
@@ -204,10 +224,14 @@ __global__ void SD_BOUNDS(V) mix_sums_chunk(const __grid_constant__ struct sd_cu
 }
 
 /* A block for each term. */
-__global__ void __launch_bounds__(32 * FOLD) mix_sums_merge(const __grid_constant__ struct sd_cu_mix m,
-	const float *part, unsigned chunks, int c, float *s, float *sg, float *sgx)
+__global__ void __launch_bounds__(32 * FOLD) mix_sums_merge(SD_MEMBERS(MixSums) group)
 {
 	__shared__ double sums[32 * FOLD];
+	SD_MEMBER(group, d);
+	const struct sd_cu_mix &m = d.m;
+	const float *part = d.part;
+	unsigned chunks = d.cut.chunks;
+	int c = d.gi.c;
 	int k = static_cast<int>(blockIdx.x), kind = m.t[k].kind;
 	int from = kind == SD_MIX_NORM_RELU ? 2 * k : 2 * m.nterm;
 	double all = 0;
@@ -227,8 +251,8 @@ __global__ void __launch_bounds__(32 * FOLD) mix_sums_merge(const __grid_constan
 		if (kind >= SD_MIX_NORM)
 			q *= 1.0f / sqrtf(m.t[k].norm.var[use] + m.t[k].norm.eps);
 		if (threadIdx.y == 0 && ch < c) {
-			sg[k * c + ch] = static_cast<float>(g);
-			sgx[k * c + ch] = kind >= SD_MIX_NORM ? static_cast<float>(q) : 0.0f;
+			d.sg[k * c + ch] = static_cast<float>(g);
+			d.sgx[k * c + ch] = kind >= SD_MIX_NORM ? static_cast<float>(q) : 0.0f;
 			all += q;
 		}
 	}
@@ -240,15 +264,14 @@ __global__ void __launch_bounds__(32 * FOLD) mix_sums_merge(const __grid_constan
 		all = 0;
 		for (int i = 0; i < 32; i++)
 			all += sums[i];
-		s[k] = static_cast<float>(all);
+		d.s[k] = static_cast<float>(all);
 	}
 }
 
 template <typename T, int V>
-void mix_sums_launch(sd_cu_run *r, const struct sd_cu_mix &m, const sd_cu_img &g, int plain, const Tile &t,
-	const Cut &cut, float *part)
+void mix_sums_launch(sd_cu_run *r, const MixSums &d, const Tile &t)
 {
-	SD_LAUNCH(r, (mix_sums_chunk<T, V>), dim3(cut.chunks, t.tiles), t.block(), 0, m, g, plain, cut, part);
+	SD_GROUP(r, (mix_sums_chunk<T, V>), dim3(d.cut.chunks, t.tiles), t.block(), d);
 }
 
 template <typename T>
@@ -264,9 +287,10 @@ void mix_bwd_sums(sd_cu_run *r, const struct sd_cu_mix *mix, const sd_cu_img *g,
 
 	for (int k = 0; k < m.nterm; k++)
 		plain |= m.t[k].kind == SD_MIX_NORM;
-	SD_BY_PACK(T, v, mix_sums_launch, r, m, *g, plain, t, cut, part);
-	SD_LAUNCH(r, mix_sums_merge, static_cast<unsigned>(m.nterm), dim3(32, FOLD), 0, m, part, cut.chunks,
-		c, s, sg, sgx);
+	MixSums d = { m, *g, plain, cut, part, s, sg, sgx };
+
+	SD_BY_PACK(T, v, mix_sums_launch, r, d, t);
+	SD_GROUP(r, mix_sums_merge, static_cast<unsigned>(m.nterm), dim3(32, FOLD), d);
 }
 
 /* ---- backward of one term ---- */
@@ -275,7 +299,7 @@ template <typename T, int V>
 void bwd_x_launch(sd_cu_run *r, const NormBwd &k, const sd_cu_img &g, const sd_cu_img &x, const sd_cu_dst &gx,
 	const Tile &t, const Walk &w)
 {
-	SD_LAUNCH(r, (norm_bwd_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), 0, k, g, x, gx, w);
+	SD_GROUP(r, (norm_bwd_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), (NormBwdArgs{ k, g, x, gx, w }));
 }
 
 template <typename T>

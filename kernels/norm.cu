@@ -16,22 +16,29 @@ using namespace sd;
 
 /* ---- statistics ---- */
 
+struct StatsChunk {
+	sd_cu_src src;
+	Cut cut;
+	float *part;
+};
 /* part (chunks, 3, C): pivot, sum of x - pivot, sum of its squares */
 template <typename T, int V>
-__global__ void SD_BOUNDS(V) stats_chunk(sd_cu_src src, Cut cut, float *part)
+__global__ void SD_BOUNDS(V) stats_chunk(SD_MEMBERS(StatsChunk) group)
 {
 	__shared__ float sums[Threads<V>::most * V * 2];
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
-	const sd_cu_img &x = src.x;
+	SD_MEMBER(group, d);
+	const sd_cu_img &x = d.src.x;
+	const Cut &cut = d.cut;
 	int ch = thread_channel<V>();
 	bool in = ch < x.c;
 	unsigned me = thread_rank(), first = blockIdx.x * cut.per, left = cut.count - first, seeds = 8;
 	unsigned end = first + (left < cut.per ? left : cut.per), p = first + threadIdx.y;
 	float pivot[V], s[2 * V];
 
-	norm_to_shared<V>(src.norm, x.c, a, b);
-	const Load<V> load = load_from_shared<V>(a, b, src.relu);
+	norm_to_shared<V>(d.src.norm, x.c, a, b);
+	const Load<V> load = load_from_shared<V>(a, b, d.src.relu);
 
 	while (seeds > 1 && (seeds > left || seeds > blockDim.y))
 		seeds /= 2;
@@ -80,7 +87,7 @@ __global__ void SD_BOUNDS(V) stats_chunk(sd_cu_src src, Cut cut, float *part)
 	}
 	sum_rows<2 * V>(s, sums);
 	if (threadIdx.y == 0 && in) {
-		float *to = part + static_cast<size_t>(blockIdx.x) * 3 * static_cast<unsigned>(x.c) + ch;
+		float *to = d.part + static_cast<size_t>(blockIdx.x) * 3 * static_cast<unsigned>(x.c) + ch;
 
 		SD_UNROLL
 		for (int i = 0; i < V; i++) {
@@ -91,9 +98,19 @@ __global__ void SD_BOUNDS(V) stats_chunk(sd_cu_src src, Cut cut, float *part)
 	}
 }
 
-__global__ void stats_merge(const float *part, Cut cut, int c, float *mean, float *var)
+struct StatsMerge {
+	const float *part;
+	Cut cut;
+	int c;
+	float *mean, *var;
+};
+__global__ void stats_merge(SD_MEMBERS(StatsMerge) group)
 {
 	__shared__ double sums[32 * FOLD];
+	SD_MEMBER(group, d);
+	const float *part = d.part;
+	const Cut cut = d.cut;
+	int c = d.c;
 	int ch = static_cast<int>(blockIdx.x * 32 + threadIdx.x), use = ch < c ? ch : c - 1;
 	auto pixels = [=](unsigned i) -> double {
 		return i + 1 < cut.chunks ? cut.per : cut.count - i * cut.per;
@@ -107,21 +124,21 @@ __global__ void stats_merge(const float *part, Cut cut, int c, float *mean, floa
 		return pixels(i) * get(i, 0) + get(i, 1);
 	}) / all;
 	double q = sum_chunks(cut.chunks, sums, [=](unsigned i) {
-		double n = pixels(i), s = get(i, 1), d = get(i, 0) + s / n - m;
+		double n = pixels(i), s = get(i, 1), apart = get(i, 0) + s / n - m;
 
-		return get(i, 2) - s * s / n + n * (d * d);
+		return get(i, 2) - s * s / n + n * (apart * apart);
 	}) / all;
 
 	if (threadIdx.y == 0 && ch < c) {
-		mean[ch] = static_cast<float>(m);
-		var[ch] = q < 0 ? 0.0f : static_cast<float>(q);
+		d.mean[ch] = static_cast<float>(m);
+		d.var[ch] = q < 0 ? 0.0f : static_cast<float>(q);
 	}
 }
 
 template <typename T, int V> void stats(sd_cu_run *r, const sd_cu_src &x, const Tile &t, const Cut &cut,
 	float *part)
 {
-	SD_LAUNCH(r, (stats_chunk<T, V>), dim3(cut.chunks, t.tiles), t.block(), 0, x, cut, part);
+	SD_GROUP(r, (stats_chunk<T, V>), dim3(cut.chunks, t.tiles), t.block(), (StatsChunk{ x, cut, part }));
 }
 
 template <typename T> void bn_stats(sd_cu_run *r, const sd_cu_src *x, float *mean, float *var)
@@ -134,17 +151,25 @@ template <typename T> void bn_stats(sd_cu_run *r, const sd_cu_src *x, float *mea
 		static_cast<size_t>(c)));
 
 	SD_BY_PACK(T, v, stats, r, *x, t, cut, part);
-	SD_LAUNCH(r, stats_merge, blocks_for(static_cast<size_t>(c), 32), dim3(32, FOLD), 0, part, cut, c,
-		mean, var);
+	SD_GROUP(r, stats_merge, blocks_for(static_cast<size_t>(c), 32), dim3(32, FOLD),
+		(StatsMerge{ part, cut, c, mean, var }));
 }
 
 /* ---- load ---- */
 
-template <typename T, typename U, int V>
-__global__ void SD_BOUNDS(V) load_kernel(sd_cu_src src, sd_cu_dst dst, Walk w)
+struct LoadTo {
+	sd_cu_src src;
+	sd_cu_dst dst;
+	Walk w;
+};
+template <typename T, typename U, int V> __global__ void SD_BOUNDS(V) load_kernel(SD_MEMBERS(LoadTo) group)
 {
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
+	SD_MEMBER(group, d);
+	const sd_cu_src &src = d.src;
+	const sd_cu_dst &dst = d.dst;
+	const Walk &w = d.w;
 	const sd_cu_img &x = src.x;
 	int ch = thread_channel<V>();
 	unsigned p = blockIdx.x * w.steps * STEP * blockDim.y + threadIdx.y;
@@ -177,7 +202,7 @@ __global__ void SD_BOUNDS(V) load_kernel(sd_cu_src src, sd_cu_dst dst, Walk w)
 template <typename T, typename U, int V>
 void load_launch(sd_cu_run *r, const sd_cu_src &x, const sd_cu_dst &y, const Tile &t, const Walk &w)
 {
-	SD_LAUNCH(r, (load_kernel<T, U, V>), dim3(w.blocks, t.tiles), t.block(), 0, x, y, w);
+	SD_GROUP(r, (load_kernel<T, U, V>), dim3(w.blocks, t.tiles), t.block(), (LoadTo{ x, y, w }));
 }
 
 template <typename T, typename U> void load_typed(sd_cu_run *r, const sd_cu_src *x, const sd_cu_dst *y)
@@ -207,11 +232,21 @@ template <typename T> void load_from(sd_cu_run *r, const sd_cu_src *x, const sd_
 	}
 }
 
-template <typename T, int V>
-__global__ void SD_BOUNDS(V) relu_bwd_kernel(sd_cu_src src, sd_cu_img gy, sd_cu_dst gx, Walk w)
+struct ReluBwd {
+	sd_cu_src src;
+	sd_cu_img gy;
+	sd_cu_dst gx;
+	Walk w;
+};
+template <typename T, int V> __global__ void SD_BOUNDS(V) relu_bwd_kernel(SD_MEMBERS(ReluBwd) group)
 {
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
+	SD_MEMBER(group, d);
+	const sd_cu_src &src = d.src;
+	const sd_cu_img &gy = d.gy;
+	const sd_cu_dst &gx = d.gx;
+	const Walk &w = d.w;
 	const sd_cu_img &x = src.x;
 	int ch = thread_channel<V>();
 	unsigned p = blockIdx.x * w.steps * STEP * blockDim.y + threadIdx.y;
@@ -251,7 +286,7 @@ template <typename T, int V>
 void relu_bwd_launch(sd_cu_run *r, const sd_cu_src &x, const sd_cu_img &gy, const sd_cu_dst &gx,
 	const Tile &t, const Walk &w)
 {
-	SD_LAUNCH(r, (relu_bwd_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), 0, x, gy, gx, w);
+	SD_GROUP(r, (relu_bwd_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), (ReluBwd{ x, gy, gx, w }));
 }
 
 template <typename T>
@@ -267,14 +302,22 @@ void relu_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, const sd_cu
 
 /* ---- backward of a norm ---- */
 
+struct SumsChunk {
+	sd_cu_img gi, x;
+	sd_cu_norm norm, mask;
+	Cut cut;
+	float *part;
+};
 /* part (chunks, 2, C): sums of g and of g (x - mean) */
-template <typename T, int V>
-__global__ void SD_BOUNDS(V) sums_chunk(sd_cu_img gi, sd_cu_img x, sd_cu_norm norm, sd_cu_norm mask,
-	Cut cut, float *part)
+template <typename T, int V> __global__ void SD_BOUNDS(V) sums_chunk(SD_MEMBERS(SumsChunk) group)
 {
 	__shared__ float sums[Threads<V>::most * V * 2];
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
+	SD_MEMBER(group, d);
+	const sd_cu_img &gi = d.gi, &x = d.x;
+	const sd_cu_norm &norm = d.norm, &mask = d.mask;
+	const Cut &cut = d.cut;
 	int ch = thread_channel<V>();
 	bool in = ch < x.c, masked = mask.mean != nullptr;
 	unsigned first = blockIdx.x * cut.per, left = cut.count - first;
@@ -317,7 +360,7 @@ __global__ void SD_BOUNDS(V) sums_chunk(sd_cu_img gi, sd_cu_img x, sd_cu_norm no
 	}
 	sum_rows<2 * V>(s, sums);
 	if (threadIdx.y == 0 && in) {
-		float *to = part + static_cast<size_t>(blockIdx.x) * 2 * static_cast<unsigned>(x.c) + ch;
+		float *to = d.part + static_cast<size_t>(blockIdx.x) * 2 * static_cast<unsigned>(x.c) + ch;
 
 		SD_UNROLL
 		for (int i = 0; i < V; i++) {
@@ -327,9 +370,20 @@ __global__ void SD_BOUNDS(V) sums_chunk(sd_cu_img gi, sd_cu_img x, sd_cu_norm no
 	}
 }
 
-__global__ void sums_merge(const float *part, unsigned chunks, int c, sd_cu_norm norm, float *sg, float *sgx)
+struct SumsMerge {
+	const float *part;
+	unsigned chunks;
+	int c;
+	sd_cu_norm norm;
+	float *sg, *sgx;
+};
+__global__ void sums_merge(SD_MEMBERS(SumsMerge) group)
 {
 	__shared__ double sums[32 * FOLD];
+	SD_MEMBER(group, d);
+	const float *part = d.part;
+	unsigned chunks = d.chunks;
+	int c = d.c;
 	int ch = static_cast<int>(blockIdx.x * 32 + threadIdx.x), use = ch < c ? ch : c - 1;
 	auto get = [=](unsigned i, unsigned k) -> double {
 		return part[(static_cast<size_t>(i) * 2 + k) * static_cast<unsigned>(c) + use];
@@ -338,8 +392,8 @@ __global__ void sums_merge(const float *part, unsigned chunks, int c, sd_cu_norm
 	double q = sum_chunks(chunks, sums, [=](unsigned i) { return get(i, 1); });
 
 	if (threadIdx.y == 0 && ch < c) {
-		sg[ch] = static_cast<float>(s);
-		sgx[ch] = static_cast<float>(q * (1.0f / sqrtf(norm.var[ch] + norm.eps)));
+		d.sg[ch] = static_cast<float>(s);
+		d.sgx[ch] = static_cast<float>(q * (1.0f / sqrtf(d.norm.var[ch] + d.norm.eps)));
 	}
 }
 
@@ -347,8 +401,8 @@ template <typename T, int V>
 void sums_launch(sd_cu_run *r, const sd_cu_img &g, const sd_cu_img &x, const sd_cu_norm &norm,
 	const sd_cu_norm &mask, const Tile &t, const Cut &cut, float *part)
 {
-	SD_LAUNCH(r, (sums_chunk<T, V>), dim3(cut.chunks, t.tiles), t.block(), 0, g, x, norm, mask, cut,
-		part);
+	SD_GROUP(r, (sums_chunk<T, V>), dim3(cut.chunks, t.tiles), t.block(),
+		(SumsChunk{ g, x, norm, mask, cut, part }));
 }
 
 template <typename T>
@@ -364,15 +418,15 @@ void norm_bwd_sums(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, const s
 	sd_cu_norm none = {};
 
 	SD_BY_PACK(T, v, sums_launch, r, *g, *x, *norm, mask ? *mask : none, t, cut, part);
-	SD_LAUNCH(r, sums_merge, blocks_for(static_cast<size_t>(c), 32), dim3(32, FOLD), 0, part,
-		cut.chunks, c, *norm, sg, sgx);
+	SD_GROUP(r, sums_merge, blocks_for(static_cast<size_t>(c), 32), dim3(32, FOLD),
+		(SumsMerge{ part, cut.chunks, c, *norm, sg, sgx }));
 }
 
 template <typename T, int V>
 void bwd_x_launch(sd_cu_run *r, const NormBwd &k, const sd_cu_img &g, const sd_cu_img &x, const sd_cu_dst &gx,
 	const Tile &t, const Walk &w)
 {
-	SD_LAUNCH(r, (norm_bwd_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), 0, k, g, x, gx, w);
+	SD_GROUP(r, (norm_bwd_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), (NormBwdArgs{ k, g, x, gx, w }));
 }
 
 template <typename T>
@@ -386,19 +440,28 @@ void norm_bwd_x(sd_cu_run *r, const NormBwd &k, const sd_cu_img *g, const sd_cu_
 	SD_BY_PACK(T, v, bwd_x_launch, r, k, *g, *x, *gx, t, w);
 }
 
-__global__ void bn_update_kernel(sd_cu_on on, int c, float *rm, float *rv, int32_t *nbt, const float *mean,
-	const float *var, double unbiased, float m)
+struct BnUpdate {
+	sd_cu_on on;
+	int c;
+	float m;
+	float *rm, *rv;
+	int32_t *nbt;
+	const float *mean, *var;
+	double unbiased;
+};
+__global__ void bn_update_kernel(SD_MEMBERS(BnUpdate) group)
 {
+	SD_MEMBER(group, d);
 	int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
 
-	if (!is_on(on))
+	if (!is_on(d.on))
 		return;
-	if (i == 0 && nbt)
-		*nbt += 1;
-	if (i >= c)
+	if (i == 0 && d.nbt)
+		*d.nbt += 1;
+	if (i >= d.c)
 		return;
-	rm[i] = fmaf(m, mean[i], (1 - m) * rm[i]);
-	rv[i] = fmaf(m, static_cast<float>(var[i] * unbiased), (1 - m) * rv[i]);
+	d.rm[i] = fmaf(d.m, d.mean[i], (1 - d.m) * d.rm[i]);
+	d.rv[i] = fmaf(d.m, static_cast<float>(d.var[i] * d.unbiased), (1 - d.m) * d.rv[i]);
 }
 
 } /* namespace */
@@ -439,6 +502,6 @@ void sd_cu_bn_update(sd_cu_run *r, sd_cu_on on, int c, float *rm, float *rv, int
 {
 	double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
 
-	SD_LAUNCH(r, bn_update_kernel, blocks_for(static_cast<size_t>(c), 128), 128, 0, on, c, rm, rv, nbt,
-		mean, var, unbiased, m);
+	SD_GROUP(r, bn_update_kernel, blocks_for(static_cast<size_t>(c), 128), 128,
+		(BnUpdate{ on, c, m, rm, rv, nbt, mean, var, unbiased }));
 }

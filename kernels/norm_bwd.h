@@ -16,11 +16,20 @@ struct NormBwd {
 	int batch;            /* 0: gx = scale g */
 };
 
-template <typename T, int V>
-static __global__ void SD_BOUNDS(V) norm_bwd_kernel(NormBwd k, sd_cu_img gi, sd_cu_img x, sd_cu_dst gx,
-	Walk w)
+struct NormBwdArgs {
+	NormBwd k;
+	sd_cu_img gi, x;
+	sd_cu_dst gx;
+	Walk w;
+};
+template <typename T, int V> static __global__ void SD_BOUNDS(V) norm_bwd_kernel(SD_MEMBERS(NormBwdArgs) group)
 {
 	alignas(16) __shared__ float part[6][TILE_CHANNELS];
+	SD_MEMBER(group, d);
+	const NormBwd &k = d.k;
+	const sd_cu_img &gi = d.gi, &x = d.x;
+	const sd_cu_dst &gx = d.gx;
+	const Walk &w = d.w;
 	int ch = thread_channel<V>();
 	unsigned p = blockIdx.x * w.steps * STEP * blockDim.y + threadIdx.y;
 	bool masked = k.mask.mean != nullptr, batch = k.batch && k.norm.mean;

@@ -7,7 +7,7 @@
 #ifndef SD_KERNELS_PIXELS_H
 #define SD_KERNELS_PIXELS_H
 
-#include "kernels/device.h"
+#include "kernels/group.h"
 
 namespace sd {
 namespace pixels {

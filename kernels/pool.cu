@@ -61,11 +61,12 @@ __device__ inline float share(const Pool &d, int i, int j, int h, int w)
 /* ---- forward ---- */
 
 /* 3 x 3, dilation 1, stride M along the row. */
-template <typename T, int V, Kind kind, int M> __global__ void SD_BOUNDS(V) pool_run(Pool d)
+template <typename T, int V, Kind kind, int M> __global__ void SD_BOUNDS(V) pool_run(SD_MEMBERS(Pool) group)
 {
 	enum { LENGTH = RUN / M, COLS = M * (LENGTH - 1) + 3 };
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
+	SD_MEMBER(group, d);
 	const sd_cu_img &x = d.x.x, &y = d.y.y;
 	int ch = thread_channel<V>();
 	unsigned item = blockIdx.x * blockDim.y + threadIdx.y;
@@ -139,10 +140,11 @@ template <typename T, int V, Kind kind, int M> __global__ void SD_BOUNDS(V) pool
 
 /* Any window, one output a thread; columns first as above, so that how an output is reached changes no
  * sum. */
-template <typename T, int V, Kind kind> __global__ void SD_BOUNDS(V) pool_plain(Pool d)
+template <typename T, int V, Kind kind> __global__ void SD_BOUNDS(V) pool_plain(SD_MEMBERS(Pool) group)
 {
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
+	SD_MEMBER(group, d);
 	const sd_cu_img &x = d.x.x, &y = d.y.y;
 	int ch = thread_channel<V>();
 	unsigned item = blockIdx.x * blockDim.y + threadIdx.y;
@@ -196,10 +198,11 @@ template <typename T, int V, Kind kind> __global__ void SD_BOUNDS(V) pool_plain(
 /* ---- the winners ---- */
 
 /* won (N, H, W, C) of the output: the winner's ky kw + kx */
-template <typename T, int V, int K, typename W> __global__ void SD_BOUNDS(V) winners(Pool d)
+template <typename T, int V, int K, typename W> __global__ void SD_BOUNDS(V) winners(SD_MEMBERS(Pool) group)
 {
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
+	SD_MEMBER(group, d);
 	const sd_cu_img &x = d.x.x, &y = d.y.y;
 	const int kh = K ? K : d.win.kh, kw = K ? K : d.win.kw;
 	int ch = thread_channel<V>();
@@ -252,8 +255,9 @@ template <typename T, int V, int K, typename W> __global__ void SD_BOUNDS(V) win
 /* ---- backward: x is gy, y is gx ---- */
 
 /* Taps fall as outputs rise. */
-template <typename T, int V, Kind kind, int K, typename W> __global__ void SD_BOUNDS(V) gather(Pool d)
+template <typename T, int V, Kind kind, int K, typename W> __global__ void SD_BOUNDS(V) gather(SD_MEMBERS(Pool) group)
 {
+	SD_MEMBER(group, d);
 	const sd_cu_img &gy = d.x.x, &gx = d.y.y;
 	const int kh = K ? K : d.win.kh, kw = K ? K : d.win.kw;
 	int ch = thread_channel<V>();
@@ -375,14 +379,14 @@ template <typename T, int V, Kind kind> void launch_pool(sd_cu_run *r, Pool &d, 
 			dim3 grid(blocks_for(d.items, t.rows), t.tiles);
 
 			if (d.win.sw == 1)
-				SD_LAUNCH(r, (pool_run<T, V, kind, 1>), grid, t.block(), 0, d);
+				SD_GROUP(r, (pool_run<T, V, kind, 1>), grid, t.block(), d);
 			else
-				SD_LAUNCH(r, (pool_run<T, V, kind, 2>), grid, t.block(), 0, d);
+				SD_GROUP(r, (pool_run<T, V, kind, 2>), grid, t.block(), d);
 			return;
 		}
 	}
 	d.items = pixels_of(y);
-	SD_LAUNCH(r, (pool_plain<T, V, kind>), dim3(blocks_for(d.items, t.rows), t.tiles), t.block(), 0, d);
+	SD_GROUP(r, (pool_plain<T, V, kind>), dim3(blocks_for(d.items, t.rows), t.tiles), t.block(), d);
 }
 template <typename T, int V> void launch_max(sd_cu_run *r, Pool &d, const Tile &t)
 {
@@ -408,9 +412,9 @@ template <typename T> void pool(sd_cu_run *r, Pool &d, Kind kind)
 template <typename T, int V, int K, typename W>
 void launch_max_bwd_typed(sd_cu_run *r, const Pool &find, const Pool &give, const Tile &t)
 {
-	SD_LAUNCH(r, (winners<T, V, K, W>), dim3(blocks_for(find.items, t.rows), t.tiles), t.block(), 0,
+	SD_GROUP(r, (winners<T, V, K, W>), dim3(blocks_for(find.items, t.rows), t.tiles), t.block(),
 		find);
-	SD_LAUNCH(r, (gather<T, V, MAX, K, W>), dim3(blocks_for(give.items, t.rows), t.tiles), t.block(), 0,
+	SD_GROUP(r, (gather<T, V, MAX, K, W>), dim3(blocks_for(give.items, t.rows), t.tiles), t.block(),
 		give);
 }
 template <typename T, int V> void launch_max_bwd(sd_cu_run *r, const Pool &find, const Pool &give,
@@ -443,9 +447,9 @@ template <typename T, int V> void launch_avg_bwd(sd_cu_run *r, const Pool &d, co
 	dim3 grid(blocks_for(d.items, t.rows), t.tiles);
 
 	if (d.win.kh == 3 && d.win.kw == 3)
-		SD_LAUNCH(r, (gather<T, V, AVG, 3, uint8_t>), grid, t.block(), 0, d);
+		SD_GROUP(r, (gather<T, V, AVG, 3, uint8_t>), grid, t.block(), d);
 	else
-		SD_LAUNCH(r, (gather<T, V, AVG, 0, uint8_t>), grid, t.block(), 0, d);
+		SD_GROUP(r, (gather<T, V, AVG, 0, uint8_t>), grid, t.block(), d);
 }
 template <typename T> void avgpool_bwd(sd_cu_run *r, const Pool &d)
 {

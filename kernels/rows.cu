@@ -4,7 +4,7 @@
  * A row belongs to one warp: lane l takes elements l, l + 32, ... in order and the lanes are added in a
  * butterfly, sums in double.  So a row's result depends on that row alone. */
 #include "base/philox.h"
-#include "kernels/device.h"
+#include "kernels/group.h"
 
 namespace {
 
@@ -212,36 +212,42 @@ __device__ inline float row_most(const float *w, int k)
 	return m;
 }
 
-__global__ void mix_factors_kernel(const float *w, int k, int weighting, float *f)
+struct Factors {
+	const float *w, *gf;
+	int rows, row, k, weighting;
+	float *to;
+};
+__global__ void mix_factors_kernel(SD_MEMBERS(Factors) group)
 {
-	float m = row_most(w, k);
+	SD_MEMBER(group, d);
+	const float *w = d.w + (size_t)d.row * d.k;
+	float m = row_most(w, d.k);
 
-	for (int i = threadIdx.x; i < k; i += 32)
-		f[i] = weighting == SD_MAX_W ? 1 - m + w[i] : w[i];
+	for (int i = threadIdx.x; i < d.k; i += 32)
+		d.to[i] = d.weighting == SD_MAX_W ? 1 - m + w[i] : w[i];
 }
 
 /* The maximum's gradient, minus the sum of all, is shared equally by those that are the maximum. */
-__global__ void mix_factors_bwd_kernel(const float *w, const float *gf, int rows, int row, int k,
-	int weighting,
-	float *gw)
+__global__ void mix_factors_bwd_kernel(SD_MEMBERS(Factors) group)
 {
-	int at = vector_at(), i = at - row * k, ties = 0;
+	SD_MEMBER(group, d);
+	const float *w = d.w + (size_t)d.row * d.k;
+	int at = vector_at(), i = at - d.row * d.k, ties = 0;
 	double sum = 0;
 
-	if (at >= rows * k)
+	if (at >= d.rows * d.k)
 		return;
-	if (i < 0 || i >= k) {
-		gw[at] = 0;
+	if (i < 0 || i >= d.k) {
+		d.to[at] = 0;
 		return;
 	}
-	w += (size_t)row * k;
-	float m = row_most(w, k);
+	float m = row_most(w, d.k);
 
-	for (int j = 0; j < k; j++) {
-		sum += gf[j];
+	for (int j = 0; j < d.k; j++) {
+		sum += d.gf[j];
 		ties += w[j] == m;
 	}
-	gw[at] = weighting == SD_MAX_W && w[i] == m ? (float)(gf[i] - sum / ties) : gf[i];
+	d.to[at] = d.weighting == SD_MAX_W && w[i] == m ? (float)(d.gf[i] - sum / ties) : d.gf[i];
 }
 
 /* ---- vectors ---- */
@@ -358,15 +364,22 @@ template <typename T> void launch_cast(sd_cu_run *r, const float *x, size_t coun
 
 /* ---- draws and scalars ---- */
 
-__global__ void drop_mask_kernel(const struct sd_rng_key key, const float *p, const int32_t *step,
-	const int32_t *ids,
-	int n, float *y)
+struct DropMask {
+	struct sd_rng_key key;
+	const float *p;
+	const int32_t *step, *ids;
+	float *y;
+	int n;
+};
+__global__ void drop_mask_kernel(SD_MEMBERS(DropMask) group)
 {
+	SD_MEMBER(group, d);
 	int i = vector_at();
-	float keep = 1 - p[0];
+	float keep = 1 - d.p[0];
 
-	if (i < n)
-		y[i] = sd_rng_unit(sd_rng_word(key, (uint32_t)step[0], (uint32_t)ids[i], 0, 0)) < keep ? 1 / keep : 0;
+	if (i < d.n)
+		d.y[i] = sd_rng_unit(sd_rng_word(d.key, (uint32_t)d.step[0], (uint32_t)d.ids[i], 0, 0)) < keep
+			? 1 / keep : 0;
 }
 
 __global__ void clip_coef_kernel(const float *norm, float max_norm, float *out)
@@ -470,15 +483,14 @@ void sd_cu_argmax(struct sd_cu_run *r, const float *logits, int n, int k, int32_
 
 void sd_cu_mix_factors(struct sd_cu_run *r, const float *w, int row, int k, int weighting, float *f)
 {
-	SD_LAUNCH(r, mix_factors_kernel, 1, 32, 0, w + (size_t)row * k, k, weighting, f);
+	SD_GROUP(r, mix_factors_kernel, 1, 32, (Factors{ w, nullptr, row + 1, row, k, weighting, f }));
 }
 
 void sd_cu_mix_factors_bwd(struct sd_cu_run *r, const float *w, const float *gf, int rows, int row, int k,
 	int weighting, float *gw)
 {
-	SD_LAUNCH(r, mix_factors_bwd_kernel, vector_blocks((size_t)rows * k), THREADS, 0, w, gf, rows, row, k,
-		weighting,
-		gw);
+	SD_GROUP(r, mix_factors_bwd_kernel, vector_blocks((size_t)rows * k), THREADS,
+		(Factors{ w, gf, rows, row, k, weighting, gw }));
 }
 
 void sd_cu_fill_rows(struct sd_cu_run *r, float value, float *y, size_t count)
@@ -539,7 +551,7 @@ void sd_cu_drop_mask(struct sd_cu_run *r, const uint32_t key[2], const float *p,
 {
 	struct sd_rng_key k = { { key[0], key[1] } };
 
-	SD_LAUNCH(r, drop_mask_kernel, vector_blocks(n), THREADS, 0, k, p, step, ids, n, y);
+	SD_GROUP(r, drop_mask_kernel, vector_blocks(n), THREADS, (DropMask{ k, p, step, ids, y, n }));
 }
 
 void sd_cu_clip_coef(struct sd_cu_run *r, const float *norm, float max_norm, float *out)

@@ -11,7 +11,7 @@
 #ifndef SD_KERNELS_TILE_H
 #define SD_KERNELS_TILE_H
 
-#include "kernels/device.h"
+#include "kernels/group.h"
 
 #include <math.h>
 

@@ -217,6 +217,12 @@ static void sum_in_place(struct sd_planner *b, struct sd_step *st)
 		struct sd_load *l = &st->in[i];
 		int made = b->step_of[g->val[l->x].node];
 
+		/* parts that add themselves wait for one another: where steps are begun together, only those do that
+		 * come one after another anyway */
+		if (b->layout->groups && g->node[g->val[l->x].node].op != SD_OP_MIX) {
+			st->in[n++] = *l;
+			continue;
+		}
 		if (l->mean != SD_NIL || l->relu || b->uses[l->x] != 1 || made < 0 || b->parent[l->x] >= 0 ||
 				!accumulates(g->node[g->val[l->x].node].op) || !same_layout(g, l->x, nd->out)) {
 			st->in[n++] = *l;
@@ -491,8 +497,13 @@ struct sd_plan *sd_plan_new(const struct sd_graph *g, int nroot, const sd_val *r
 		if (layout->halves && sd_plan_find_halves(&b))
 			goto out;
 		alias(&b);
-		pair_depthwise(&b);
+		if (!layout->groups)
+			pair_depthwise(&b);
 	}
+	for (i = 0; i < p->nstep; i++)
+		p->step[i].group = i;
+	if (layout->groups && !(flags & SD_PLAN_UNFUSED) && sd_plan_find_groups(&b))
+		goto out;
 	find_lifetimes(&b);
 	rc = place(&b);
 out:

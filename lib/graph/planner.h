@@ -1,4 +1,4 @@
-/* planner.h: what the parts of plan making share.  For plan.c and halves.c alone. */
+/* planner.h: what the parts of plan making share.  For plan.c, halves.c and groups.c alone. */
 #ifndef SD_GRAPH_PLANNER_H
 #define SD_GRAPH_PLANNER_H
 
@@ -21,5 +21,8 @@ struct sd_planner {
 
 /* Finds halves of separable convolutions among the steps, and has each run as one. */
 int sd_plan_find_halves(struct sd_planner *b);
+/* Puts independent steps of one op side by side, as groups; a step is run at (b->at) its group's first.  -1 with a
+ * message.  b->step_of is stale afterwards. */
+int sd_plan_find_groups(struct sd_planner *b);
 
 #endif

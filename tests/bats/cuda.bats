@@ -26,6 +26,19 @@ on_gpu() {
 	done
 }
 
+@test "cuda: steps begun together give the bits of steps begun one by one" {
+	train="--arch $ROOT/genotypes/DARTS_V2.genotype --auxiliary --drop_path_prob 0.2"
+	for run in "sd-search --unrolled" "sd-search --precision bf16" "sd-search --primitives SHARPER_PRIMITIVES" "sd-train $train"; do
+		SD_EMU_COUNT=$PWD/together on_gpu $run $small -o together.h5 --force
+		# which looks at every step, and so begins each alone
+		SD_EMU_COUNT=$PWD/alone on_gpu $run $small -o alone.h5 --force --trace-nan
+		want=$(payload together.h5)
+		[ -n "$want" ]
+		assert_equal "$(payload alone.h5)" "$want"
+		[ -n "${SD_TEST_GPU:-}" ] || [ "$(cell kernels < alone)" -gt "$(($(cell kernels < together) * 2))" ]
+	done
+}
+
 @test "cuda: a search and a training tell the losses that the CPU tells" {
 	for tool in search train; do
 		more=

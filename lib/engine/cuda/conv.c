@@ -1,7 +1,8 @@
 /* conv.c: dense convolutions.
  *
- * A pointwise one is a product of matrices on images as they lie (cuBLASLt).  So is a factorised reduce, with
- * its rows taken from every other pixel.  Others go to cuDNN, in float32 and row-major (N, C, H, W), where its
+ * A pointwise one is a product of matrices on images as they lie.  So is a factorised reduce, with its rows taken
+ * from every other pixel.  Of few channels they have kernels of their own (kernels/pointwise.cu), which take several
+ * steps at once; of more they go to cuBLASLt.  Others go to cuDNN, in float32 and row-major (N, C, H, W), where its
  * deterministic algorithms are complete; only stems, auxiliary heads and a few primitives of OPS have them.
  * The algorithms are fixed (cuda.h): NVIDIA's documentation names these as deterministic. */
 #include "engine/cuda/cuda.h"
@@ -18,6 +19,11 @@ static int rows_of(const struct sd_cu_img *x)
 static int is_pointwise(const struct sd_window *w)
 {
 	return w->kh == 1 && w->kw == 1 && w->sh == 1 && w->sw == 1 && w->ph == 0 && w->pw == 0;
+}
+
+static int is_narrow(const struct sd_cu_img *x, const struct sd_cu_img *y)
+{
+	return x->c <= SD_CU_POINTWISE && y->c <= SD_CU_POINTWISE;
 }
 
 /* The operand's elements as they are loaded: in place where loading changes nothing. */
@@ -202,6 +208,7 @@ static int dense(struct sd_cuda_step *st, enum pass pass, const struct sd_cu_img
 	void *workspace;
 	int rc = -1;
 
+	sd_cu_group_flush(&st->run);
 	st->run.launches++;
 	if (e->base.plans_only) /* cuDNN wants a device; the workspace is not known then */
 		return 0;
@@ -260,7 +267,9 @@ int sd_cuda_conv(struct sd_cuda_step *st) /* x, w, bias */
 	struct sd_cu_dst y = sd_cuda_result(st);
 	const float *w = sd_cuda_rows(st, st->s->in[1].x), *bias = sd_cuda_rows(st, st->s->in[2].x);
 
-	if (is_pointwise(&st->n->a.win)) {
+	if (is_pointwise(&st->n->a.win) && is_narrow(&x.x, &y.y)) {
+		sd_cu_pointwise(&st->run, &x, -1, w, &y);
+	} else if (is_pointwise(&st->n->a.win)) {
 		struct sd_cu_img xl = loaded(st, &x);
 
 		if (product(st, &xl, weights(st, w, (size_t)y.y.c * (size_t)xl.c), &y.y, y.acc))
@@ -281,6 +290,10 @@ int sd_cuda_conv_bwd_x(struct sd_cuda_step *st) /* gy, w */
 
 	if (!is_pointwise(&st->n->a.win))
 		return dense_bwd_x(st, &gy, w, &gx);
+	if (is_narrow(&gy, &gx.y)) {
+		sd_cu_pointwise_bwd_x(&st->run, &gy, w, &gx);
+		return 0;
+	}
 	return product_bwd_x(st, &gy, weights(st, w, (size_t)gy.c * (size_t)gx.y.c), &gx.y, gx.acc);
 }
 
@@ -292,6 +305,10 @@ int sd_cuda_conv_bwd_w(struct sd_cuda_step *st) /* x, gy */
 
 	if (!is_pointwise(&st->n->a.win))
 		return dense_bwd_w(st, &x, &gy, gw);
+	if (is_narrow(&x.x, &gy)) {
+		sd_cu_pointwise_bwd_w(&st->run, &x, -1, &gy, gw);
+		return 0;
+	}
 	xl = loaded(st, &x);
 	return product_bwd_w(st, &xl, &gy, gw);
 }
@@ -315,13 +332,19 @@ int sd_cuda_frconv(struct sd_cuda_step *st) /* x, w1, w2 */
 	for (which = 0; which < 2; which++) {
 		sd_val wv = st->s->in[1 + which].x;
 		int c = st->p->g->val[wv].shape.d[0];
-		struct sd_cu_img part = channels(&y.y, first, c);
-		struct sd_cu_img taken = sd_cuda_scratch_image(st, x.x.n, x.x.c, y.y.h, y.y.w);
+		struct sd_cu_img part = channels(&y.y, first, c), taken;
 
+		first += c;
+		if (is_narrow(&x.x, &y.y)) {
+			struct sd_cu_dst to = { part, y.acc };
+
+			sd_cu_pointwise(&st->run, &x, which, sd_cuda_rows(st, wv), &to);
+			continue;
+		}
+		taken = sd_cuda_scratch_image(st, x.x.n, x.x.c, y.y.h, y.y.w);
 		sd_cu_take_odd(&st->run, &x, which, &taken);
 		if (product(st, &taken, weights(st, sd_cuda_rows(st, wv), (size_t)c * (size_t)x.x.c), &part, y.acc))
 			return -1;
-		first += c;
 	}
 	return 0;
 }
@@ -338,10 +361,16 @@ int sd_cuda_frconv_bwd_x(struct sd_cuda_step *st) /* gy, w1, w2 */
 		struct sd_cu_img part = channels(&gy, first, c);
 
 		g[which] = sd_cuda_scratch_image(st, gy.n, gx.y.c, gy.h, gy.w);
+		first += c;
+		if (is_narrow(&gy, &gx.y)) {
+			struct sd_cu_dst to = { g[which], 0 };
+
+			sd_cu_pointwise_bwd_x(&st->run, &part, sd_cuda_rows(st, wv), &to);
+			continue;
+		}
 		if (product_bwd_x(st, &part, weights(st, sd_cuda_rows(st, wv), (size_t)c * (size_t)gx.y.c),
 				&g[which], 0))
 			return -1;
-		first += c;
 	}
 	sd_cu_put_odd(&st->run, &g[0], &g[1], &gx);
 	return 0;
@@ -350,11 +379,15 @@ int sd_cuda_frconv_bwd_x(struct sd_cuda_step *st) /* gy, w1, w2 */
 int sd_cuda_frconv_bwd_w(struct sd_cuda_step *st) /* x, gy; i: which, channels of w1 */
 {
 	struct sd_cu_src x = sd_cuda_source(st, 0);
-	struct sd_cu_img gy = sd_cuda_operand(st, 1), part;
-	struct sd_cu_img taken = sd_cuda_scratch_image(st, x.x.n, x.x.c, gy.h, gy.w);
+	struct sd_cu_img gy = sd_cuda_operand(st, 1), part, taken;
 	int which = st->n->a.i[0], c1 = st->n->a.i[1];
 
-	sd_cu_take_odd(&st->run, &x, which, &taken);
 	part = which ? channels(&gy, c1, gy.c - c1) : channels(&gy, 0, c1);
+	if (is_narrow(&x.x, &gy)) {
+		sd_cu_pointwise_bwd_w(&st->run, &x, which, &part, sd_cuda_rows(st, st->n->out));
+		return 0;
+	}
+	taken = sd_cuda_scratch_image(st, x.x.n, x.x.c, gy.h, gy.w);
+	sd_cu_take_odd(&st->run, &x, which, &taken);
 	return product_bwd_w(st, &taken, &part, sd_cuda_rows(st, st->n->out));
 }

@@ -57,7 +57,8 @@ struct sd_cuda_engine {
 	struct sd_cuda_graph *graph; /* what was run, the last first */
 	struct sd_cuda_split *split; /* data sets on the device */
 	int32_t *flag;            /* device: for trace_nan */
-	cudaEvent_t *event;       /* between the steps of a profiled program */
+	struct sd_cu_group *group; /* launches of the steps under way */
+	cudaEvent_t *event;       /* between the groups of steps of a profiled program */
 	int nevent;
 };
 
@@ -192,6 +193,14 @@ int sd_cuda_feed_epoch(struct sd_device_feed *f, uint32_t epoch, uint32_t from);
 void sd_cuda_feed_exec(struct sd_cu_run *r, const struct sd_work *w);
 /* Puts bytes of the host into device memory, in order with all other work, without waiting. */
 int sd_cuda_upload(struct sd_cuda_engine *e, void *to, const void *from, size_t bytes);
+
+/* ---- group.c ---- */
+/* How many steps, from `first` on, are run together. */
+int sd_cuda_group_size(const struct sd_plan *plan, int first);
+/* Puts those steps on the stream (or counts them, in a dry run), by `run`.  -1 with a message. */
+int sd_cuda_group_exec(struct sd_cuda_program *p, int first, const struct sd_bind *bind,
+	const struct sd_cuda_bound *b, struct sd_cu_run *run);
+struct sd_cuda_step sd_cuda_step_of(struct sd_cuda_program *p, int i);
 
 /* ---- program.c ---- */
 /* How many tensors and chunks an optimiser's step has; the tables are not there yet. */

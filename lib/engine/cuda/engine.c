@@ -61,8 +61,10 @@ static size_t segment_2(const struct sd_graph *g, sd_val v, int seg)
 	return segment_at(g, v, seg, 2);
 }
 
-const struct sd_layout sd_cuda_layout_4 = { .size = size_4, .segment = segment_4, .align = 256, .elem = 4 };
-const struct sd_layout sd_cuda_layout_2 = { .size = size_2, .segment = segment_2, .align = 256, .elem = 2 };
+const struct sd_layout sd_cuda_layout_4 = { .size = size_4, .segment = segment_4, .align = 256, .elem = 4,
+	.groups = 1 };
+const struct sd_layout sd_cuda_layout_2 = { .size = size_2, .segment = segment_2, .align = 256, .elem = 2,
+	.groups = 1 };
 
 /* ---- the engine ---- */
 
@@ -118,6 +120,7 @@ static void cuda_close(struct sd_engine *base)
 	for (i = 0; i < e->nevent; i++)
 		cudaEventDestroy(e->event[i]);
 	free(e->event);
+	sd_cu_group_free(e->group);
 	if (e->stream) {
 		cudaFree(e->flag);
 		cudaFree(e->arena);
@@ -154,6 +157,9 @@ static int cuda_open(struct sd_engine *base, int device, int threads)
 	struct sd_cuda_engine *e = own(base);
 
 	(void)threads;
+	e->group = sd_cu_group_new();
+	if (!e->group)
+		return sd_error(SD_ERR_IO, "out of memory for an engine");
 	if (base->plans_only) {
 		snprintf(e->path, sizeof(e->path), "no device");
 		return 0;

@@ -239,7 +239,6 @@ int sd_cuda_exec(struct sd_cuda_step *st)
 {
 	const struct sd_step *s = st->s;
 
-	st->run.used = 0;
 	if (st->n->pred == SD_NIL || sd_op_is_write(st->n->op)) {
 		if (dispatch(st))
 			return -1;

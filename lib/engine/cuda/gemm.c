@@ -164,6 +164,7 @@ int sd_cuda_gemm(struct sd_cuda_step *st, const struct sd_cuda_gemm *g)
 	void *workspace;
 	int rc = -1;
 
+	sd_cu_group_flush(&st->run);
 	if (e->base.plans_only) { /* the heuristic wants a device; the workspace is not known then */
 		st->run.launches++;
 		return 0;

@@ -12,14 +12,6 @@ static int no_memory(void)
 	return sd_error(SD_ERR_IO, "out of memory for a program");
 }
 
-static struct sd_cuda_step step_of(struct sd_cuda_program *p, int i)
-{
-	struct sd_cuda_step st = { .p = p, .e = p->e, .s = &p->plan->step[i], .index = i };
-
-	st.n = &p->g->node[st.s->node];
-	return st;
-}
-
 /* ---- planning ---- */
 
 /* Kernels count pixels in an int, and threads, of which one may have as little as ITEMS (pixels.h) elements, in 32
@@ -56,17 +48,14 @@ int sd_cuda_program_init(struct sd_program *base)
 	p->plan = base->plan;
 	if (batch < 0)
 		return -1;
-	for (i = 0; i < p->plan->nstep; i++) {
-		struct sd_cuda_step st = step_of(p, i);
+	for (i = 0; i < p->plan->nstep; i += sd_cuda_group_size(p->plan, i)) {
+		struct sd_cu_run run = { .dry = 1 };
 
-		if (st.s->skip)
-			continue;
-		st.run.dry = 1;
-		if (sd_cuda_exec(&st))
+		if (sd_cuda_group_exec(p, i, NULL, NULL, &run))
 			return -1;
-		if (st.run.peak > scratch)
-			scratch = st.run.peak;
-		base->launches += st.run.launches;
+		if (run.peak > scratch)
+			scratch = run.peak;
+		base->launches += run.launches;
 	}
 	base->arena = p->plan->arena + scratch;
 	return sd_cuda_arena_fit(p->e, p->plan->arena, scratch, batch);
@@ -227,7 +216,7 @@ static void each_table(struct sd_cuda_program *p, const struct sd_bind *bind, st
 
 	t->ntensor = t->nchunk = 0;
 	for (i = 0; i < p->plan->nstep; i++) {
-		struct sd_cuda_step st = step_of(p, i);
+		struct sd_cuda_step st = sd_cuda_step_of(p, i);
 
 		st.bind = bind;
 		if (tensors_in(&st))
@@ -321,54 +310,58 @@ static struct sd_cuda_bound *bound_for(struct sd_cuda_program *p, const struct s
 /* ---- running ---- */
 
 /* -1 with the op named if one of the step's results holds a number that isn't finite. */
-static int check_finite(struct sd_cuda_step *st)
+static int check_finite(struct sd_cuda_program *p, int i)
 {
-	struct sd_cuda_engine *e = st->e;
+	struct sd_cuda_step st = sd_cuda_step_of(p, i);
+	struct sd_cuda_engine *e = p->e;
 	int32_t bad = 0;
 	int k;
 
+	st.run.stream = e->stream;
 	SD_CUDA_TRY(cudaMemsetAsync(e->flag, 0, sizeof(*e->flag), e->stream), "a flag");
-	for (k = 0; k < st->n->nout; k++) {
-		sd_val v = st->n->out + k;
+	for (k = 0; k < st.n->nout; k++) {
+		sd_val v = st.n->out + k;
 
-		if (st->p->g->val[v].dtype != SD_F32 || sd_op_is_write(st->n->op))
+		if (p->g->val[v].dtype != SD_F32 || sd_op_is_write(st.n->op))
 			continue;
-		if (sd_is_image(st->p->g, v)) {
-			struct sd_cu_img x = sd_cuda_image(st, v);
+		if (sd_is_image(p->g, v)) {
+			struct sd_cu_img x = sd_cuda_image(&st, v);
 
-			sd_cu_not_finite_image(&st->run, &x, e->flag);
+			sd_cu_not_finite_image(&st.run, &x, e->flag);
 		} else {
-			sd_cu_not_finite(&st->run, sd_cuda_rows(st, v),
-				sd_shape_count(&st->p->g->val[v].shape), e->flag);
+			sd_cu_not_finite(&st.run, sd_cuda_rows(&st, v), sd_shape_count(&p->g->val[v].shape), e->flag);
 		}
 	}
 	SD_CUDA_TRY(cudaMemcpyAsync(&bad, e->flag, sizeof(bad), cudaMemcpyDeviceToHost, e->stream), "a flag");
-	SD_CUDA_TRY(cudaStreamSynchronize(e->stream), sd_op_name(st->n->op));
+	SD_CUDA_TRY(cudaStreamSynchronize(e->stream), sd_op_name(st.n->op));
 	if (!bad)
 		return 0;
-	return sd_error(SD_ERR_DATA, "step %d, %s: a result is not finite", st->index, sd_op_name(st->n->op));
+	return sd_error(SD_ERR_DATA, "step %d, %s: a result is not finite", i, sd_op_name(st.n->op));
 }
 
-static int run_step(struct sd_cuda_program *p, int i, const struct sd_bind *bind, const struct sd_cuda_bound *b,
+/* The group of steps from i on. */
+static int run_group(struct sd_cuda_program *p, int i, const struct sd_bind *bind, const struct sd_cuda_bound *b,
 	long *launches)
 {
 	struct sd_cuda_engine *e = p->e;
-	struct sd_cuda_step st = step_of(p, i), first;
+	struct sd_cu_run run = { .stream = e->stream, .scratch = e->arena + e->values_size };
+	int k, end = i + sd_cuda_group_size(p->plan, i);
 
-	st.bind = bind;
-	st.bound = b;
-	st.run.stream = e->stream;
-	st.run.scratch = e->arena + e->values_size;
-	first = st;
-	if (sd_cuda_exec(&st) || sd_cuda_check(sd_op_name(st.n->op)))
+	if (sd_cuda_group_exec(p, i, bind, b, &run) || sd_cuda_check(sd_op_name(p->g->node[p->plan->step[i].node].op)))
 		return -1;
-	*launches = st.run.launches;
-	if (e->base.seen && sd_engine_show_step(&p->base, i))
-		return -1;
-	if (st.run.peak > e->scratch_size)
-		return sd_error(SD_ERR_BUG, "%s takes %zu bytes of scratch, more than was planned", sd_op_name(st.n->op),
-			st.run.peak);
-	return e->base.trace_nan ? check_finite(&first) : 0;
+	if (run.peak > e->scratch_size)
+		return sd_error(SD_ERR_BUG, "%s takes %zu bytes of scratch, more than was planned",
+			sd_op_name(p->g->node[p->plan->step[i].node].op), run.peak);
+	*launches = run.launches;
+	for (k = i; k < end; k++) {
+		if (p->plan->step[k].skip)
+			continue;
+		if (e->base.seen && sd_engine_show_step(&p->base, k))
+			return -1;
+		if (e->base.trace_nan && check_finite(p, k))
+			return -1;
+	}
+	return 0;
 }
 
 static int run_steps(struct sd_cuda_program *p, const struct sd_bind *bind, const struct sd_cuda_bound *b)
@@ -378,8 +371,8 @@ static int run_steps(struct sd_cuda_program *p, const struct sd_bind *bind, cons
 
 	if (p->e->base.seen && sd_engine_show_inputs(&p->base, bind))
 		return -1;
-	for (i = 0; i < p->plan->nstep; i++)
-		if (!p->plan->step[i].skip && run_step(p, i, bind, b, &launches))
+	for (i = 0; i < p->plan->nstep; i += sd_cuda_group_size(p->plan, i))
+		if (run_group(p, i, bind, b, &launches))
 			return -1;
 	return 0;
 }
@@ -398,7 +391,24 @@ static int make_events(struct sd_cuda_engine *e, int n)
 	return 0;
 }
 
-/* The same with an event after each step, so that the device tells how long each took. */
+/* Notes a group's steps: its time to each in equal parts, its launches to the first. */
+static int note_group(struct sd_cuda_program *p, int i, long launches, double seconds)
+{
+	int k, n = 0, end = i + sd_cuda_group_size(p->plan, i);
+
+	for (k = i; k < end; k++)
+		n += !p->plan->step[k].skip;
+	for (k = i; k < end; k++) {
+		if (p->plan->step[k].skip)
+			continue;
+		if (sd_engine_note(&p->base, &p->plan->step[k], launches, seconds / n))
+			return -1;
+		launches = 0;
+	}
+	return 0;
+}
+
+/* The same with an event after each group, so that the device tells how long each took. */
 static int run_timed(struct sd_cuda_program *p, const struct sd_bind *bind, const struct sd_cuda_bound *b)
 {
 	struct sd_cuda_engine *e = p->e;
@@ -414,23 +424,18 @@ static int run_timed(struct sd_cuda_program *p, const struct sd_bind *bind, cons
 	if (make_events(e, plan->nstep + 1) || (e->base.seen && sd_engine_show_inputs(&p->base, bind)))
 		goto out;
 	err = cudaEventRecord(e->event[n++], e->stream);
-	for (i = 0; i < plan->nstep && err == cudaSuccess; i++) {
-		if (plan->step[i].skip)
-			continue;
-		if (run_step(p, i, bind, b, &launches[i]))
+	for (i = 0; i < plan->nstep && err == cudaSuccess; i += sd_cuda_group_size(plan, i)) {
+		if (run_group(p, i, bind, b, &launches[i]))
 			goto out;
 		err = cudaEventRecord(e->event[n++], e->stream);
 	}
 	if (err == cudaSuccess)
 		err = cudaEventSynchronize(e->event[n - 1]);
-	for (i = n = 0; i < plan->nstep && err == cudaSuccess; i++) {
+	for (i = n = 0; i < plan->nstep && err == cudaSuccess; i += sd_cuda_group_size(plan, i), n++) {
 		float ms = 0;
 
-		if (plan->step[i].skip)
-			continue;
 		err = cudaEventElapsedTime(&ms, e->event[n], e->event[n + 1]);
-		n++;
-		if (err == cudaSuccess && sd_engine_note(&p->base, &plan->step[i], launches[i], 1e-3 * ms))
+		if (err == cudaSuccess && note_group(p, i, launches[i], 1e-3 * ms))
 			goto out;
 	}
 	rc = err == cudaSuccess ? 0 : sd_cuda_fail(err, "events between steps");

@@ -1,0 +1,325 @@
+/* pointwise.cu: 1 x 1 convolutions, and the halves of a factorised reduce, of few channels.
+ *
+ * With 16 to 256 channels a product of an image and a matrix reads and writes more than it multiplies, so these
+ * are tiled for memory: a block takes ROWS pixels and W of the results' channels, the operand passes through shared
+ * memory DEPTH channels at a time, with norm and relu on the way, and a thread keeps 4 channels of some pixels in
+ * registers.  The matrix stays in float32 for all types of images.  A result is one chain of multiply-adds from 0
+ * over the operand's channels in order, whatever the tile.
+ *
+ * The gradient of the matrix is cut into chunks of pixels; a block sums a W by W tile of it over its chunk in
+ * the order of the pixels, and a second kernel adds the chunks in double. */
+#include "kernels/tile.h"
+
+namespace {
+
+using namespace sd;
+
+enum { ROWS = 128, DEPTH = 16, BLOCK = 256 };
+
+/* An image whose pixels are those of another's rows and columns 2 i + odd (odd < 0: its own), as they are loaded;
+ * what lies outside is 0. */
+struct From {
+	sd_cu_src src;
+	int odd, h, w; /* odd >= 0: of the image that is taken */
+};
+
+struct Pointwise {
+	From x;
+	const float *w;     /* element (k, j) at k sk + j sj */
+	int k, sk, sj;
+	unsigned pixels;
+	sd_cu_dst y;
+};
+
+/* The pixel of x that pixel p of what is taken comes from, or -1. */
+__device__ inline long long source_pixel(const From &f, unsigned p)
+{
+	if (f.odd < 0)
+		return p;
+	unsigned w = static_cast<unsigned>(f.w), h = static_cast<unsigned>(f.h);
+	int j = 2 * static_cast<int>(p % w) + f.odd, i = 2 * static_cast<int>(p / w % h) + f.odd;
+
+	if (!inside(i, f.src.x.h) || !inside(j, f.src.x.w))
+		return -1;
+	return pixel(f.src.x, p / w / h, i, j);
+}
+
+/* Channels [c0, c0 + DEPTH) of `rows` pixels from `first` on to shared memory: to[channel][pixel], 0 where there are
+ * none.  a, b: the norm's factors of these channels. */
+template <typename T, int V, int R> __device__ inline void rows_to_shared(const From &f, unsigned first, unsigned end,
+	int c0, const float *a, const float *b, float (*to)[R + 4])
+{
+	enum { PACKS = DEPTH / V };
+	float low = f.src.relu ? 0.0f : -INFINITY;
+
+	for (unsigned i = threadIdx.x; i < R * PACKS; i += BLOCK) {
+		unsigned r = i / PACKS, c = i % PACKS * V;
+		long long p = first + r < end ? source_pixel(f, first + r) : -1;
+		float v[V];
+
+		SD_UNROLL
+		for (int k = 0; k < V; k++)
+			v[k] = 0;
+		if (p >= 0 && c0 + static_cast<int>(c) < f.src.x.c) {
+			load_pack<T, V>(at<const T>(f.src.x, static_cast<unsigned>(p), c0 + static_cast<int>(c)), v);
+			SD_UNROLL
+			for (int k = 0; k < V; k++) {
+				float t = fmaf(a[c + k], v[k], b[c + k]);
+
+				v[k] = low > t ? low : t;
+			}
+		}
+		SD_UNROLL
+		for (int k = 0; k < V; k++)
+			to[c + k][r] = v[k];
+	}
+}
+
+/* W: channels of the result in a block; V, U: packs of the operand and of the result. */
+template <typename T, int V, int U, int W>
+__global__ void __launch_bounds__(BLOCK) pw_kernel(SD_MEMBERS(Pointwise) group)
+{
+	enum { COLS = W / 4, LANES = BLOCK / COLS, EACH = ROWS / LANES };
+	__shared__ float x[DEPTH][ROWS + 4];
+	alignas(16) __shared__ float w[DEPTH][W];
+	__shared__ float a[DEPTH];
+	__shared__ float b[DEPTH];
+	SD_MEMBER(group, d);
+	unsigned first = blockIdx.x * ROWS, lane = threadIdx.x / COLS;
+	int j0 = static_cast<int>(blockIdx.y) * W, j = static_cast<int>(threadIdx.x % COLS) * 4;
+	float s[EACH][4];
+
+	SD_UNROLL
+	for (int r = 0; r < EACH; r++)
+		SD_UNROLL
+		for (int i = 0; i < 4; i++)
+			s[r][i] = 0;
+	for (int c0 = 0; c0 < d.k; c0 += DEPTH) {
+		__syncthreads();
+		if (threadIdx.x < DEPTH && c0 + static_cast<int>(threadIdx.x) < d.k)
+			norm_factors(d.x.src.norm, c0 + static_cast<int>(threadIdx.x), a[threadIdx.x], b[threadIdx.x]);
+		for (unsigned i = threadIdx.x; i < DEPTH * W; i += BLOCK) {
+			/* neighbours read what lies side by side */
+			int k = static_cast<int>(d.sk == 1 ? i % DEPTH : i / W);
+			int c = static_cast<int>(d.sk == 1 ? i / DEPTH : i % W);
+
+			w[k][c] = c0 + k < d.k && j0 + c < d.y.y.c
+				? d.w[static_cast<size_t>(c0 + k) * static_cast<unsigned>(d.sk) +
+				      static_cast<size_t>(j0 + c) * static_cast<unsigned>(d.sj)] : 0.0f;
+		}
+		__syncthreads();
+		rows_to_shared<T, V, ROWS>(d.x, first, d.pixels, c0, a, b, x);
+		__syncthreads();
+		SD_UNROLL
+		for (int k = 0; k < DEPTH; k++) {
+			float wk[4];
+
+			if (c0 + k >= d.k)
+				break;
+			load_floats<4>(&w[k][j], wk);
+			SD_UNROLL
+			for (int r = 0; r < EACH; r++) {
+				float v = x[k][lane + static_cast<unsigned>(r) * LANES];
+
+				SD_UNROLL
+				for (int i = 0; i < 4; i++)
+					s[r][i] = fmaf(v, wk[i], s[r][i]);
+			}
+		}
+	}
+	SD_UNROLL
+	for (int r = 0; r < EACH; r++) {
+		unsigned p = first + lane + static_cast<unsigned>(r) * LANES;
+
+		if (p >= d.pixels)
+			continue;
+		T *to = at<T>(d.y.y, p, j0 + j);
+
+		if (U == 4 && j0 + j < d.y.y.c) {
+			store_pack<T, U>(to, s[r], d.y.acc);
+			continue;
+		}
+		for (int i = 0; i < 4 && j0 + j + i < d.y.y.c; i++)
+			store_pack<T, 1>(to + i, s[r] + i, d.y.acc);
+	}
+}
+
+struct PointwiseGrad {
+	From x;
+	sd_cu_img gy;
+	Cut cut;
+	float *part;        /* (chunks, O, I) */
+};
+
+/* A tile of the matrix's gradient: W of its rows (channels of gy) by W columns (of x). */
+template <typename T, int V, int W>
+__global__ void __launch_bounds__(BLOCK) pw_grad(SD_MEMBERS(PointwiseGrad) group)
+{
+	/* DEPTH channels are loaded at once, of STRIP pixels; SIDE x SIDE threads, each SPAN x SPAN results */
+	enum { STRIP = 16, SIDE = 16, SPAN = W / SIDE };
+	__shared__ float x[W][STRIP + 4];
+	__shared__ float g[W][STRIP + 4];
+	__shared__ float a[W];
+	__shared__ float b[W];
+	__shared__ float one[DEPTH];
+	__shared__ float none[DEPTH];
+	SD_MEMBER(group, d);
+	int tiles = (d.x.src.x.c + W - 1) / W;
+	int i0 = static_cast<int>(blockIdx.y) % tiles * W, o0 = static_cast<int>(blockIdx.y) / tiles * W;
+	unsigned ti = threadIdx.x % SIDE, to = threadIdx.x / SIDE;
+	unsigned first = blockIdx.x * d.cut.per, left = d.cut.count - first;
+	unsigned end = first + (left < d.cut.per ? left : d.cut.per);
+	const From gy = { { d.gy, {}, 0 }, -1, 0, 0 };
+	float s[SPAN][SPAN];
+
+	for (unsigned i = threadIdx.x; i < W; i += BLOCK)
+		if (i0 + static_cast<int>(i) < d.x.src.x.c)
+			norm_factors(d.x.src.norm, i0 + static_cast<int>(i), a[i], b[i]);
+	if (threadIdx.x < DEPTH)
+		norm_factors(gy.src.norm, 0, one[threadIdx.x], none[threadIdx.x]);
+	SD_UNROLL
+	for (int o = 0; o < SPAN; o++)
+		SD_UNROLL
+		for (int i = 0; i < SPAN; i++)
+			s[o][i] = 0;
+	for (unsigned p = first; p < end; p += STRIP) {
+		__syncthreads();
+		SD_UNROLL
+		for (int c = 0; c < W; c += DEPTH) {
+			rows_to_shared<T, V, STRIP>(d.x, p, end, i0 + c, a + c, b + c, x + c);
+			rows_to_shared<T, V, STRIP>(gy, p, end, o0 + c, one, none, g + c);
+		}
+		__syncthreads();
+		for (unsigned q = 0; q < STRIP; q++) {
+			float v[SPAN];
+
+			SD_UNROLL
+			for (int i = 0; i < SPAN; i++)
+				v[i] = x[ti + static_cast<unsigned>(i) * SIDE][q];
+			SD_UNROLL
+			for (int o = 0; o < SPAN; o++) {
+				float go = g[to + static_cast<unsigned>(o) * SIDE][q];
+
+				SD_UNROLL
+				for (int i = 0; i < SPAN; i++)
+					s[o][i] = fmaf(go, v[i], s[o][i]);
+			}
+		}
+	}
+	float *part = d.part + static_cast<size_t>(blockIdx.x) * static_cast<unsigned>(d.gy.c) *
+		static_cast<unsigned>(d.x.src.x.c);
+
+	SD_UNROLL
+	for (int o = 0; o < SPAN; o++)
+		SD_UNROLL
+		for (int i = 0; i < SPAN; i++) {
+			int row = o0 + static_cast<int>(to) + o * SIDE, col = i0 + static_cast<int>(ti) + i * SIDE;
+
+			if (row < d.gy.c && col < d.x.src.x.c)
+				part[row * d.x.src.x.c + col] = s[o][i];
+		}
+}
+
+struct GradMerge {
+	const float *part;
+	unsigned chunks, count;
+	float *gw;
+};
+__global__ void __launch_bounds__(32 * FOLD) pw_grad_merge(SD_MEMBERS(GradMerge) group)
+{
+	__shared__ double sums[32 * FOLD];
+	SD_MEMBER(group, d);
+	const float *part = d.part;
+	unsigned count = d.count, i = blockIdx.x * 32 + threadIdx.x, use = i < count ? i : count - 1;
+	double s = sum_chunks(d.chunks, sums, [=](unsigned k) -> double {
+		return part[static_cast<size_t>(k) * count + use];
+	});
+
+	if (threadIdx.y == 0 && i < count)
+		d.gw[i] = static_cast<float>(s);
+}
+
+/* ---- launching ---- */
+
+/* Channels of a tile: its size follows from the channels alone. */
+int width(int c) { return c > 32 ? 64 : c > 16 ? 32 : 16; }
+
+template <typename T, int V, int U> void launch_pw(sd_cu_run *r, const Pointwise &d)
+{
+	int w = width(d.y.y.c);
+	dim3 grid(blocks_for(d.pixels, ROWS), static_cast<unsigned>((d.y.y.c + w - 1) / w));
+
+	switch (w) {
+	case 64: SD_GROUP(r, (pw_kernel<T, V, U, 64>), grid, BLOCK, d); break;
+	case 32: SD_GROUP(r, (pw_kernel<T, V, U, 32>), grid, BLOCK, d); break;
+	default: SD_GROUP(r, (pw_kernel<T, V, U, 16>), grid, BLOCK, d); break;
+	}
+}
+template <typename T> void pw(sd_cu_run *r, const Pointwise &d)
+{
+	const sd_cu_img *x = &d.x.src.x, *y = &d.y.y;
+
+	if (pack_width(&x, 1) >= 4 && pack_width(&y, 1) >= 4)
+		launch_pw<T, 4, 4>(r, d);
+	else
+		launch_pw<T, 1, 1>(r, d);
+}
+
+template <typename T, int V> void launch_grad(sd_cu_run *r, const PointwiseGrad &d)
+{
+	int c = d.x.src.x.c > d.gy.c ? d.x.src.x.c : d.gy.c, w = width(c);
+	dim3 grid(d.cut.chunks, static_cast<unsigned>((d.x.src.x.c + w - 1) / w * ((d.gy.c + w - 1) / w)));
+
+	switch (w) {
+	case 64: SD_GROUP(r, (pw_grad<T, V, 64>), grid, BLOCK, d); break;
+	case 32: SD_GROUP(r, (pw_grad<T, V, 32>), grid, BLOCK, d); break;
+	default: SD_GROUP(r, (pw_grad<T, V, 16>), grid, BLOCK, d); break;
+	}
+}
+template <typename T> void pw_grads(sd_cu_run *r, PointwiseGrad &d, float *gw)
+{
+	const sd_cu_img *img[] = { &d.x.src.x, &d.gy };
+	unsigned count = static_cast<unsigned>(d.gy.c) * static_cast<unsigned>(d.x.src.x.c);
+
+	d.part = static_cast<float *>(sd_cu_take(r, sizeof(float) * d.cut.chunks * count));
+	if (pack_width(img, 1) >= 4 && pack_width(img + 1, 1) >= 4)
+		launch_grad<T, 4>(r, d);
+	else
+		launch_grad<T, 1>(r, d);
+	SD_GROUP(r, pw_grad_merge, blocks_for(count, 32), dim3(32, FOLD),
+		(GradMerge{ d.part, d.cut.chunks, count, gw }));
+}
+
+/* x as it is loaded, or every other of its pixels, as many as y has. */
+From from(const sd_cu_src *x, int odd, const sd_cu_img *y)
+{
+	return { *x, odd, y->h, y->w };
+}
+
+} /* namespace */
+
+void sd_cu_pointwise(sd_cu_run *r, const sd_cu_src *x, int odd, const float *w, const sd_cu_dst *y)
+{
+	Pointwise d = { from(x, odd, &y->y), w, x->x.c, 1, x->x.c, pixels_of(y->y), *y };
+
+	SD_BY_TYPE(x->x.type, pw, r, d);
+}
+
+void sd_cu_pointwise_bwd_x(sd_cu_run *r, const sd_cu_img *gy, const float *w, const sd_cu_dst *gx)
+{
+	sd_cu_src x = { *gy, {}, 0 };
+	Pointwise d = { from(&x, -1, gy), w, gy->c, gx->y.c, 1, pixels_of(gx->y), *gx };
+
+	SD_BY_TYPE(gy->type, pw, r, d);
+}
+
+void sd_cu_pointwise_bwd_w(sd_cu_run *r, const sd_cu_src *x, int odd, const sd_cu_img *gy, float *gw)
+{
+	unsigned pixels = pixels_of(*gy), per = 256;
+
+	while ((pixels + per - 1) / per > 256)
+		per *= 2;
+	PointwiseGrad d = { from(x, odd, gy), *gy, { pixels, per, (pixels + per - 1) / per }, nullptr };
+
+	SD_BY_TYPE(gy->type, pw_grads, r, d, gw);
+}

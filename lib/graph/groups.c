@@ -1,0 +1,204 @@
+/* groups.c: puts steps that do not depend on one another side by side, so that an engine to which beginning a step
+ * is dear begins them together.
+ *
+ * A step's level is one more than the highest of what it reads; steps of one level and one op are a group.  Parts of a
+ * sum that is built in place stay one after another, in the order in which they are added.  What is read only by
+ * writes (the gradients of weights) need not be done at once: it waits for the next of every SINKS levels, where
+ * there is more of it, and not longer, for its operands take memory until then. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "graph/planner.h"
+
+enum { SINKS = 32 };
+
+struct order {
+	int level, op, step;
+};
+
+struct levels {
+	const struct sd_planner *b;
+	int *level;          /* by step */
+	int *sum;            /* by value: the level from which the next part of a sum in place can be added */
+	int *slot;           /* by slot: the level from which it can be written */
+	unsigned char *kept; /* by step: a step that is no write reads a result, or a root is one */
+	int last;            /* the highest level so far */
+	int after;           /* writes: not before this level */
+};
+
+static const struct sd_node *node_of(const struct sd_planner *b, int step)
+{
+	return &b->g->node[b->p->step[step].node];
+}
+
+/* The level from which on v can be read. */
+static int ready(const struct levels *l, sd_val v)
+{
+	int made = v == SD_NIL ? -1 : l->b->step_of[l->b->g->val[v].node];
+
+	if (made < 0)
+		return 0;
+	return l->level[made] + !l->b->p->step[made].skip;
+}
+
+static void not_before(int *level, int other)
+{
+	if (other > *level)
+		*level = other;
+}
+
+/* The sum that v is built into, or SD_NIL. */
+static sd_val sum_of(const struct sd_planner *b, sd_val v)
+{
+	sd_val parent = b->parent[v];
+
+	return parent >= 0 && b->g->node[b->g->val[parent].node].op == SD_OP_ADD ? parent : SD_NIL;
+}
+
+static int level_of(const struct levels *l, int step)
+{
+	const struct sd_step *s = &l->b->p->step[step];
+	const struct sd_node *n = node_of(l->b, step);
+	sd_val sum = n->op == SD_OP_ADD ? n->out : sum_of(l->b, n->out);
+	int k, level = ready(l, n->pred);
+
+	for (k = 0; k < s->nin; k++) {
+		const struct sd_load *in = &s->in[k];
+
+		not_before(&level, ready(l, in->x));
+		not_before(&level, ready(l, in->mean));
+		not_before(&level, ready(l, in->var));
+		not_before(&level, ready(l, in->gamma));
+		not_before(&level, ready(l, in->beta));
+	}
+	if (sum != SD_NIL)
+		not_before(&level, l->sum[sum]);
+	return level;
+}
+
+/* A write comes behind all that is none.  Running statistics wait for writes of the same ones alone, other writes for
+ * every write before them. */
+static int level_of_write(struct levels *l, int step)
+{
+	const struct sd_step *s = &l->b->p->step[step];
+	int k, level = l->after;
+
+	if (node_of(l->b, step)->op != SD_OP_BN_UPDATE) {
+		not_before(&level, l->last + 1);
+		l->after = level + 1;
+		return level;
+	}
+	for (k = 0; k < 3; k++)
+		if (s->in[k].x != SD_NIL)
+			not_before(&level, l->slot[l->b->g->val[s->in[k].x].slot]);
+	for (k = 0; k < 3; k++)
+		if (s->in[k].x != SD_NIL)
+			l->slot[l->b->g->val[s->in[k].x].slot] = level + 1;
+	return level;
+}
+
+static void keep(struct levels *l, sd_val v)
+{
+	int made = v == SD_NIL ? -1 : l->b->step_of[l->b->g->val[v].node];
+
+	if (made >= 0)
+		l->kept[made] = 1;
+}
+
+static void find_kept(struct levels *l)
+{
+	const struct sd_plan *p = l->b->p;
+	int i, k;
+
+	for (i = 0; i < p->nroot; i++)
+		keep(l, p->root[i]);
+	for (i = 0; i < p->nstep; i++) {
+		/* a norm of all gradients waits as long as the write that it is for */
+		if (sd_op_is_write(node_of(l->b, i)->op) || node_of(l->b, i)->op == SD_OP_GRAD_NORM)
+			continue;
+		keep(l, node_of(l->b, i)->pred);
+		for (k = 0; k < p->step[i].nin; k++) {
+			keep(l, p->step[i].in[k].x);
+			keep(l, p->step[i].in[k].mean);
+			keep(l, p->step[i].in[k].var);
+			keep(l, p->step[i].in[k].gamma);
+			keep(l, p->step[i].in[k].beta);
+		}
+	}
+}
+
+static void find_levels(struct levels *l)
+{
+	const struct sd_planner *b = l->b;
+	int i, in_writes = 0;
+
+	for (i = 0; i < b->p->nstep; i++) {
+		const struct sd_node *n = node_of(b, i);
+		sd_val sum = sum_of(b, n->out);
+
+		if (sd_op_is_write(n->op)) {
+			if (!in_writes)
+				l->after = l->last + 1;
+			in_writes = 1;
+			l->level[i] = level_of_write(l, i);
+		} else {
+			l->level[i] = level_of(l, i);
+			if (!l->kept[i] && b->parent[n->out] < 0)
+				l->level[i] += SINKS - 1 - l->level[i] % SINKS;
+			if (sum != SD_NIL)
+				l->sum[sum] = l->level[i] + 1;
+		}
+		not_before(&l->last, l->level[i]);
+	}
+}
+
+static int in_order(const void *pa, const void *pb)
+{
+	const struct order *a = pa, *b = pb;
+
+	if (a->level != b->level)
+		return a->level - b->level;
+	return a->op != b->op ? a->op - b->op : a->step - b->step;
+}
+
+int sd_plan_find_groups(struct sd_planner *b)
+{
+	struct sd_plan *p = b->p;
+	size_t n = (size_t)p->nstep + 1;
+	struct levels l = { .b = b };
+	struct order *order = malloc(sizeof(*order) * n);
+	struct sd_step *step = calloc(n, sizeof(*step));
+	int i, first = 0, rc = -1;
+
+	l.level = calloc(n, sizeof(*l.level));
+	l.kept = calloc(n, 1);
+	l.sum = calloc((size_t)b->g->nval + 1, sizeof(*l.sum));
+	l.slot = calloc((size_t)b->g->nslot + 1, sizeof(*l.slot));
+	if (!order || !step || !l.level || !l.kept || !l.sum || !l.slot) {
+		sd_error(SD_ERR_IO, "out of memory for a plan");
+		goto out;
+	}
+	find_kept(&l);
+	find_levels(&l);
+	for (i = 0; i < p->nstep; i++)
+		order[i] = (struct order){ l.level[i], node_of(b, i)->op, i };
+	qsort(order, (size_t)p->nstep, sizeof(*order), in_order);
+	for (i = 0; i < p->nstep; i++) {
+		step[i] = p->step[order[i].step];
+		if (i && (order[i].level != order[i - 1].level || order[i].op != order[i - 1].op))
+			first = i;
+		step[i].group = first;
+		b->at[i] = first;
+	}
+	memcpy(p->step, step, sizeof(*step) * (size_t)p->nstep);
+	rc = 0;
+out:
+	free(order);
+	free(step);
+	free(l.level);
+	free(l.kept);
+	free(l.sum);
+	free(l.slot);
+	return rc;
+}
