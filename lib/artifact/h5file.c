@@ -67,11 +67,13 @@ static herr_t file_close(H5FD_t *file)
 	return 0;
 }
 
+/* Files are the same if they are one `io`: a descriptor's number may mean another file in the process that reads,
+ * where what its parent had open is still listed. */
 static int file_cmp(const H5FD_t *a, const H5FD_t *b)
 {
-	int fa = ((const struct file *)a)->io->fd, fb = ((const struct file *)b)->io->fd;
+	uintptr_t x = (uintptr_t)((const struct file *)a)->io, y = (uintptr_t)((const struct file *)b)->io;
 
-	return (fa > fb) - (fa < fb);
+	return (x > y) - (x < y);
 }
 
 /* As the stdio driver's, which lays files out as they always were. */

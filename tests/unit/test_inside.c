@@ -61,6 +61,29 @@ static void test_end(int sig, const char *said)
 	CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, "a child is left");
 }
 
+/* Reads while another artifact is being written, whatever number the descriptors of that have. */
+static void test_beside_a_writer(void)
+{
+	char other[] = "/tmp/test_inside.XXXXXX";
+	int made = mkstemp(other), taken[8], n = 0;
+
+	CHECK(made >= 0, "%s", other);
+	close(made);
+	for (int from = 0; from < 8; from++) {
+		static uint8_t x[N];
+		struct sd_artifact_out *out = sd_artifact_create(other, true);
+		struct sd_artifact *art = out ? sd_artifact_open(name, SD_ARTIFACT_NODATA) : NULL;
+
+		CHECK(art && sd_artifact_read(art, "/x", SD_TYPE_U8, x, N) == 0, "%d: %s", from, sd_error_text());
+		sd_artifact_close(art);
+		sd_artifact_abandon(out);
+		taken[n++] = dup(STDERR_FILENO);
+	}
+	while (n)
+		close(taken[--n]);
+	unlink(other);
+}
+
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -122,6 +145,7 @@ int main(void)
 		return 1;
 	close(fd);
 	CHECK(write_one() == 0, "%s", sd_error_text());
+	test_beside_a_writer();
 	test_end(SIGKILL, "libhdf5 fails on it");
 	test_end(SIGSEGV, "libhdf5 fails on it");
 	test_end(SIGSTOP, NULL); /* one that never answers is not waited for at the end */
