@@ -20,7 +20,8 @@ PATH=$BUILD/bin:$PATH
 DIGITS=$ROOT/share/data/digits.csv.gz
 export ROOT BUILD PATH DIGITS
 export LC_ALL=C
-unset SD_CPU
+# what make tells its own jobs (make check runs the tests) is not for the makes that they run
+unset SD_CPU MAKEFLAGS MFLAGS MAKELEVEL
 
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return 1
