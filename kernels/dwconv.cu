@@ -32,6 +32,7 @@ struct Dw {
 	sd_cu_dst y;
 	int flip;        /* the kernel turned round */
 	int apart;
+	int k, m;        /* the unrolled size and M; k 0: neither */
 	unsigned runs;   /* in a row of outputs */
 	unsigned items;  /* runs in all; outputs in the plain path */
 };
@@ -69,13 +70,10 @@ __device__ inline Place place(unsigned item, unsigned runs, unsigned length, int
 }
 /* ---- forward, and the gradient of x for stride 1 ---- */
 
-template <typename T, int V, int K, int M> __global__ void SD_BOUNDS(V) dw_run(SD_MEMBERS(Dw) group)
+/* w (K K TILE_CHANNELS), a and b (TILE_CHANNELS) are shared memory. */
+template <typename T, int V, int K, int M> __device__ inline void dw_runs(const Dw &d, float *w, float *a, float *b)
 {
 	enum { COLS = M * (RUN - 1) + K };
-	alignas(16) __shared__ float w[K * K * TILE_CHANNELS];
-	alignas(16) __shared__ float a[TILE_CHANNELS];
-	alignas(16) __shared__ float b[TILE_CHANNELS];
-	SD_MEMBER(group, d);
 	const sd_cu_img &x = d.x.x, &y = d.y.y;
 	int ch = thread_channel<V>();
 	unsigned item = blockIdx.x * blockDim.y + threadIdx.y;
@@ -141,6 +139,29 @@ template <typename T, int V, int K, int M> __global__ void SD_BOUNDS(V) dw_run(S
 	}
 }
 
+/* Kernels of 3 and 5 together: which one a block has is its member's. */
+template <typename T, int V, int K> __global__ void SD_BOUNDS(V) dw_run(SD_MEMBERS(Dw) group)
+{
+	alignas(16) __shared__ float w[K * K * TILE_CHANNELS];
+	alignas(16) __shared__ float a[TILE_CHANNELS];
+	alignas(16) __shared__ float b[TILE_CHANNELS];
+	SD_MEMBER(group, d);
+
+	if constexpr (K == 7) {
+		if (d.m == 1)
+			dw_runs<T, V, 7, 1>(d, w, a, b);
+		else
+			dw_runs<T, V, 7, 2>(d, w, a, b);
+	} else {
+		switch (d.k * 2 + d.m) {
+		case 7: dw_runs<T, V, 3, 1>(d, w, a, b); break;
+		case 8: dw_runs<T, V, 3, 2>(d, w, a, b); break;
+		case 11: dw_runs<T, V, 5, 1>(d, w, a, b); break;
+		default: dw_runs<T, V, 5, 2>(d, w, a, b); break;
+		}
+	}
+}
+
 /* Any window, one output a thread. */
 template <typename T, int V> __global__ void SD_BOUNDS(V) dw_plain(SD_MEMBERS(Dw) group)
 {
@@ -182,11 +203,9 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) dw_plain(SD_MEMBERS(Dw
 
 /* ---- the gradient of x for other strides: x is gy, y is gx ---- */
 
-/* K 0: any kernel. */
-template <typename T, int V, int K> __global__ void SD_BOUNDS(V) dw_gather(SD_MEMBERS(Dw) group)
+/* K 0: any kernel; w (K K TILE_CHANNELS) is shared memory. */
+template <typename T, int V, int K> __device__ inline void gathered(const Dw &d, float *w)
 {
-	alignas(16) __shared__ float w[K ? K * K * TILE_CHANNELS : 1];
-	SD_MEMBER(group, d);
 	const sd_cu_img &gy = d.x.x, &gx = d.y.y;
 	const int kh = K ? K : d.win.kh, kw = K ? K : d.win.kw;
 	int ch = thread_channel<V>();
@@ -227,6 +246,20 @@ template <typename T, int V, int K> __global__ void SD_BOUNDS(V) dw_gather(SD_ME
 		}
 	}
 	store_pack<T, V>(at<T>(gx, item, ch), s, d.y.acc);
+}
+
+template <typename T, int V, int K> __global__ void SD_BOUNDS(V) dw_gather(SD_MEMBERS(Dw) group)
+{
+	alignas(16) __shared__ float w[K ? K * K * TILE_CHANNELS : 1];
+	SD_MEMBER(group, d);
+
+	if constexpr (K == 5) {
+		if (d.win.kh == 3) {
+			gathered<T, V, 3>(d, w);
+			return;
+		}
+	}
+	gathered<T, V, K>(d, w);
 }
 
 /* ---- the gradient of w ---- */
@@ -424,23 +457,21 @@ unsigned runs_of(int w, int length, int apart)
 	return static_cast<unsigned>((w + length * apart - 1) / (length * apart) * apart);
 }
 
-template <typename T, int V, int K, int M> void launch_run(sd_cu_run *r, const Dw &d, const Tile &t)
+template <typename T, int V> void launch_forward(sd_cu_run *r, const Dw &d, const Tile &t)
 {
-	SD_GROUP(r, (dw_run<T, V, K, M>), dim3(blocks_for(d.items, t.rows), t.tiles), t.block(), d);
-}
-template <typename T, int V> void launch_forward(sd_cu_run *r, const Dw &d, const Path &p, const Tile &t)
-{
+	dim3 grid(blocks_for(d.items, t.rows), t.tiles);
+
 	if constexpr (V > 1) {
-		switch (p.k * 2 + p.m) {
-		case 7: launch_run<T, V, 3, 1>(r, d, t); return;
-		case 8: launch_run<T, V, 3, 2>(r, d, t); return;
-		case 11: launch_run<T, V, 5, 1>(r, d, t); return;
-		case 12: launch_run<T, V, 5, 2>(r, d, t); return;
-		case 15: launch_run<T, V, 7, 1>(r, d, t); return;
-		case 16: launch_run<T, V, 7, 2>(r, d, t); return;
+		if (d.k == 7) {
+			SD_GROUP(r, (dw_run<T, V, 7>), grid, t.block(), d);
+			return;
+		}
+		if (d.k) {
+			SD_GROUP(r, (dw_run<T, V, 5>), grid, t.block(), d);
+			return;
 		}
 	}
-	SD_GROUP(r, (dw_plain<T, V>), dim3(blocks_for(d.items, t.rows), t.tiles), t.block(), d);
+	SD_GROUP(r, (dw_plain<T, V>), grid, t.block(), d);
 }
 template <typename T> void forward(sd_cu_run *r, Dw &d)
 {
@@ -451,10 +482,12 @@ template <typename T> void forward(sd_cu_run *r, Dw &d)
 
 	if (v == 1)
 		p.k = 0;
+	d.k = p.k;
+	d.m = p.m;
 	d.apart = p.apart;
 	d.runs = runs_of(d.y.y.w, RUN, p.apart);
 	d.items = p.k ? rows_of(d.y.y) * d.runs : pixels_of(d.y.y);
-	SD_BY_PACK(T, v, launch_forward, r, d, p, t);
+	SD_BY_PACK(T, v, launch_forward, r, d, t);
 }
 
 template <typename T, int V> void launch_gather(sd_cu_run *r, const Dw &d, const Tile &t)
@@ -464,8 +497,7 @@ template <typename T, int V> void launch_gather(sd_cu_run *r, const Dw &d, const
 	if constexpr (V > 1) {
 		if (d.win.kh == d.win.kw) {
 			switch (d.win.kh) {
-			case 3: SD_GROUP(r, (dw_gather<T, V, 3>), grid, t.block(), d); return;
-			case 5: SD_GROUP(r, (dw_gather<T, V, 5>), grid, t.block(), d); return;
+			case 3: case 5: SD_GROUP(r, (dw_gather<T, V, 5>), grid, t.block(), d); return;
 			case 7: SD_GROUP(r, (dw_gather<T, V, 7>), grid, t.block(), d); return;
 			}
 		}
@@ -529,7 +561,7 @@ template <typename T> void grad(sd_cu_run *r, DwGrad &d, float *gw)
 
 void sd_cu_dwconv(sd_cu_run *r, const sd_cu_src *x, const float *w, struct sd_window win, const sd_cu_dst *y)
 {
-	Dw d = { *x, w, win, *y, 0, 1, 0, 0 };
+	Dw d = { *x, w, win, *y, 0, 1, 0, 0, 0, 0 };
 
 	SD_BY_TYPE(x->x.type, forward, r, d);
 }
@@ -538,7 +570,7 @@ void sd_cu_dwconv_bwd_x(sd_cu_run *r, const sd_cu_img *gy, const float *w, struc
 	const sd_cu_dst *gx)
 {
 	sd_cu_src x = { *gy, {}, 0 };
-	Dw d = { x, w, win, *gx, 1, 1, 0, 0 };
+	Dw d = { x, w, win, *gx, 1, 1, 0, 0, 0, 0 };
 
 	if (win.sh != 1 || win.sw != 1) {
 		SD_BY_TYPE(gy->type, gather, r, d);

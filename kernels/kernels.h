@@ -66,6 +66,9 @@ struct sd_cu_on {
 
 struct sd_cu_group; /* group.h */
 
+/* Blocks of a launch that may sum what others have left for them (tile.h). */
+enum { SD_CU_COUNTERS = 1 << 16 };
+
 /* Where launchers put their work. */
 struct sd_cu_run {
 	cudaStream_t stream;
@@ -73,6 +76,7 @@ struct sd_cu_run {
 	size_t used, peak;     /* bytes taken by the step, and the most any has */
 	int dry;               /* count launches and scratch, launch nothing */
 	long launches;
+	unsigned *counters;    /* SD_CU_COUNTERS zeros on the device, and zeros again after every launch */
 	struct sd_cu_group *group; /* NULL: what is launched begins at once; else see sd_cu_group_begin */
 };
 
@@ -85,6 +89,8 @@ void sd_cu_group_free(struct sd_cu_group *g);
  * Scratch must not be used again before sd_cu_group_flush. */
 void sd_cu_group_begin(struct sd_cu_run *r, struct sd_cu_group *g);
 void sd_cu_group_step(struct sd_cu_run *r);
+/* The step's next launch is as though it had one before it. */
+void sd_cu_group_skip(struct sd_cu_run *r);
 /* Begins what waits.  What goes to the stream by another way than SD_GROUP comes after it. */
 void sd_cu_group_flush(struct sd_cu_run *r);
 void sd_cu_group_end(struct sd_cu_run *r);

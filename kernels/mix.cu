@@ -14,18 +14,37 @@ using namespace sd;
 
 /* ---- forward ---- */
 
-struct MixArgs {
-	struct sd_cu_mix m;
+/* A term as a launch carries it: its shape is the edge's. */
+struct Term {
+	void *p;
+	const float *mean, *var; /* of norm terms */
+	int ld, kind;
+	float eps;
+
+	__device__ sd_cu_img image(const sd_cu_img &like) const
+	{
+		return { p, like.n, like.c, like.h, like.w, ld, like.type };
+	}
+	__device__ sd_cu_norm norm() const { return { mean, var, nullptr, nullptr, eps }; }
+};
+/* N: how many there is room for, FEW where that is enough, so that more edges fit into a launch. */
+enum { FEW = 8 };
+template <int N> struct Terms {
+	int nterm;
+	Term t[N];
+};
+template <int N> struct MixArgs {
+	Terms<N> m;
 	const float *f;
 	sd_cu_dst dst;
 	Walk w;
 };
-template <typename T, int V> __global__ void SD_BOUNDS(V) mix_kernel(SD_MEMBERS(MixArgs) group)
+template <typename T, int V, int N> __global__ void SD_BOUNDS(V) mix_kernel(SD_MEMBERS(MixArgs<N>) group)
 {
-	alignas(16) __shared__ float a[SD_MIX_TERMS][TILE_CHANNELS];
-	alignas(16) __shared__ float b[SD_MIX_TERMS][TILE_CHANNELS];
+	alignas(16) __shared__ float a[N][TILE_CHANNELS];
+	alignas(16) __shared__ float b[N][TILE_CHANNELS];
 	SD_MEMBER(group, d);
-	const struct sd_cu_mix &m = d.m;
+	const Terms<N> &m = d.m;
 	const float *f = d.f;
 	const sd_cu_dst &dst = d.dst;
 	const Walk &w = d.w;
@@ -36,7 +55,7 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) mix_kernel(SD_MEMBERS(
 		int c = block_channel<V>() + static_cast<int>(i);
 
 		for (int k = 0; k < m.nterm && c < dst.y.c; k++)
-			norm_factors(m.t[k].norm, c, a[k][i], b[k][i]);
+			norm_factors(m.t[k].norm(), c, a[k][i], b[k][i]);
 	}
 	__syncthreads();
 	if (ch >= dst.y.c)
@@ -52,7 +71,8 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) mix_kernel(SD_MEMBERS(
 				s[j][i] = 0;
 		SD_ROLLED
 		for (int k = 0; k < m.nterm; k++) {
-			const sd_cu_mix_term &t = m.t[k];
+			const Term &t = m.t[k];
+			const sd_cu_img x = t.image(dst.y);
 			Raw<T, V> raw[STEP];
 			float fk;
 
@@ -61,7 +81,7 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) mix_kernel(SD_MEMBERS(
 			SD_UNROLL
 			for (unsigned j = 0; j < STEP; j++)
 				if (p + j * blockDim.y < w.pixels)
-					raw[j] = load_raw<T, V>(at<const T>(t.x, p + j * blockDim.y, ch));
+					raw[j] = load_raw<T, V>(at<const T>(x, p + j * blockDim.y, ch));
 			fk = f[k];
 			const Load<V> load = load_from_shared<V>(a[k], b[k], t.kind == SD_MIX_NORM_RELU);
 
@@ -84,13 +104,6 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) mix_kernel(SD_MEMBERS(
 	}
 }
 
-template <typename T, int V>
-void mix_launch(sd_cu_run *r, const struct sd_cu_mix &m, const float *f, const sd_cu_dst &y, const Tile &t,
-	const Walk &w)
-{
-	SD_GROUP(r, (mix_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), (MixArgs{ m, f, y, w }));
-}
-
 /* The pack of an edge's images, `first` among them. */
 int mix_pack(const struct sd_cu_mix &m, const sd_cu_img *first)
 {
@@ -103,26 +116,38 @@ int mix_pack(const struct sd_cu_mix &m, const sd_cu_img *first)
 	return pack_width(img, n);
 }
 
-/* The edge as the kernels take it: only the norms of norm terms. */
-struct sd_cu_mix tidy(const struct sd_cu_mix &m)
+template <int N> Terms<N> terms(const struct sd_cu_mix &m)
 {
-	struct sd_cu_mix t = m;
+	Terms<N> t = { m.nterm, {} };
 
-	for (int k = 0; k < t.nterm; k++) {
-		if (t.t[k].kind != SD_MIX_NORM && t.t[k].kind != SD_MIX_NORM_RELU)
-			t.t[k].norm = {};
-		t.t[k].norm.gamma = t.t[k].norm.beta = nullptr;
+	for (int k = 0; k < m.nterm; k++) {
+		const sd_cu_mix_term &from = m.t[k];
+		bool norm = from.kind == SD_MIX_NORM || from.kind == SD_MIX_NORM_RELU;
+
+		t.t[k] = { from.x.p, norm ? from.norm.mean : nullptr, norm ? from.norm.var : nullptr, from.x.ld,
+			from.kind, from.norm.eps };
 	}
 	return t;
+}
+
+template <typename T, int V> void mix_launch(sd_cu_run *r, const struct sd_cu_mix &m, const float *f, const sd_cu_dst &y)
+{
+	Tile t = make_tile(y.y.c, V);
+	Walk w = make_walk(pixels_of(y.y), t);
+	dim3 grid(w.blocks, t.tiles);
+
+	if (m.nterm <= FEW)
+		SD_GROUP(r, (mix_kernel<T, V, FEW>), grid, t.block(), (MixArgs<FEW>{ terms<FEW>(m), f, y, w }));
+	else
+		SD_GROUP(r, (mix_kernel<T, V, SD_MIX_TERMS>), grid, t.block(),
+			(MixArgs<SD_MIX_TERMS>{ terms<SD_MIX_TERMS>(m), f, y, w }));
 }
 
 template <typename T> void mix(sd_cu_run *r, const struct sd_cu_mix *m, const float *f, const sd_cu_dst *y)
 {
 	int v = mix_pack(*m, &y->y);
-	Tile t = make_tile(y->y.c, v);
-	Walk w = make_walk(pixels_of(y->y), t);
 
-	SD_BY_PACK(T, v, mix_launch, r, tidy(*m), f, *y, t, w);
+	SD_BY_PACK(T, v, mix_launch, r, *m, f, *y);
 }
 
 /* ---- backward sums ---- */
@@ -167,19 +192,19 @@ __device__ inline void term_sums(const sd_cu_img &gi, const sd_cu_img &x, int ki
 
 /* part (chunks, 2 nterm + 1, C): for each term the sums of (masked) g and of g (x - mean), only what is
  * used of them, and last the sum of g. */
-struct MixSums {
-	struct sd_cu_mix m;
+template <int N> struct MixSums {
+	Terms<N> m;
 	sd_cu_img gi;
 	int plain;
 	Cut cut;
 	float *part;
 	float *s, *sg, *sgx;
 };
-template <typename T, int V> __global__ void SD_BOUNDS(V) mix_sums_chunk(SD_MEMBERS(MixSums) group)
+template <typename T, int V, int N> __global__ void SD_BOUNDS(V) mix_sums_chunk(SD_MEMBERS(MixSums<N>) group)
 {
 	__shared__ float sums[Threads<V>::most * V * 2];
 	SD_MEMBER(group, d);
-	const struct sd_cu_mix &m = d.m;
+	const Terms<N> &m = d.m;
 	const sd_cu_img &gi = d.gi;
 	const Cut &cut = d.cut;
 	int plain = d.plain;
@@ -203,12 +228,12 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) mix_sums_chunk(SD_MEMB
 			mean[i] = load.a[i] = load.b[i] = 0;
 			s[i] = s[V + i] = 0;
 			if (kind >= SD_MIX_NORM && in) {
-				norm_factors(m.t[k].norm, ch + i, load.a[i], load.b[i]);
-				mean[i] = m.t[k].norm.mean[ch + i];
+				norm_factors(m.t[k].norm(), ch + i, load.a[i], load.b[i]);
+				mean[i] = m.t[k].mean[ch + i];
 			}
 		}
 		if (in)
-			term_sums<T, V>(gi, m.t[k < m.nterm ? k : 0].x, kind, load, mean, first + threadIdx.y,
+			term_sums<T, V>(gi, m.t[k < m.nterm ? k : 0].image(gi), kind, load, mean, first + threadIdx.y,
 				end, ch, s);
 		sum_rows<2 * V>(s, sums);
 		if (threadIdx.y == 0 && in) {
@@ -224,11 +249,11 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) mix_sums_chunk(SD_MEMB
 }
 
 /* A block for each term. */
-__global__ void __launch_bounds__(32 * FOLD) mix_sums_merge(SD_MEMBERS(MixSums) group)
+template <int N> __global__ void __launch_bounds__(32 * FOLD) mix_sums_merge(SD_MEMBERS(MixSums<N>) group)
 {
 	__shared__ double sums[32 * FOLD];
 	SD_MEMBER(group, d);
-	const struct sd_cu_mix &m = d.m;
+	const Terms<N> &m = d.m;
 	const float *part = d.part;
 	unsigned chunks = d.cut.chunks;
 	int c = d.gi.c;
@@ -249,7 +274,7 @@ __global__ void __launch_bounds__(32 * FOLD) mix_sums_merge(SD_MEMBERS(MixSums) 
 		if (kind != SD_MIX_NONE)
 			q = sum_chunks(chunks, sums, [=](unsigned i) { return get(i, 2 * k + 1); });
 		if (kind >= SD_MIX_NORM)
-			q *= 1.0f / sqrtf(m.t[k].norm.var[use] + m.t[k].norm.eps);
+			q *= 1.0f / sqrtf(m.t[k].var[use] + m.t[k].eps);
 		if (threadIdx.y == 0 && ch < c) {
 			d.sg[k * c + ch] = static_cast<float>(g);
 			d.sgx[k * c + ch] = kind >= SD_MIX_NORM ? static_cast<float>(q) : 0.0f;
@@ -268,29 +293,35 @@ __global__ void __launch_bounds__(32 * FOLD) mix_sums_merge(SD_MEMBERS(MixSums) 
 	}
 }
 
-template <typename T, int V>
-void mix_sums_launch(sd_cu_run *r, const MixSums &d, const Tile &t)
+template <typename T, int V, int N> void mix_sums_launch(sd_cu_run *r, const MixSums<N> &d)
 {
-	SD_GROUP(r, (mix_sums_chunk<T, V>), dim3(d.cut.chunks, t.tiles), t.block(), d);
-}
+	Tile t = make_tile(d.gi.c, V);
 
-template <typename T>
-void mix_bwd_sums(sd_cu_run *r, const struct sd_cu_mix *mix, const sd_cu_img *g, float *s, float *sg,
-	float *sgx)
+	SD_GROUP(r, (mix_sums_chunk<T, V, N>), dim3(d.cut.chunks, t.tiles), t.block(), d);
+	SD_GROUP(r, mix_sums_merge<N>, static_cast<unsigned>(d.m.nterm), dim3(32, FOLD), d);
+}
+template <typename T, int V>
+void mix_sums_sized(sd_cu_run *r, const struct sd_cu_mix &m, const sd_cu_img &g, float *s, float *sg, float *sgx)
 {
-	struct sd_cu_mix m = tidy(*mix);
-	int v = mix_pack(m, g), c = g->c, plain = 0;
-	Tile t = make_tile(c, v);
-	Cut cut = make_cut(pixels_of(*g), t, 2 * STEP, 4096);
+	Cut cut = make_cut(pixels_of(g), make_tile(g.c, V), 2 * STEP, 4096);
 	float *part = static_cast<float *>(sd_cu_take(r, sizeof(float) * cut.chunks *
-		static_cast<size_t>(2 * m.nterm + 1) * static_cast<size_t>(c)));
+		static_cast<size_t>(2 * m.nterm + 1) * static_cast<size_t>(g.c)));
+	int plain = 0;
 
 	for (int k = 0; k < m.nterm; k++)
 		plain |= m.t[k].kind == SD_MIX_NORM;
-	MixSums d = { m, *g, plain, cut, part, s, sg, sgx };
+	if (m.nterm <= FEW)
+		mix_sums_launch<T, V, FEW>(r, { terms<FEW>(m), g, plain, cut, part, s, sg, sgx });
+	else
+		mix_sums_launch<T, V, SD_MIX_TERMS>(r, { terms<SD_MIX_TERMS>(m), g, plain, cut, part, s, sg, sgx });
+}
 
-	SD_BY_PACK(T, v, mix_sums_launch, r, d, t);
-	SD_GROUP(r, mix_sums_merge, static_cast<unsigned>(m.nterm), dim3(32, FOLD), d);
+template <typename T>
+void mix_bwd_sums(sd_cu_run *r, const struct sd_cu_mix *m, const sd_cu_img *g, float *s, float *sg, float *sgx)
+{
+	int v = mix_pack(*m, g);
+
+	SD_BY_PACK(T, v, mix_sums_sized, r, *m, *g, s, sg, sgx);
 }
 
 /* ---- backward of one term ---- */
@@ -329,7 +360,7 @@ void sd_cu_mix_bwd_sums(sd_cu_run *r, const struct sd_cu_mix *m, const sd_cu_img
 void sd_cu_mix_bwd_x(sd_cu_run *r, const sd_cu_mix_term *t, int k, const float *f, const sd_cu_img *g,
 	const float *sg, const float *sgx, int batch, const sd_cu_dst *gx)
 {
-	NormBwd n = { {}, {}, f + k, nullptr, nullptr, 0 };
+	NormBwd n = { {}, {}, f + k, nullptr, nullptr, 0, t->kind == SD_MIX_NORM_RELU };
 	size_t row = static_cast<size_t>(k) * static_cast<size_t>(g->c);
 
 	if (t->kind == SD_MIX_NORM || t->kind == SD_MIX_NORM_RELU) {

@@ -2,7 +2,7 @@
  *
  * All of it is bound by memory, so each is one pass over its operands, in packs of 16 bytes where the
  * channels allow.  A sum over (N, H, W) is taken in chunks of pixels (tile.h): a thread sums its pixels in
- * order, rows of threads are added by halving, and a second kernel adds the chunks' sums in double.
+ * order, rows of threads are added by halving, and the last block to be done adds the chunks' sums in double.
  *
  * Statistics are taken about a pivot, the mean of up to 8 of the chunk's first pixels, added as a tree, which
  * is exact where they are equal: a constant channel has variance 0. As the pivot's pixels are among the
@@ -20,6 +20,8 @@ struct StatsChunk {
 	sd_cu_src src;
 	Cut cut;
 	float *part;
+	unsigned *counters;
+	float *mean, *var;
 };
 /* part (chunks, 3, C): pivot, sum of x - pivot, sum of its squares */
 template <typename T, int V>
@@ -28,9 +30,13 @@ __global__ void SD_BOUNDS(V) stats_chunk(SD_MEMBERS(StatsChunk) group)
 	__shared__ float sums[Threads<V>::most * V * 2];
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
+	__shared__ double fold[FOLD * TILE_CHANNELS];
+	__shared__ double means[TILE_CHANNELS];
+	__shared__ double squares[TILE_CHANNELS];
+	__shared__ unsigned flag;
 	SD_MEMBER(group, d);
 	const sd_cu_img &x = d.src.x;
-	const Cut &cut = d.cut;
+	const Cut cut = d.cut;
 	int ch = thread_channel<V>();
 	bool in = ch < x.c;
 	unsigned me = thread_rank(), first = blockIdx.x * cut.per, left = cut.count - first, seeds = 8;
@@ -96,49 +102,40 @@ __global__ void SD_BOUNDS(V) stats_chunk(SD_MEMBERS(StatsChunk) group)
 			to[2 * x.c + i] = s[V + i];
 		}
 	}
-}
-
-struct StatsMerge {
-	const float *part;
-	Cut cut;
-	int c;
-	float *mean, *var;
-};
-__global__ void stats_merge(SD_MEMBERS(StatsMerge) group)
-{
-	__shared__ double sums[32 * FOLD];
-	SD_MEMBER(group, d);
+	if (!is_last_block(d.counters, cut.chunks, &flag))
+		return;
 	const float *part = d.part;
-	const Cut cut = d.cut;
-	int c = d.c;
-	int ch = static_cast<int>(blockIdx.x * 32 + threadIdx.x), use = ch < c ? ch : c - 1;
-	auto pixels = [=](unsigned i) -> double {
-		return i + 1 < cut.chunks ? cut.per : cut.count - i * cut.per;
-	};
-	auto get = [=](unsigned i, int k) -> double {
-		return part[(static_cast<size_t>(i) * 3 + static_cast<unsigned>(k)) *
-			static_cast<unsigned>(c) + use];
-	};
+	unsigned channels = static_cast<unsigned>(x.c), at0 = static_cast<unsigned>(block_channel<V>());
+	unsigned n = block_channels<V>(x.c), me0 = thread_rank();
 	double all = cut.count;
-	double m = sum_chunks(cut.chunks, sums, [=](unsigned i) {
-		return pixels(i) * get(i, 0) + get(i, 1);
-	}) / all;
-	double q = sum_chunks(cut.chunks, sums, [=](unsigned i) {
-		double n = pixels(i), s = get(i, 1), apart = get(i, 0) + s / n - m;
+	auto pixels = [=](unsigned k) -> double {
+		return k + 1 < cut.chunks ? cut.per : cut.count - k * cut.per;
+	};
+	auto get = [=](unsigned k, unsigned what, unsigned i) -> double {
+		return part[(static_cast<size_t>(k) * 3 + what) * channels + at0 + i];
+	};
 
-		return get(i, 2) - s * s / n + n * (apart * apart);
-	}) / all;
+	sum_tile(cut.chunks, n, fold, means, [=](unsigned k, unsigned i) {
+		return pixels(k) * get(k, 0, i) + get(k, 1, i);
+	});
+	const double *of = means;
 
-	if (threadIdx.y == 0 && ch < c) {
-		d.mean[ch] = static_cast<float>(m);
-		d.var[ch] = q < 0 ? 0.0f : static_cast<float>(q);
+	sum_tile(cut.chunks, n, fold, squares, [=](unsigned k, unsigned i) {
+		double m = pixels(k), t = get(k, 1, i), apart = get(k, 0, i) + t / m - of[i] / all;
+
+		return get(k, 2, i) - t * t / m + m * (apart * apart);
+	});
+	for (unsigned i = me0; i < n; i += thread_count()) {
+		double q = squares[i] / all;
+
+		d.mean[at0 + i] = static_cast<float>(means[i] / all);
+		d.var[at0 + i] = q < 0 ? 0.0f : static_cast<float>(q);
 	}
 }
 
-template <typename T, int V> void stats(sd_cu_run *r, const sd_cu_src &x, const Tile &t, const Cut &cut,
-	float *part)
+template <typename T, int V> void stats(sd_cu_run *r, const StatsChunk &d, const Tile &t)
 {
-	SD_GROUP(r, (stats_chunk<T, V>), dim3(cut.chunks, t.tiles), t.block(), (StatsChunk{ x, cut, part }));
+	SD_GROUP(r, (stats_chunk<T, V>), dim3(d.cut.chunks, t.tiles), t.block(), d);
 }
 
 template <typename T> void bn_stats(sd_cu_run *r, const sd_cu_src *x, float *mean, float *var)
@@ -150,9 +147,9 @@ template <typename T> void bn_stats(sd_cu_run *r, const sd_cu_src *x, float *mea
 	float *part = static_cast<float *>(sd_cu_take(r, sizeof(float) * cut.chunks * 3 *
 		static_cast<size_t>(c)));
 
-	SD_BY_PACK(T, v, stats, r, *x, t, cut, part);
-	SD_GROUP(r, stats_merge, blocks_for(static_cast<size_t>(c), 32), dim3(32, FOLD),
-		(StatsMerge{ part, cut, c, mean, var }));
+	StatsChunk d = { *x, cut, part, r->counters, mean, var };
+
+	SD_BY_PACK(T, v, stats, r, d, t);
 }
 
 /* ---- load ---- */
@@ -232,74 +229,6 @@ template <typename T> void load_from(sd_cu_run *r, const sd_cu_src *x, const sd_
 	}
 }
 
-struct ReluBwd {
-	sd_cu_src src;
-	sd_cu_img gy;
-	sd_cu_dst gx;
-	Walk w;
-};
-template <typename T, int V> __global__ void SD_BOUNDS(V) relu_bwd_kernel(SD_MEMBERS(ReluBwd) group)
-{
-	alignas(16) __shared__ float a[TILE_CHANNELS];
-	alignas(16) __shared__ float b[TILE_CHANNELS];
-	SD_MEMBER(group, d);
-	const sd_cu_src &src = d.src;
-	const sd_cu_img &gy = d.gy;
-	const sd_cu_dst &gx = d.gx;
-	const Walk &w = d.w;
-	const sd_cu_img &x = src.x;
-	int ch = thread_channel<V>();
-	unsigned p = blockIdx.x * w.steps * STEP * blockDim.y + threadIdx.y;
-
-	norm_to_shared<V>(src.norm, x.c, a, b);
-	const Load<V> load = load_from_shared<V>(a, b, 0);
-
-	if (ch >= x.c)
-		return;
-	for (unsigned step = 0; step < w.steps; step++, p += STEP * blockDim.y) {
-		Raw<T, V> rx[STEP], rg[STEP];
-
-		SD_UNROLL
-		for (unsigned j = 0; j < STEP; j++)
-			if (p + j * blockDim.y < w.pixels) {
-				rx[j] = load_raw<T, V>(at<const T>(x, p + j * blockDim.y, ch));
-				rg[j] = load_raw<T, V>(at<const T>(gy, p + j * blockDim.y, ch));
-			}
-		SD_UNROLL
-		for (unsigned j = 0; j < STEP; j++) {
-			float v[V], g[V];
-
-			if (p + j * blockDim.y >= w.pixels)
-				return;
-			unpack(rx[j], v);
-			unpack(rg[j], g);
-			load(v);
-			SD_UNROLL
-			for (int i = 0; i < V; i++)
-				g[i] = v[i] > 0.0f ? g[i] : 0.0f;
-			store_pack<T, V>(at<T>(gx.y, p + j * blockDim.y, ch), g, gx.acc);
-		}
-	}
-}
-
-template <typename T, int V>
-void relu_bwd_launch(sd_cu_run *r, const sd_cu_src &x, const sd_cu_img &gy, const sd_cu_dst &gx,
-	const Tile &t, const Walk &w)
-{
-	SD_GROUP(r, (relu_bwd_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), (ReluBwd{ x, gy, gx, w }));
-}
-
-template <typename T>
-void relu_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, const sd_cu_dst *gx)
-{
-	const sd_cu_img *img[] = { &x->x, gy, &gx->y };
-	int v = pack_width(img, 3);
-	Tile t = make_tile(x->x.c, v);
-	Walk w = make_walk(pixels_of(x->x), t);
-
-	SD_BY_PACK(T, v, relu_bwd_launch, r, *x, *gy, *gx, t, w);
-}
-
 /* ---- backward of a norm ---- */
 
 struct SumsChunk {
@@ -307,6 +236,8 @@ struct SumsChunk {
 	sd_cu_norm norm, mask;
 	Cut cut;
 	float *part;
+	unsigned *counters;
+	float *sg, *sgx;
 };
 /* part (chunks, 2, C): sums of g and of g (x - mean) */
 template <typename T, int V> __global__ void SD_BOUNDS(V) sums_chunk(SD_MEMBERS(SumsChunk) group)
@@ -314,10 +245,14 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) sums_chunk(SD_MEMBERS(
 	__shared__ float sums[Threads<V>::most * V * 2];
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
+	__shared__ double fold[FOLD * TILE_CHANNELS];
+	__shared__ double plain[TILE_CHANNELS];
+	__shared__ double products[TILE_CHANNELS];
+	__shared__ unsigned flag;
 	SD_MEMBER(group, d);
 	const sd_cu_img &gi = d.gi, &x = d.x;
 	const sd_cu_norm &norm = d.norm, &mask = d.mask;
-	const Cut &cut = d.cut;
+	const Cut cut = d.cut;
 	int ch = thread_channel<V>();
 	bool in = ch < x.c, masked = mask.mean != nullptr;
 	unsigned first = blockIdx.x * cut.per, left = cut.count - first;
@@ -368,41 +303,25 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) sums_chunk(SD_MEMBERS(
 			to[x.c + i] = s[V + i];
 		}
 	}
-}
-
-struct SumsMerge {
-	const float *part;
-	unsigned chunks;
-	int c;
-	sd_cu_norm norm;
-	float *sg, *sgx;
-};
-__global__ void sums_merge(SD_MEMBERS(SumsMerge) group)
-{
-	__shared__ double sums[32 * FOLD];
-	SD_MEMBER(group, d);
+	if (!is_last_block(d.counters, cut.chunks, &flag))
+		return;
 	const float *part = d.part;
-	unsigned chunks = d.chunks;
-	int c = d.c;
-	int ch = static_cast<int>(blockIdx.x * 32 + threadIdx.x), use = ch < c ? ch : c - 1;
-	auto get = [=](unsigned i, unsigned k) -> double {
-		return part[(static_cast<size_t>(i) * 2 + k) * static_cast<unsigned>(c) + use];
-	};
-	double s = sum_chunks(chunks, sums, [=](unsigned i) { return get(i, 0); });
-	double q = sum_chunks(chunks, sums, [=](unsigned i) { return get(i, 1); });
+	unsigned channels = static_cast<unsigned>(x.c), at0 = static_cast<unsigned>(block_channel<V>());
+	unsigned n = block_channels<V>(x.c);
 
-	if (threadIdx.y == 0 && ch < c) {
-		d.sg[ch] = static_cast<float>(s);
-		d.sgx[ch] = static_cast<float>(q * (1.0f / sqrtf(d.norm.var[ch] + d.norm.eps)));
+	for (unsigned what = 0; what < 2; what++)
+		sum_tile(cut.chunks, n, fold, what ? products : plain, [=](unsigned k, unsigned i) -> double {
+			return part[(static_cast<size_t>(k) * 2 + what) * channels + at0 + i];
+		});
+	for (unsigned i = thread_rank(); i < n; i += thread_count()) {
+		d.sg[at0 + i] = static_cast<float>(plain[i]);
+		d.sgx[at0 + i] = static_cast<float>(products[i] * (1.0f / sqrtf(norm.var[at0 + i] + norm.eps)));
 	}
 }
 
-template <typename T, int V>
-void sums_launch(sd_cu_run *r, const sd_cu_img &g, const sd_cu_img &x, const sd_cu_norm &norm,
-	const sd_cu_norm &mask, const Tile &t, const Cut &cut, float *part)
+template <typename T, int V> void sums_launch(sd_cu_run *r, const SumsChunk &d, const Tile &t)
 {
-	SD_GROUP(r, (sums_chunk<T, V>), dim3(cut.chunks, t.tiles), t.block(),
-		(SumsChunk{ g, x, norm, mask, cut, part }));
+	SD_GROUP(r, (sums_chunk<T, V>), dim3(d.cut.chunks, t.tiles), t.block(), d);
 }
 
 template <typename T>
@@ -417,9 +336,9 @@ void norm_bwd_sums(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, const s
 		static_cast<size_t>(c)));
 	sd_cu_norm none = {};
 
-	SD_BY_PACK(T, v, sums_launch, r, *g, *x, *norm, mask ? *mask : none, t, cut, part);
-	SD_GROUP(r, sums_merge, blocks_for(static_cast<size_t>(c), 32), dim3(32, FOLD),
-		(SumsMerge{ part, cut.chunks, c, *norm, sg, sgx }));
+	SumsChunk d = { *g, *x, *norm, mask ? *mask : none, cut, part, r->counters, sg, sgx };
+
+	SD_BY_PACK(T, v, sums_launch, r, d, t);
 }
 
 template <typename T, int V>
@@ -478,7 +397,9 @@ void sd_cu_load(sd_cu_run *r, const sd_cu_src *x, const sd_cu_dst *y)
 
 void sd_cu_relu_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, const sd_cu_dst *gx)
 {
-	SD_BY_TYPE(x->x.type, relu_bwd, r, x, gy, gx);
+	NormBwd k = { {}, x->norm, nullptr, nullptr, nullptr, 0, 1 };
+
+	SD_BY_TYPE(x->x.type, norm_bwd_x, r, k, gy, &x->x, gx);
 }
 
 void sd_cu_norm_bwd_sums(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, const sd_cu_norm *norm,
@@ -490,7 +411,7 @@ void sd_cu_norm_bwd_sums(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, c
 void sd_cu_norm_bwd_x(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, const sd_cu_norm *norm,
 	const sd_cu_norm *mask, const float *sg, const float *sgx, int batch, const sd_cu_dst *gx)
 {
-	NormBwd k = { *norm, {}, nullptr, sg, sgx, batch };
+	NormBwd k = { *norm, {}, nullptr, sg, sgx, batch, mask && mask->mean };
 
 	if (mask)
 		k.mask = *mask;

@@ -1,4 +1,5 @@
-/* norm_bwd.h: the gradient at a norm's input, for batch norms and for the terms of a mixed edge:
+/* norm_bwd.h: the gradient at a norm's input, for batch norms, for the terms of a mixed edge and, with no norm, for a
+ * relu, in one kernel so that all of them can go into one launch:
  * gx = f gamma / sqrt(var + eps) (g - sg / M - xhat sgx / M), computed in the form
  * c1 (x - mean) + (scale g + c0): x - mean keeps its digits when the mean is large. */
 #ifndef SD_KERNELS_NORM_BWD_H
@@ -10,10 +11,11 @@ namespace sd {
 
 struct NormBwd {
 	sd_cu_norm norm;      /* mean NULL: gx = f g */
-	sd_cu_norm mask;      /* mean set: g counts only where this norm of x is > 0 */
+	sd_cu_norm mask;      /* of x, where masked */
 	const float *f;       /* NULL: 1 */
 	const float *sg, *sgx;
 	int batch;            /* 0: gx = scale g */
+	int masked;           /* g counts only where mask's norm of x is > 0 */
 };
 
 struct NormBwdArgs {
@@ -32,7 +34,7 @@ template <typename T, int V> static __global__ void SD_BOUNDS(V) norm_bwd_kernel
 	const Walk &w = d.w;
 	int ch = thread_channel<V>();
 	unsigned p = blockIdx.x * w.steps * STEP * blockDim.y + threadIdx.y;
-	bool masked = k.mask.mean != nullptr, batch = k.batch && k.norm.mean;
+	bool masked = k.masked, batch = k.batch && k.norm.mean;
 	float scale[V], c0[V], c1[V], mean[V], ma[V], mb[V];
 
 	for (unsigned i = thread_rank(); i < blockDim.x * V; i += thread_count()) {

@@ -25,6 +25,7 @@ struct Pool {
 	struct sd_window win;
 	sd_cu_dst y;       /* gx in a backward pass */
 	int include_pad;
+	int kind;
 	unsigned runs;     /* in a row of outputs */
 	unsigned items;    /* runs in all; pixels where there are no runs */
 	void *won;         /* (N, H, W, C) of the output, packed */
@@ -61,12 +62,10 @@ __device__ inline float share(const Pool &d, int i, int j, int h, int w)
 /* ---- forward ---- */
 
 /* 3 x 3, dilation 1, stride M along the row. */
-template <typename T, int V, Kind kind, int M> __global__ void SD_BOUNDS(V) pool_run(SD_MEMBERS(Pool) group)
+/* a, b (TILE_CHANNELS) are shared memory. */
+template <typename T, int V, Kind kind, int M> __device__ inline void pool_runs(const Pool &d, float *a, float *b)
 {
 	enum { LENGTH = RUN / M, COLS = M * (LENGTH - 1) + 3 };
-	alignas(16) __shared__ float a[TILE_CHANNELS];
-	alignas(16) __shared__ float b[TILE_CHANNELS];
-	SD_MEMBER(group, d);
 	const sd_cu_img &x = d.x.x, &y = d.y.y;
 	int ch = thread_channel<V>();
 	unsigned item = blockIdx.x * blockDim.y + threadIdx.y;
@@ -136,6 +135,18 @@ template <typename T, int V, Kind kind, int M> __global__ void SD_BOUNDS(V) pool
 		}
 		store_pack<T, V>(at<T>(y, pixel(y, n, oy, ox + r), ch), s[r], d.y.acc);
 	}
+}
+
+template <typename T, int V, int M> __global__ void SD_BOUNDS(V) pool_run(SD_MEMBERS(Pool) group)
+{
+	alignas(16) __shared__ float a[TILE_CHANNELS];
+	alignas(16) __shared__ float b[TILE_CHANNELS];
+	SD_MEMBER(group, d);
+
+	if (d.kind == MAX)
+		pool_runs<T, V, MAX, M>(d, a, b);
+	else
+		pool_runs<T, V, AVG, M>(d, a, b);
 }
 
 /* Any window, one output a thread; columns first as above, so that how an output is reached changes no
@@ -255,9 +266,8 @@ template <typename T, int V, int K, typename W> __global__ void SD_BOUNDS(V) win
 /* ---- backward: x is gy, y is gx ---- */
 
 /* Taps fall as outputs rise. */
-template <typename T, int V, Kind kind, int K, typename W> __global__ void SD_BOUNDS(V) gather(SD_MEMBERS(Pool) group)
+template <typename T, int V, Kind kind, int K, typename W> __device__ inline void gathered(const Pool &d)
 {
-	SD_MEMBER(group, d);
 	const sd_cu_img &gy = d.x.x, &gx = d.y.y;
 	const int kh = K ? K : d.win.kh, kw = K ? K : d.win.kw;
 	int ch = thread_channel<V>();
@@ -304,6 +314,16 @@ template <typename T, int V, Kind kind, int K, typename W> __global__ void SD_BO
 		}
 	}
 	store_pack<T, V>(at<T>(gx, item, ch), s, d.y.acc);
+}
+
+template <typename T, int V, int K, typename W> __global__ void SD_BOUNDS(V) gather(SD_MEMBERS(Pool) group)
+{
+	SD_MEMBER(group, d);
+
+	if (d.kind == MAX)
+		gathered<T, V, MAX, K, W>(d);
+	else
+		gathered<T, V, AVG, K, W>(d);
 }
 
 /* ---- the mean over (H, W) ---- */
@@ -379,9 +399,9 @@ template <typename T, int V, Kind kind> void launch_pool(sd_cu_run *r, Pool &d, 
 			dim3 grid(blocks_for(d.items, t.rows), t.tiles);
 
 			if (d.win.sw == 1)
-				SD_GROUP(r, (pool_run<T, V, kind, 1>), grid, t.block(), d);
+				SD_GROUP(r, (pool_run<T, V, 1>), grid, t.block(), d);
 			else
-				SD_GROUP(r, (pool_run<T, V, kind, 2>), grid, t.block(), d);
+				SD_GROUP(r, (pool_run<T, V, 2>), grid, t.block(), d);
 			return;
 		}
 	}
@@ -414,7 +434,7 @@ void launch_max_bwd_typed(sd_cu_run *r, const Pool &find, const Pool &give, cons
 {
 	SD_GROUP(r, (winners<T, V, K, W>), dim3(blocks_for(find.items, t.rows), t.tiles), t.block(),
 		find);
-	SD_GROUP(r, (gather<T, V, MAX, K, W>), dim3(blocks_for(give.items, t.rows), t.tiles), t.block(),
+	SD_GROUP(r, (gather<T, V, K, W>), dim3(blocks_for(give.items, t.rows), t.tiles), t.block(),
 		give);
 }
 template <typename T, int V> void launch_max_bwd(sd_cu_run *r, const Pool &find, const Pool &give,
@@ -436,8 +456,8 @@ void maxpool_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, struct s
 	size_t won = static_cast<size_t>(pixels_of(*gy)) * static_cast<size_t>(c);
 	void *mem = sd_cu_take(r, win.kh * win.kw <= 256 ? won : won * 2);
 	Tile t = make_tile(c, v);
-	Pool find = { *x, win, { *gy, 0 }, 0, 0, pixels_of(*gy), mem };
-	Pool give = { { *gy, {}, 0 }, win, *gx, 0, 0, pixels_of(gx->y), mem };
+	Pool find = { *x, win, { *gy, 0 }, 0, MAX, 0, pixels_of(*gy), mem };
+	Pool give = { { *gy, {}, 0 }, win, *gx, 0, MAX, 0, pixels_of(gx->y), mem };
 
 	SD_BY_PACK(T, v, launch_max_bwd, r, find, give, t);
 }
@@ -446,10 +466,11 @@ template <typename T, int V> void launch_avg_bwd(sd_cu_run *r, const Pool &d, co
 {
 	dim3 grid(blocks_for(d.items, t.rows), t.tiles);
 
+	sd_cu_group_skip(r); /* with the second kernel of a maximum */
 	if (d.win.kh == 3 && d.win.kw == 3)
-		SD_GROUP(r, (gather<T, V, AVG, 3, uint8_t>), grid, t.block(), d);
+		SD_GROUP(r, (gather<T, V, 3, uint8_t>), grid, t.block(), d);
 	else
-		SD_GROUP(r, (gather<T, V, AVG, 0, uint8_t>), grid, t.block(), d);
+		SD_GROUP(r, (gather<T, V, 0, uint8_t>), grid, t.block(), d);
 }
 template <typename T> void avgpool_bwd(sd_cu_run *r, const Pool &d)
 {
@@ -490,7 +511,7 @@ template <typename T> void gap_bwd(sd_cu_run *r, const float *gy, const sd_cu_ds
 
 void sd_cu_maxpool(sd_cu_run *r, const sd_cu_src *x, struct sd_window win, const sd_cu_dst *y)
 {
-	Pool d = { *x, win, *y, 0, 0, 0, nullptr };
+	Pool d = { *x, win, *y, 0, MAX, 0, 0, nullptr };
 
 	SD_BY_TYPE(x->x.type, pool, r, d, MAX);
 }
@@ -504,7 +525,7 @@ void sd_cu_maxpool_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, st
 void sd_cu_avgpool(sd_cu_run *r, const sd_cu_src *x, struct sd_window win, int include_pad,
 	const sd_cu_dst *y)
 {
-	Pool d = { *x, win, *y, include_pad, 0, 0, nullptr };
+	Pool d = { *x, win, *y, include_pad, AVG, 0, 0, nullptr };
 
 	SD_BY_TYPE(x->x.type, pool, r, d, AVG);
 }
@@ -512,7 +533,7 @@ void sd_cu_avgpool(sd_cu_run *r, const sd_cu_src *x, struct sd_window win, int i
 void sd_cu_avgpool_bwd(sd_cu_run *r, const sd_cu_img *gy, struct sd_window win, int include_pad,
 	const sd_cu_dst *gx)
 {
-	Pool d = { { *gy, {}, 0 }, win, *gx, include_pad, 0, pixels_of(gx->y), nullptr };
+	Pool d = { { *gy, {}, 0 }, win, *gx, include_pad, AVG, 0, pixels_of(gx->y), nullptr };
 
 	SD_BY_TYPE(gy->type, avgpool_bwd, r, d);
 }

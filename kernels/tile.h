@@ -271,6 +271,57 @@ template <typename F> __device__ inline double sum_chunks(unsigned chunks, doubl
 	return s;
 }
 
+/* The same, by the last block of a member's row of blocks (blockIdx.x) to come here, for the block's channels: the
+ * others have left their chunks' sums in memory.  Which block is last changes nothing in what is summed, nor its order.
+ * True for the threads of the last; all must call.  `flag` is shared memory. */
+__device__ inline bool is_last_block(unsigned *counters, unsigned blocks, unsigned *flag)
+{
+	__threadfence();
+	__syncthreads();
+	if (thread_rank() == 0) {
+		unsigned *counter = counters + blockIdx.z * gridDim.y + blockIdx.y;
+
+		*flag = atomicAdd(counter, 1u) + 1 == blocks;
+		if (*flag)
+			*counter = 0;
+	}
+	__syncthreads();
+	if (!*flag)
+		return false;
+	__threadfence();
+	return true;
+}
+/* sum[i] = sum of f(chunk, i) over chunks for i < n; `part` and `sum` are shared memory for FOLD TILE_CHANNELS and
+ * TILE_CHANNELS doubles.  All threads of the block call; barriers come before and after. */
+template <typename F> __device__ inline void sum_tile(unsigned chunks, unsigned n, double *part, double *sum, F f)
+{
+	__syncthreads();
+	for (unsigned k = thread_rank(); k < n * FOLD; k += thread_count()) {
+		unsigned i = k % n, run = k / n, end = chunks * (run + 1) / FOLD;
+		double s = 0;
+
+		for (unsigned c = chunks * run / FOLD; c < end; c++)
+			s += f(c, i);
+		part[run * TILE_CHANNELS + i] = s;
+	}
+	__syncthreads();
+	for (unsigned i = thread_rank(); i < n; i += thread_count()) {
+		double s = 0;
+
+		for (unsigned run = 0; run < FOLD; run++)
+			s += part[run * TILE_CHANNELS + i];
+		sum[i] = s;
+	}
+	__syncthreads();
+}
+/* Channels of this block, of an image of c. */
+template <int V> __device__ inline unsigned block_channels(int c)
+{
+	unsigned most = blockDim.x * V, left = static_cast<unsigned>(c - block_channel<V>());
+
+	return left < most ? left : most;
+}
+
 } /* namespace sd */
 
 #endif

@@ -1,10 +1,13 @@
 /* groups.c: puts steps that do not depend on one another side by side, so that an engine to which beginning a step
  * is dear begins them together.
  *
- * A step's level is one more than the highest of what it reads; steps of one level and one op are a group.  Parts of a
- * sum that is built in place stay one after another, in the order in which they are added.  What is read only by
+ * A step's level is one more than the highest of what it reads; steps of one level whose ops are of one kind are a
+ * group.  What works on images and could also wait does: until just before its first reader, where the longer ways to
+ * the same reader have steps of its kind (a pool beside the second half of a separable convolution).  Parts of a sum
+ * that is built in place stay one after another, in the order in which they are added.  What is read only by
  * writes (the gradients of weights) need not be done at once: it waits for the next of every SINKS levels, where
  * there is more of it, and not longer, for its operands take memory until then. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +17,7 @@
 enum { SINKS = 32 };
 
 struct order {
-	int level, op, step;
+	int level, kind, step;
 };
 
 struct levels {
@@ -23,6 +26,7 @@ struct levels {
 	int *sum;            /* by value: the level from which the next part of a sum in place can be added */
 	int *slot;           /* by slot: the level from which it can be written */
 	unsigned char *kept; /* by step: a step that is no write reads a result, or a root is one */
+	int *reader;         /* by step: the level of its first reader */
 	int last;            /* the highest level so far */
 	int after;           /* writes: not before this level */
 };
@@ -30,6 +34,31 @@ struct levels {
 static const struct sd_node *node_of(const struct sd_planner *b, int step)
 {
 	return &b->g->node[b->p->step[step].node];
+}
+
+/* Ops that engines are likely to have one kernel for: by the first of them. */
+static enum sd_op kind_of(enum sd_op op)
+{
+	switch (op) {
+	case SD_OP_AVGPOOL:
+		return SD_OP_MAXPOOL;
+	case SD_OP_AVGPOOL_BWD:
+		return SD_OP_MAXPOOL_BWD;
+	case SD_OP_FRCONV:
+		return SD_OP_CONV;
+	case SD_OP_FRCONV_BWD_X:
+		return SD_OP_CONV_BWD_X;
+	case SD_OP_FRCONV_BWD_W:
+		return SD_OP_CONV_BWD_W;
+	case SD_OP_MIX_BWD_X: case SD_OP_RELU_BWD: case SD_OP_SCALE:
+		return SD_OP_NORM_BWD_X;
+	case SD_OP_SCALE_ROWS:
+		return SD_OP_ADD;
+	case SD_OP_RELU: case SD_OP_SLICE: case SD_OP_CONCAT:
+		return SD_OP_NORM;
+	default:
+		return op;
+	}
 }
 
 /* The level from which on v can be read. */
@@ -153,13 +182,58 @@ static void find_levels(struct levels *l)
 	}
 }
 
+/* Whether a step may come later than it could. */
+static int can_wait(const struct levels *l, int step)
+{
+	const struct sd_step *s = &l->b->p->step[step];
+	const struct sd_node *n = node_of(l->b, step);
+
+	return l->kept[step] && !sd_op_is_write(n->op) && n->op != SD_OP_MIX && n->op != SD_OP_ADD && s->nin > 0 &&
+		s->in[0].x != SD_NIL && sd_is_image(l->b->g, s->in[0].x) && sum_of(l->b, n->out) == SD_NIL;
+}
+
+static void read_at(struct levels *l, sd_val v, int level)
+{
+	int made = v == SD_NIL ? -1 : l->b->step_of[l->b->g->val[v].node];
+
+	if (made >= 0 && level < l->reader[made])
+		l->reader[made] = level;
+}
+
+static void put_off(struct levels *l)
+{
+	const struct sd_planner *b = l->b;
+	const struct sd_plan *p = b->p;
+	int i, k;
+
+	for (i = 0; i < p->nstep; i++)
+		l->reader[i] = INT_MAX;
+	for (i = p->nstep - 1; i >= 0; i--) {
+		const struct sd_step *s = &p->step[i];
+		int level;
+
+		if (l->reader[i] != INT_MAX && !s->skip && can_wait(l, i))
+			not_before(&l->level[i], l->reader[i] - 1);
+		/* what is only a view is read when its readers are */
+		level = s->skip ? l->reader[i] : l->level[i];
+		read_at(l, node_of(b, i)->pred, level);
+		for (k = 0; k < s->nin; k++) {
+			read_at(l, s->in[k].x, level);
+			read_at(l, s->in[k].mean, level);
+			read_at(l, s->in[k].var, level);
+			read_at(l, s->in[k].gamma, level);
+			read_at(l, s->in[k].beta, level);
+		}
+	}
+}
+
 static int in_order(const void *pa, const void *pb)
 {
 	const struct order *a = pa, *b = pb;
 
 	if (a->level != b->level)
 		return a->level - b->level;
-	return a->op != b->op ? a->op - b->op : a->step - b->step;
+	return a->kind != b->kind ? a->kind - b->kind : a->step - b->step;
 }
 
 int sd_plan_find_groups(struct sd_planner *b)
@@ -172,21 +246,23 @@ int sd_plan_find_groups(struct sd_planner *b)
 	int i, first = 0, rc = -1;
 
 	l.level = calloc(n, sizeof(*l.level));
+	l.reader = calloc(n, sizeof(*l.reader));
 	l.kept = calloc(n, 1);
 	l.sum = calloc((size_t)b->g->nval + 1, sizeof(*l.sum));
 	l.slot = calloc((size_t)b->g->nslot + 1, sizeof(*l.slot));
-	if (!order || !step || !l.level || !l.kept || !l.sum || !l.slot) {
+	if (!order || !step || !l.level || !l.reader || !l.kept || !l.sum || !l.slot) {
 		sd_error(SD_ERR_IO, "out of memory for a plan");
 		goto out;
 	}
 	find_kept(&l);
 	find_levels(&l);
+	put_off(&l);
 	for (i = 0; i < p->nstep; i++)
-		order[i] = (struct order){ l.level[i], node_of(b, i)->op, i };
+		order[i] = (struct order){ l.level[i], (int)kind_of(node_of(b, i)->op), i };
 	qsort(order, (size_t)p->nstep, sizeof(*order), in_order);
 	for (i = 0; i < p->nstep; i++) {
 		step[i] = p->step[order[i].step];
-		if (i && (order[i].level != order[i - 1].level || order[i].op != order[i - 1].op))
+		if (i && (order[i].level != order[i - 1].level || order[i].kind != order[i - 1].kind))
 			first = i;
 		step[i].group = first;
 		b->at[i] = first;
@@ -197,6 +273,7 @@ out:
 	free(order);
 	free(step);
 	free(l.level);
+	free(l.reader);
 	free(l.kept);
 	free(l.sum);
 	free(l.slot);

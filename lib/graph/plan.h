@@ -23,7 +23,7 @@ struct sd_step {
 	int skip;            /* a view, a sum complete in place, or run with its partner: nothing to do */
 	int pair;            /* the step done in the same pass (depthwise data and weight gradient), or -1 */
 	int half;            /* the half of a separable convolution that is run here, its other steps skipped, or -1 */
-	int group;           /* steps of one group follow each other, have one op, and do not depend on one another;
+	int group;           /* steps of one group follow each other, are of one kind, and do not depend on one another;
 	                        where the layout asks for no groups each step is one */
 };
 
@@ -73,7 +73,7 @@ struct sd_layout {
 	size_t align;
 	int elem; /* bytes of one number of an image */
 	int halves; /* the engine runs halves of separable convolutions as one step */
-	int groups; /* the engine begins independent steps of one op together: they are put side by side */
+	int groups; /* the engine begins independent steps of one kind together: they are put side by side */
 };
 
 enum { SD_PLAN_UNFUSED = 1 };

@@ -21,7 +21,7 @@ struct sd_planner {
 
 /* Finds halves of separable convolutions among the steps, and has each run as one. */
 int sd_plan_find_halves(struct sd_planner *b);
-/* Puts independent steps of one op side by side, as groups; a step is run at (b->at) its group's first.  -1 with a
+/* Puts independent steps of one kind side by side, as groups; a step is run at (b->at) its group's first.  -1 with a
  * message.  b->step_of is stale afterwards. */
 int sd_plan_find_groups(struct sd_planner *b);
 

@@ -71,11 +71,16 @@ template <typename T> inline void digest(const std::vector<T> &v) { digest(v.dat
 
 /* All runs' memory: new pages for each would take longer than what is tested. */
 inline std::vector<char> scratch(8 << 20, '\xff');
+inline std::vector<unsigned> counters(SD_CU_COUNTERS);
 /* A stream and scratch of which no byte is left over from before. */
 struct Run {
 	sd_cu_run r;
 
-	Run() : r() { r.scratch = scratch.data(); }
+	Run() : r()
+	{
+		r.scratch = scratch.data();
+		r.counters = counters.data();
+	}
 	~Run() { wipe(); }
 	operator sd_cu_run *()
 	{
@@ -96,6 +101,7 @@ struct Run {
 			e = cudaGetLastError();
 		CHECK(!e, "%s", cudaGetErrorString(e));
 		CHECK(r.peak <= scratch.size(), "%zu bytes of scratch", r.peak);
+		CHECK(counters == std::vector<unsigned>(SD_CU_COUNTERS), "counters are not 0 again");
 	}
 };
 

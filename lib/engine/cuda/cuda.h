@@ -57,6 +57,7 @@ struct sd_cuda_engine {
 	struct sd_cuda_graph *graph; /* what was run, the last first */
 	struct sd_cuda_split *split; /* data sets on the device */
 	int32_t *flag;            /* device: for trace_nan */
+	unsigned *counters;       /* device: for sd_cu_run */
 	struct sd_cu_group *group; /* launches of the steps under way */
 	cudaEvent_t *event;       /* between the groups of steps of a profiled program */
 	int nevent;

@@ -123,6 +123,7 @@ static void cuda_close(struct sd_engine *base)
 	sd_cu_group_free(e->group);
 	if (e->stream) {
 		cudaFree(e->flag);
+		cudaFree(e->counters);
 		cudaFree(e->arena);
 		cudaStreamDestroy(e->stream);
 	}
@@ -144,6 +145,8 @@ static int prepare(struct sd_cuda_engine *e)
 	forget_environment();
 	SD_CUDA_TRY(cudaStreamCreateWithFlags(&e->stream, cudaStreamNonBlocking), "a stream");
 	SD_CUDA_TRY(cudaMalloc((void **)&e->flag, sizeof(*e->flag)), "memory");
+	SD_CUDA_TRY(cudaMalloc((void **)&e->counters, SD_CU_COUNTERS * sizeof(*e->counters)), "memory");
+	SD_CUDA_TRY(cudaMemsetAsync(e->counters, 0, SD_CU_COUNTERS * sizeof(*e->counters), e->stream), "memory");
 	e->lt = sd_libs_cublaslt();
 	if (!e->lt)
 		return -1;

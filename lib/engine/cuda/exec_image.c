@@ -297,6 +297,12 @@ int sd_cuda_exec_image(struct sd_cuda_step *st)
 		return 1;
 	case SD_OP_SCALE:
 		x = sd_cuda_source(st, 0), y = sd_cuda_result(st);
+		if (!x.norm.mean && !x.relu) { /* as the gradient of a term of a mixed edge, among others */
+			const struct sd_cu_mix_term raw = { .kind = SD_MIX_RAW };
+
+			sd_cu_mix_bwd_x(r, &raw, a->i[0], in(st, 1), &x.x, NULL, NULL, 0, &y);
+			return 1;
+		}
 		sd_cu_scale(r, &x, (const float *)((uintptr_t)in(st, 1) + (size_t)a->i[0] * sizeof(float)), &y);
 		return 1;
 	case SD_OP_DOT:

@@ -344,7 +344,7 @@ static int run_group(struct sd_cuda_program *p, int i, const struct sd_bind *bin
 	long *launches)
 {
 	struct sd_cuda_engine *e = p->e;
-	struct sd_cu_run run = { .stream = e->stream, .scratch = e->arena + e->values_size };
+	struct sd_cu_run run = { .stream = e->stream, .scratch = e->arena + e->values_size, .counters = e->counters };
 	int k, end = i + sd_cuda_group_size(p->plan, i);
 
 	if (sd_cuda_group_exec(p, i, bind, b, &run) || sd_cuda_check(sd_op_name(p->g->node[p->plan->step[i].node].op)))
