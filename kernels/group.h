@@ -18,8 +18,13 @@
 
 namespace sd {
 
-/* Bytes of a kernel's parameters: what every architecture and version takes. */
+/* Bytes of a kernel's parameters: what every version takes, or, from CUDA 12.1 on, what holds the steps that come
+ * together in a supernet. */
+#if defined(CUDART_VERSION) && CUDART_VERSION < 12010
 enum { GROUP_BYTES = 4096 };
+#else
+enum { GROUP_BYTES = 8192 };
+#endif
 
 template <typename A> struct Member {
 	A a;

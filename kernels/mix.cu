@@ -6,7 +6,7 @@
  * enough to stay in the first-level cache, so memory sees g once and each term once, and only one term's
  * sums are in registers.  The chunks' sums are added in double by a second kernel, which finds <g, t_k>
  * from the channel sums. */
-#include "kernels/norm_bwd.h"
+#include "kernels/tile.h"
 
 namespace {
 
@@ -324,26 +324,6 @@ void mix_bwd_sums(sd_cu_run *r, const struct sd_cu_mix *m, const sd_cu_img *g, f
 	SD_BY_PACK(T, v, mix_sums_sized, r, *m, *g, s, sg, sgx);
 }
 
-/* ---- backward of one term ---- */
-
-template <typename T, int V>
-void bwd_x_launch(sd_cu_run *r, const NormBwd &k, const sd_cu_img &g, const sd_cu_img &x, const sd_cu_dst &gx,
-	const Tile &t, const Walk &w)
-{
-	SD_GROUP(r, (norm_bwd_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), (NormBwdArgs{ k, g, x, gx, w }));
-}
-
-template <typename T>
-void mix_bwd_x(sd_cu_run *r, const NormBwd &k, const sd_cu_img *g, const sd_cu_img *x, const sd_cu_dst *gx)
-{
-	const sd_cu_img *img[] = { g, &gx->y, x };
-	int v = pack_width(img, 3);
-	Tile t = make_tile(g->c, v);
-	Walk w = make_walk(pixels_of(*g), t);
-
-	SD_BY_PACK(T, v, bwd_x_launch, r, k, *g, *x, *gx, t, w);
-}
-
 } /* namespace */
 
 void sd_cu_mix(sd_cu_run *r, const struct sd_cu_mix *m, const float *f, const sd_cu_dst *y)
@@ -355,25 +335,4 @@ void sd_cu_mix_bwd_sums(sd_cu_run *r, const struct sd_cu_mix *m, const sd_cu_img
 	float *sgx)
 {
 	SD_BY_TYPE(g->type, mix_bwd_sums, r, m, g, s, sg, sgx);
-}
-
-void sd_cu_mix_bwd_x(sd_cu_run *r, const sd_cu_mix_term *t, int k, const float *f, const sd_cu_img *g,
-	const float *sg, const float *sgx, int batch, const sd_cu_dst *gx)
-{
-	NormBwd n = { {}, {}, f + k, nullptr, nullptr, 0, t->kind == SD_MIX_NORM_RELU };
-	size_t row = static_cast<size_t>(k) * static_cast<size_t>(g->c);
-
-	if (t->kind == SD_MIX_NORM || t->kind == SD_MIX_NORM_RELU) {
-		n.norm = t->norm;
-		n.norm.gamma = n.norm.beta = nullptr;
-		if (t->kind == SD_MIX_NORM_RELU)
-			n.mask = n.norm;
-		n.batch = batch;
-		if (batch) {
-			n.sg = sg + row;
-			n.sgx = sgx + row;
-		}
-	}
-	/* the gradient of a raw term never reads x, which may be gone */
-	SD_BY_TYPE(g->type, mix_bwd_x, r, n, g, t->kind == SD_MIX_RAW ? g : &t->x, gx);
 }

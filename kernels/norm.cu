@@ -8,7 +8,7 @@
  * is exact where they are equal: a constant channel has variance 0. As the pivot's pixels are among the
  * chunk's, it is never so far from the mean that squares about it cost many digits.  Chunks are merged by
  * Chan's formula for many parts (Chan, Golub, LeVeque 1983), in double. */
-#include "kernels/norm_bwd.h"
+#include "kernels/tile.h"
 
 namespace {
 
@@ -341,6 +341,100 @@ void norm_bwd_sums(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, const s
 	SD_BY_PACK(T, v, sums_launch, r, d, t);
 }
 
+/* The gradient at a norm's input, for batch norms, for the terms of a mixed edge and, with no norm, for a relu, in one
+ * kernel so that all of them can go into one launch: gx = f gamma / sqrt(var + eps) (g - sg / M - xhat sgx / M),
+ * computed in the form c1 (x - mean) + (scale g + c0): x - mean keeps its digits when the mean is large. */
+struct NormBwd {
+	sd_cu_norm norm;      /* mean NULL: gx = f g */
+	sd_cu_norm mask;      /* of x, where masked */
+	const float *f;       /* NULL: 1 */
+	const float *sg, *sgx;
+	int batch;            /* 0: gx = scale g */
+	int masked;           /* g counts only where mask's norm of x is > 0 */
+};
+
+struct NormBwdArgs {
+	NormBwd k;
+	sd_cu_img gi, x;
+	sd_cu_dst gx;
+	Walk w;
+};
+template <typename T, int V> __global__ void SD_BOUNDS(V) norm_bwd_kernel(SD_MEMBERS(NormBwdArgs) group)
+{
+	alignas(16) __shared__ float part[6][TILE_CHANNELS];
+	SD_MEMBER(group, d);
+	const NormBwd &k = d.k;
+	const sd_cu_img &gi = d.gi, &x = d.x;
+	const sd_cu_dst &gx = d.gx;
+	const Walk &w = d.w;
+	int ch = thread_channel<V>();
+	unsigned p = blockIdx.x * w.steps * STEP * blockDim.y + threadIdx.y;
+	bool masked = k.masked, batch = k.batch && k.norm.mean;
+	float scale[V], c0[V], c1[V], mean[V], ma[V], mb[V];
+
+	for (unsigned i = thread_rank(); i < blockDim.x * V; i += thread_count()) {
+		int c = block_channel<V>() + static_cast<int>(i);
+		float s, b, istd;
+
+		if (c >= gi.c)
+			break;
+		norm_factors(k.norm, c, s, b);
+		s *= k.f ? *k.f : 1.0f;
+		part[0][i] = s;
+		part[1][i] = part[2][i] = part[3][i] = 0;
+		if (batch) {
+			double m = -static_cast<double>(s) / w.pixels;
+
+			istd = 1.0f / sqrtf(k.norm.var[c] + k.norm.eps);
+			part[1][i] = static_cast<float>(m * k.sg[c]);
+			part[2][i] = static_cast<float>(m * istd * k.sgx[c]);
+			part[3][i] = k.norm.mean[c];
+		}
+		norm_factors(k.mask, c, part[4][i], part[5][i]);
+	}
+	__syncthreads();
+	if (ch >= gi.c)
+		return;
+	load_floats<V>(part[0] + threadIdx.x * V, scale);
+	load_floats<V>(part[1] + threadIdx.x * V, c0);
+	load_floats<V>(part[2] + threadIdx.x * V, c1);
+	load_floats<V>(part[3] + threadIdx.x * V, mean);
+	load_floats<V>(part[4] + threadIdx.x * V, ma);
+	load_floats<V>(part[5] + threadIdx.x * V, mb);
+
+	for (unsigned step = 0; step < w.steps; step++, p += STEP * blockDim.y) {
+		Raw<T, V> rx[STEP], rg[STEP];
+
+		SD_UNROLL
+		for (unsigned j = 0; j < STEP; j++)
+			if (p + j * blockDim.y < w.pixels) {
+				rg[j] = load_raw<T, V>(at<const T>(gi, p + j * blockDim.y, ch));
+				if (masked || batch)
+					rx[j] = load_raw<T, V>(at<const T>(x, p + j * blockDim.y, ch));
+			}
+		SD_UNROLL
+		for (unsigned j = 0; j < STEP; j++) {
+			float v[V], g[V];
+
+			if (p + j * blockDim.y >= w.pixels)
+				return;
+			unpack(rg[j], g);
+			if (masked || batch)
+				unpack(rx[j], v);
+			SD_UNROLL
+			for (int i = 0; i < V; i++) {
+				if (masked && !(fmaf(ma[i], v[i], mb[i]) > 0.0f))
+					g[i] = 0;
+				if (batch)
+					g[i] = fmaf(c1[i], v[i] - mean[i], fmaf(scale[i], g[i], c0[i]));
+				else
+					g[i] *= scale[i];
+			}
+			store_pack<T, V>(at<T>(gx.y, p + j * blockDim.y, ch), g, gx.acc);
+		}
+	}
+}
+
 template <typename T, int V>
 void bwd_x_launch(sd_cu_run *r, const NormBwd &k, const sd_cu_img &g, const sd_cu_img &x, const sd_cu_dst &gx,
 	const Tile &t, const Walk &w)
@@ -425,4 +519,25 @@ void sd_cu_bn_update(sd_cu_run *r, sd_cu_on on, int c, float *rm, float *rv, int
 
 	SD_GROUP(r, bn_update_kernel, blocks_for(static_cast<size_t>(c), 128), 128,
 		(BnUpdate{ on, c, m, rm, rv, nbt, mean, var, unbiased }));
+}
+
+void sd_cu_mix_bwd_x(sd_cu_run *r, const sd_cu_mix_term *t, int k, const float *f, const sd_cu_img *g,
+	const float *sg, const float *sgx, int batch, const sd_cu_dst *gx)
+{
+	NormBwd n = { {}, {}, f + k, nullptr, nullptr, 0, t->kind == SD_MIX_NORM_RELU };
+	size_t row = static_cast<size_t>(k) * static_cast<size_t>(g->c);
+
+	if (t->kind == SD_MIX_NORM || t->kind == SD_MIX_NORM_RELU) {
+		n.norm = t->norm;
+		n.norm.gamma = n.norm.beta = nullptr;
+		if (t->kind == SD_MIX_NORM_RELU)
+			n.mask = n.norm;
+		n.batch = batch;
+		if (batch) {
+			n.sg = sg + row;
+			n.sgx = sgx + row;
+		}
+	}
+	/* the gradient of a raw term never reads x, which may be gone */
+	SD_BY_TYPE(g->type, norm_bwd_x, r, n, g, t->kind == SD_MIX_RAW ? g : &t->x, gx);
 }

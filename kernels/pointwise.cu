@@ -1,4 +1,4 @@
-/* pointwise.cu: 1 x 1 convolutions, and the halves of a factorised reduce, of few channels.
+/* pointwise.cu: 1 x 1 convolutions, and the halves of a factorised reduce, of not too many channels.
  *
  * With 16 to 256 channels a product of an image and a matrix reads and writes more than it multiplies, so these
  * are tiled for memory: a block takes ROWS pixels and W of the results' channels, the operand passes through shared

@@ -21,9 +21,12 @@ static int is_pointwise(const struct sd_window *w)
 	return w->kh == 1 && w->kw == 1 && w->sh == 1 && w->sw == 1 && w->ph == 0 && w->pw == 0;
 }
 
-static int is_narrow(const struct sd_cu_img *x, const struct sd_cu_img *y)
+/* Whether a product goes to pointwise.cu.  What tensor cores multiply may have fewer channels for that. */
+static int is_narrow(const struct sd_cuda_step *st, const struct sd_cu_img *x, const struct sd_cu_img *y)
 {
-	return x->c <= SD_CU_POINTWISE && y->c <= SD_CU_POINTWISE;
+	int most = st->e->precision == SD_FP32 ? SD_CU_POINTWISE_FP32 : SD_CU_POINTWISE;
+
+	return x->c <= most && y->c <= most;
 }
 
 /* The operand's elements as they are loaded: in place where loading changes nothing. */
@@ -267,7 +270,7 @@ int sd_cuda_conv(struct sd_cuda_step *st) /* x, w, bias */
 	struct sd_cu_dst y = sd_cuda_result(st);
 	const float *w = sd_cuda_rows(st, st->s->in[1].x), *bias = sd_cuda_rows(st, st->s->in[2].x);
 
-	if (is_pointwise(&st->n->a.win) && is_narrow(&x.x, &y.y)) {
+	if (is_pointwise(&st->n->a.win) && is_narrow(st, &x.x, &y.y)) {
 		sd_cu_pointwise(&st->run, &x, -1, w, &y);
 	} else if (is_pointwise(&st->n->a.win)) {
 		struct sd_cu_img xl = loaded(st, &x);
@@ -290,7 +293,7 @@ int sd_cuda_conv_bwd_x(struct sd_cuda_step *st) /* gy, w */
 
 	if (!is_pointwise(&st->n->a.win))
 		return dense_bwd_x(st, &gy, w, &gx);
-	if (is_narrow(&gy, &gx.y)) {
+	if (is_narrow(st, &gy, &gx.y)) {
 		sd_cu_pointwise_bwd_x(&st->run, &gy, w, &gx);
 		return 0;
 	}
@@ -305,7 +308,7 @@ int sd_cuda_conv_bwd_w(struct sd_cuda_step *st) /* x, gy */
 
 	if (!is_pointwise(&st->n->a.win))
 		return dense_bwd_w(st, &x, &gy, gw);
-	if (is_narrow(&x.x, &gy)) {
+	if (is_narrow(st, &x.x, &gy)) {
 		sd_cu_pointwise_bwd_w(&st->run, &x, -1, &gy, gw);
 		return 0;
 	}
@@ -335,7 +338,7 @@ int sd_cuda_frconv(struct sd_cuda_step *st) /* x, w1, w2 */
 		struct sd_cu_img part = channels(&y.y, first, c), taken;
 
 		first += c;
-		if (is_narrow(&x.x, &y.y)) {
+		if (is_narrow(st, &x.x, &y.y)) {
 			struct sd_cu_dst to = { part, y.acc };
 
 			sd_cu_pointwise(&st->run, &x, which, sd_cuda_rows(st, wv), &to);
@@ -362,7 +365,7 @@ int sd_cuda_frconv_bwd_x(struct sd_cuda_step *st) /* gy, w1, w2 */
 
 		g[which] = sd_cuda_scratch_image(st, gy.n, gx.y.c, gy.h, gy.w);
 		first += c;
-		if (is_narrow(&gy, &gx.y)) {
+		if (is_narrow(st, &gy, &gx.y)) {
 			struct sd_cu_dst to = { g[which], 0 };
 
 			sd_cu_pointwise_bwd_x(&st->run, &part, sd_cuda_rows(st, wv), &to);
@@ -383,7 +386,7 @@ int sd_cuda_frconv_bwd_w(struct sd_cuda_step *st) /* x, gy; i: which, channels o
 	int which = st->n->a.i[0], c1 = st->n->a.i[1];
 
 	part = which ? channels(&gy, c1, gy.c - c1) : channels(&gy, 0, c1);
-	if (is_narrow(&x.x, &gy)) {
+	if (is_narrow(st, &x.x, &gy)) {
 		sd_cu_pointwise_bwd_w(&st->run, &x, which, &part, sd_cuda_rows(st, st->n->out));
 		return 0;
 	}

@@ -21,8 +21,8 @@ template <typename... P, typename... A>
 inline void launch_kernel(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
 	A &&...args)
 {
-	/* what devices of all compute capabilities and drivers take */
-	static_assert((sizeof(P) + ... + 0) <= 4096, "too many parameters for a kernel");
+	/* what devices take from compute capability 7.0 and CUDA 12.1 on */
+	static_assert((sizeof(P) + ... + 0) <= 32764, "too many parameters for a kernel");
 	std::tuple<std::decay_t<P>...> params(std::forward<A>(args)...);
 
 	launch(reinterpret_cast<const void *>(kernel), grid, block, shared, stream,
