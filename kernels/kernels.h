@@ -118,9 +118,10 @@ void sd_cu_dwconv_bwd_w(struct sd_cu_run *r, const struct sd_cu_src *x, const st
 /* ---- pointwise.cu: products with the channels of an image; w, gw (O, I) float32 ---- */
 /* Up to so many channels on either side; for more there is a library. */
 enum { SD_CU_POINTWISE = 256, SD_CU_POINTWISE_FP32 = 1024 };
-/* odd: -1, or 0 or 1 for the pixels (2 i + odd, 2 j + odd) of x, as many as y (gy) has, 0 outside. */
-void sd_cu_pointwise(struct sd_cu_run *r, const struct sd_cu_src *x, int odd, const float *w,
-	const struct sd_cu_dst *y);
+/* odd: -1, or 0 or 1 for the pixels (2 i + odd, 2 j + odd) of x, as many as y (gy) has, 0 outside.  With
+ * mean set also the result's statistics as sd_cu_bn_stats has them: 1 if they are made, 0 if not. */
+int sd_cu_pointwise(struct sd_cu_run *r, const struct sd_cu_src *x, int odd, const float *w,
+	const struct sd_cu_dst *y, float *mean, float *var);
 void sd_cu_pointwise_bwd_x(struct sd_cu_run *r, const struct sd_cu_img *gy, const float *w,
 	const struct sd_cu_dst *gx);
 void sd_cu_pointwise_bwd_w(struct sd_cu_run *r, const struct sd_cu_src *x, int odd, const struct sd_cu_img *gy,

@@ -8,7 +8,7 @@
  * is exact where they are equal: a constant channel has variance 0. As the pivot's pixels are among the
  * chunk's, it is never so far from the mean that squares about it cost many digits.  Chunks are merged by
  * Chan's formula for many parts (Chan, Golub, LeVeque 1983), in double. */
-#include "kernels/tile.h"
+#include "kernels/stats.h"
 
 namespace {
 
@@ -104,33 +104,8 @@ __global__ void SD_BOUNDS(V) stats_chunk(SD_MEMBERS(StatsChunk) group)
 	}
 	if (!is_last_block(d.counters, cut.chunks, &flag))
 		return;
-	const float *part = d.part;
-	unsigned channels = static_cast<unsigned>(x.c), at0 = static_cast<unsigned>(block_channel<V>());
-	unsigned n = block_channels<V>(x.c), me0 = thread_rank();
-	double all = cut.count;
-	auto pixels = [=](unsigned k) -> double {
-		return k + 1 < cut.chunks ? cut.per : cut.count - k * cut.per;
-	};
-	auto get = [=](unsigned k, unsigned what, unsigned i) -> double {
-		return part[(static_cast<size_t>(k) * 3 + what) * channels + at0 + i];
-	};
-
-	sum_tile(cut.chunks, n, fold, means, [=](unsigned k, unsigned i) {
-		return pixels(k) * get(k, 0, i) + get(k, 1, i);
-	});
-	const double *of = means;
-
-	sum_tile(cut.chunks, n, fold, squares, [=](unsigned k, unsigned i) {
-		double m = pixels(k), t = get(k, 1, i), apart = get(k, 0, i) + t / m - of[i] / all;
-
-		return get(k, 2, i) - t * t / m + m * (apart * apart);
-	});
-	for (unsigned i = me0; i < n; i += thread_count()) {
-		double q = squares[i] / all;
-
-		d.mean[at0 + i] = static_cast<float>(means[i] / all);
-		d.var[at0 + i] = q < 0 ? 0.0f : static_cast<float>(q);
-	}
+	merge_stats(d.part, cut, static_cast<unsigned>(x.c), static_cast<unsigned>(block_channel<V>()),
+		block_channels<V>(x.c), fold, means, squares, d.mean, d.var);
 }
 
 template <typename T, int V> void stats(sd_cu_run *r, const StatsChunk &d, const Tile &t)

@@ -4,11 +4,12 @@
  * are tiled for memory: a block takes ROWS pixels and W of the results' channels, the operand passes through shared
  * memory DEPTH channels at a time, with norm and relu on the way, and a thread keeps 4 channels of some pixels in
  * registers.  The matrix stays in float32 for all types of images.  A result is one chain of multiply-adds from 0
- * over the operand's channels in order, whatever the tile.
+ * over the operand's channels in order, whatever the tile.  Mean and variance of the results, as they are stored, are
+ * taken on the way where they are asked for: each block's about its first pixel, put together by the last (norm.cu).
  *
  * The gradient of the matrix is cut into chunks of pixels; a block sums a W by W tile of it over its chunk in
  * the order of the pixels, and a second kernel adds the chunks in double. */
-#include "kernels/tile.h"
+#include "kernels/stats.h"
 
 namespace {
 
@@ -29,6 +30,9 @@ struct Pointwise {
 	int k, sk, sj;
 	unsigned pixels;
 	sd_cu_dst y;
+	float *part;        /* (blocks, 3, C) of y's statistics; NULL: not wanted */
+	unsigned *counters;
+	float *mean, *var;
 };
 
 /* The pixel of x that pixel p of what is taken comes from, or -1. */
@@ -84,6 +88,11 @@ __global__ void __launch_bounds__(BLOCK) pw_kernel(SD_MEMBERS(Pointwise) group)
 	alignas(16) __shared__ float w[DEPTH][W];
 	__shared__ float a[DEPTH];
 	__shared__ float b[DEPTH];
+	__shared__ float pivot[W];
+	__shared__ double fold[FOLD * TILE_CHANNELS];
+	__shared__ double means[TILE_CHANNELS];
+	__shared__ double squares[TILE_CHANNELS];
+	__shared__ unsigned flag;
 	SD_MEMBER(group, d);
 	unsigned first = blockIdx.x * ROWS, lane = threadIdx.x / COLS;
 	int j0 = static_cast<int>(blockIdx.y) * W, j = static_cast<int>(threadIdx.x % COLS) * 4;
@@ -142,6 +151,50 @@ __global__ void __launch_bounds__(BLOCK) pw_kernel(SD_MEMBERS(Pointwise) group)
 		for (int i = 0; i < 4 && j0 + j + i < d.y.y.c; i++)
 			store_pack<T, 1>(to + i, s[r] + i, d.y.acc);
 	}
+	if (!d.part)
+		return;
+	/* statistics: sums over the rows, through the memory that x had */
+	float *sums = &x[0][0], t[2][4];
+	unsigned c = static_cast<unsigned>(d.y.y.c), c0 = static_cast<unsigned>(j0), n = c - c0 < W ? c - c0 : W;
+
+	SD_UNROLL
+	for (int r = 0; r < EACH; r++)
+		SD_UNROLL
+		for (int i = 0; i < 4; i++)
+			s[r][i] = to_float(from_float<T>(s[r][i]));
+	if (lane == 0)
+		SD_UNROLL
+		for (int i = 0; i < 4; i++)
+			pivot[j + i] = s[0][i];
+	__syncthreads();
+	SD_UNROLL
+	for (int i = 0; i < 4; i++) {
+		t[0][i] = t[1][i] = 0;
+		SD_UNROLL
+		for (int r = 0; r < EACH; r++)
+			if (first + lane + static_cast<unsigned>(r) * LANES < d.pixels) {
+				float apart = s[r][i] - pivot[j + i];
+
+				t[0][i] += apart;
+				t[1][i] = fmaf(apart, apart, t[1][i]);
+			}
+		sums[lane * W + static_cast<unsigned>(j + i)] = t[0][i];
+		sums[(LANES + lane) * W + static_cast<unsigned>(j + i)] = t[1][i];
+	}
+	__syncthreads();
+	for (unsigned k = threadIdx.x; k < 3 * W; k += BLOCK) {
+		unsigned what = k / W, i = k % W;
+		float sum = what ? 0.0f : pivot[i];
+
+		for (unsigned l = 0; what && l < LANES; l++)
+			sum += sums[((what - 1) * LANES + l) * W + i];
+		if (i < n)
+			d.part[(static_cast<size_t>(blockIdx.x) * 3 + what) * c + c0 + i] = sum;
+	}
+	const Cut cut = { d.pixels, ROWS, (d.pixels + ROWS - 1) / ROWS };
+
+	if (is_last_block(d.counters, cut.chunks, &flag))
+		merge_stats(d.part, cut, c, c0, n, fold, means, squares, d.mean, d.var);
 }
 
 struct PointwiseGrad {
@@ -298,17 +351,30 @@ From from(const sd_cu_src *x, int odd, const sd_cu_img *y)
 
 } /* namespace */
 
-void sd_cu_pointwise(sd_cu_run *r, const sd_cu_src *x, int odd, const float *w, const sd_cu_dst *y)
+int sd_cu_pointwise(sd_cu_run *r, const sd_cu_src *x, int odd, const float *w, const sd_cu_dst *y, float *mean,
+	float *var)
 {
-	Pointwise d = { from(x, odd, &y->y), w, x->x.c, 1, x->x.c, pixels_of(y->y), *y };
+	enum { MOST = 2048 }; /* chunks that one block is to put together */
+	unsigned chunks = blocks_for(pixels_of(y->y), ROWS);
+	int stats = mean && !y->acc && chunks <= MOST;
+	Pointwise d = { from(x, odd, &y->y), w, x->x.c, 1, x->x.c, pixels_of(y->y), *y, nullptr, nullptr, nullptr,
+		nullptr };
 
+	if (stats) {
+		d.part = static_cast<float *>(sd_cu_take(r, sizeof(float) * chunks * 3 * static_cast<size_t>(y->y.c)));
+		d.counters = r->counters;
+		d.mean = mean;
+		d.var = var;
+	}
 	SD_BY_TYPE(x->x.type, pw, r, d);
+	return stats;
 }
 
 void sd_cu_pointwise_bwd_x(sd_cu_run *r, const sd_cu_img *gy, const float *w, const sd_cu_dst *gx)
 {
 	sd_cu_src x = { *gy, {}, 0 };
-	Pointwise d = { from(&x, -1, gy), w, gy->c, gx->y.c, 1, pixels_of(gx->y), *gx };
+	Pointwise d = { from(&x, -1, gy), w, gy->c, gx->y.c, 1, pixels_of(gx->y), *gx, nullptr, nullptr, nullptr,
+		nullptr };
 
 	SD_BY_TYPE(gy->type, pw, r, d);
 }

@@ -244,7 +244,9 @@ static int is_at_hand(const struct sd_plan *p, const struct sd_half_steps *h, in
 	return 0;
 }
 
-static void visit_one(const struct sd_plan *p, int i, const struct sd_half_steps *half, const struct visit *to)
+/* `made`: a node whose result is in registers, made in the same pass; or -1. */
+static void visit_one(const struct sd_plan *p, int i, const struct sd_half_steps *half, int made,
+	const struct visit *to)
 {
 	const struct sd_step *s = &p->step[i];
 	const struct sd_node *n = &p->g->node[s->node];
@@ -253,6 +255,8 @@ static void visit_one(const struct sd_plan *p, int i, const struct sd_half_steps
 	visit_read(p, to, n->pred, 1);
 	for (k = 0; k < s->nin; k++) {
 		if (half && is_at_hand(p, half, i, k))
+			continue;
+		if (made >= 0 && s->in[k].x != SD_NIL && p->g->val[s->in[k].x].node == made)
 			continue;
 		visit_load(p, to, &s->in[k], n->op == SD_OP_ADD || n->op == SD_OP_CONCAT ? 1 : reads(p->g, n, k));
 		if (is_written(n, k) && s->in[k].x != SD_NIL)
@@ -272,14 +276,14 @@ static void visit(const struct sd_plan *p, int i, const struct visit *to)
 	int r;
 
 	if (!h) {
-		visit_one(p, i, NULL, to);
+		visit_one(p, i, NULL, -1, to);
 		if (s->pair >= 0)
-			visit_one(p, s->pair, NULL, to);
+			visit_one(p, s->pair, NULL, s->node, to);
 		return;
 	}
 	for (r = 0; r < SD_HALF_ROLES; r++)
 		if (h->role[r] >= 0)
-			visit_one(p, h->role[r], h, to);
+			visit_one(p, h->role[r], h, -1, to);
 	visit_read(p, to, h->weight, 1);
 	if (h->x)
 		visit_load(p, to, h->x, 1);
@@ -499,7 +503,8 @@ void sd_step_family(const struct sd_plan *p, int i, int shapes, char name[64])
 	const struct sd_node *n = &p->g->node[s->node];
 	const struct sd_window *w = &n->a.win;
 	const struct sd_value *v = s->nin && s->in[0].x != SD_NIL ? &p->g->val[s->in[0].x] : &p->g->val[n->out];
-	int at = snprintf(name, 64, "%s%s", op, p->step[i].pair >= 0 ? "+w" : "");
+	int at = snprintf(name, 64, "%s%s", op,
+		p->step[i].pair < 0 ? "" : p->g->node[p->step[i].node].op == SD_OP_CONV ? "+stats" : "+w");
 
 	if (w->kh)
 		at += snprintf(name + at, 64 - (size_t)at, " %dx%d", w->kh, w->kw);

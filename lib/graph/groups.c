@@ -236,6 +236,29 @@ static int in_order(const void *pa, const void *pb)
 	return a->kind != b->kind ? a->kind - b->kind : a->step - b->step;
 }
 
+/* Statistics of what a pointwise convolution gives are taken in the same pass. */
+static void pair_statistics(struct sd_planner *b)
+{
+	struct sd_window one = sd_window(1, 1, 0, 1);
+	int i;
+
+	for (i = 0; i < b->p->nstep; i++) {
+		const struct sd_load *in = b->p->step[i].in;
+		int made;
+
+		if (node_of(b, i)->op != SD_OP_BN_STATS || in->mean != SD_NIL || in->relu)
+			continue;
+		made = b->step_of[b->g->val[in->x].node];
+		if (made < 0 || node_of(b, made)->op != SD_OP_CONV || node_of(b, made)->in[2] != SD_NIL ||
+				memcmp(&node_of(b, made)->a.win, &one, sizeof(one)) || b->p->step[made].pair >= 0 ||
+				b->p->step[made].accumulate || node_of(b, made)->pred != node_of(b, i)->pred ||
+				node_of(b, i)->pred != SD_NIL)
+			continue;
+		b->p->step[made].pair = i;
+		b->p->step[i].skip = 1;
+	}
+}
+
 int sd_plan_find_groups(struct sd_planner *b)
 {
 	struct sd_plan *p = b->p;
@@ -243,6 +266,7 @@ int sd_plan_find_groups(struct sd_planner *b)
 	struct levels l = { .b = b };
 	struct order *order = malloc(sizeof(*order) * n);
 	struct sd_step *step = calloc(n, sizeof(*step));
+	int *now = calloc(n, sizeof(*now)); /* by step as it was */
 	int i, first = 0, rc = -1;
 
 	l.level = calloc(n, sizeof(*l.level));
@@ -250,10 +274,11 @@ int sd_plan_find_groups(struct sd_planner *b)
 	l.kept = calloc(n, 1);
 	l.sum = calloc((size_t)b->g->nval + 1, sizeof(*l.sum));
 	l.slot = calloc((size_t)b->g->nslot + 1, sizeof(*l.slot));
-	if (!order || !step || !l.level || !l.reader || !l.kept || !l.sum || !l.slot) {
+	if (!order || !step || !now || !l.level || !l.reader || !l.kept || !l.sum || !l.slot) {
 		sd_error(SD_ERR_IO, "out of memory for a plan");
 		goto out;
 	}
+	pair_statistics(b);
 	find_kept(&l);
 	find_levels(&l);
 	put_off(&l);
@@ -266,11 +291,18 @@ int sd_plan_find_groups(struct sd_planner *b)
 			first = i;
 		step[i].group = first;
 		b->at[i] = first;
+		now[order[i].step] = i;
 	}
+	for (i = 0; i < p->nstep; i++)
+		if (step[i].pair >= 0) {
+			step[i].pair = now[step[i].pair];
+			b->at[step[i].pair] = b->at[i];
+		}
 	memcpy(p->step, step, sizeof(*step) * (size_t)p->nstep);
 	rc = 0;
 out:
 	free(order);
+	free(now);
 	free(step);
 	free(l.level);
 	free(l.reader);

@@ -21,7 +21,8 @@ struct sd_step {
 	int nin;             /* operands to run on; a sum built in place keeps only what is left to add */
 	int accumulate;      /* add to the result's present content (a part of a sum built in place) */
 	int skip;            /* a view, a sum complete in place, or run with its partner: nothing to do */
-	int pair;            /* the step done in the same pass (depthwise data and weight gradient), or -1 */
+	int pair;            /* the step done in the same pass (depthwise data and weight gradient; with groups
+	                        statistics and the pointwise convolution that they are of), or -1 */
 	int half;            /* the half of a separable convolution that is run here, its other steps skipped, or -1 */
 	int group;           /* steps of one group follow each other, are of one kind, and do not depend on one another;
 	                        where the layout asks for no groups each step is one */

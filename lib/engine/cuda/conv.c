@@ -271,7 +271,10 @@ int sd_cuda_conv(struct sd_cuda_step *st) /* x, w, bias */
 	const float *w = sd_cuda_rows(st, st->s->in[1].x), *bias = sd_cuda_rows(st, st->s->in[2].x);
 
 	if (is_pointwise(&st->n->a.win) && is_narrow(st, &x.x, &y.y)) {
-		sd_cu_pointwise(&st->run, &x, -1, w, &y);
+		sd_val stats = st->s->pair < 0 ? SD_NIL : st->p->g->node[st->p->plan->step[st->s->pair].node].out;
+
+		st->pair_done = sd_cu_pointwise(&st->run, &x, -1, w, &y, sd_cuda_rows(st, stats),
+			stats == SD_NIL ? NULL : sd_cuda_rows(st, stats + 1));
 	} else if (is_pointwise(&st->n->a.win)) {
 		struct sd_cu_img xl = loaded(st, &x);
 
@@ -341,7 +344,7 @@ int sd_cuda_frconv(struct sd_cuda_step *st) /* x, w1, w2 */
 		if (is_narrow(st, &x.x, &y.y)) {
 			struct sd_cu_dst to = { part, y.acc };
 
-			sd_cu_pointwise(&st->run, &x, which, sd_cuda_rows(st, wv), &to);
+			sd_cu_pointwise(&st->run, &x, which, sd_cuda_rows(st, wv), &to, NULL, NULL);
 			continue;
 		}
 		taken = sd_cuda_scratch_image(st, x.x.n, x.x.c, y.y.h, y.y.w);

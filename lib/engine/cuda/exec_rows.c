@@ -250,9 +250,9 @@ int sd_cuda_exec(struct sd_cuda_step *st)
 			return -1;
 		choose(st);
 	}
-	if (s->pair < 0)
+	if (s->pair < 0 || st->pair_done)
 		return 0;
-	/* the partner that other engines run in the same pass */
+	/* the partner that other kernels or engines run in the same pass */
 	st->index = s->pair;
 	st->s = &st->p->plan->step[s->pair];
 	st->n = &st->p->g->node[st->s->node];
