@@ -7,7 +7,7 @@ using namespace sd::pixels;
 
 /* ---- sums ---- */
 
-/* y = on ? (value + bias[c] + x_0 + x_1 + ...) * f : 0, each part where it is given */
+/* y = on ? (value + bias[c] + x_0 + x_1 + ...) * f : 0, each part where it is given; and 0 where mask is not > 0 */
 template <int N> struct SumOf {
 	int n;
 	sd_cu_src x[N];
@@ -16,6 +16,8 @@ template <int N> struct SumOf {
 	const float *f;        /* (1), or (N) with f_rows */
 	int f_rows;
 	sd_cu_on on;
+	int masked;
+	sd_cu_src mask;
 	sd_cu_dst y;
 };
 /* Most sums are short, and several go into one launch. */
@@ -71,13 +73,22 @@ template <int V, int N> __global__ void sum_kernel(SD_MEMBERS(SumOf<N>) group)
 				sum[k][i] *= f;
 		}
 	}
+	if (s.masked) {
+		get<V>(s.mask.x, w, x);
+		loaded<V>(s.mask, w.c, x);
+#pragma unroll
+		for (int k = 0; k < ITEMS; k++)
+#pragma unroll
+			for (int i = 0; i < V; i++)
+				sum[k][i] = x[k][i] > 0.0f ? sum[k][i] : 0.0f;
+	}
 	put<V>(s.y, w, sum);
 }
 
 template <int V> void launch_sum(sd_cu_run *r, const Sum &s)
 {
 	if (s.n <= FEW) {
-		SumOf<FEW> few = { s.n, {}, s.value, s.bias, s.f, s.f_rows, s.on, s.y };
+		SumOf<FEW> few = { s.n, {}, s.value, s.bias, s.f, s.f_rows, s.on, s.masked, s.mask, s.y };
 
 		for (int i = 0; i < s.n; i++)
 			few.x[i] = s.x[i];
@@ -89,12 +100,14 @@ template <int V> void launch_sum(sd_cu_run *r, const Sum &s)
 
 void sum(sd_cu_run *r, const Sum &s)
 {
-	const sd_cu_img *all[SD_CU_ADD + 1];
+	const sd_cu_img *all[SD_CU_ADD + 2];
 	int n = 0, v;
 
 	all[n++] = &s.y.y;
 	for (int i = 0; i < s.n; i++)
 		all[n++] = &s.x[i].x;
+	if (s.masked)
+		all[n++] = &s.mask.x;
 	v = sd::pack_width(all, n);
 	SD_BY_WIDTH(v, launch_sum, r, s);
 }
@@ -293,10 +306,15 @@ void sd_cu_fill(struct sd_cu_run *r, float value, const struct sd_cu_img *y)
 	sum(r, s);
 }
 
-void sd_cu_add(struct sd_cu_run *r, int n, const struct sd_cu_src *x, const struct sd_cu_dst *y)
+void sd_cu_add(struct sd_cu_run *r, int n, const struct sd_cu_src *x, const struct sd_cu_src *mask,
+	const struct sd_cu_dst *y)
 {
 	Sum s = {};
 
+	if (mask) {
+		s.masked = 1;
+		s.mask = *mask;
+	}
 	s.n = n;
 	for (int i = 0; i < n; i++)
 		s.x[i] = x[i];

@@ -504,7 +504,8 @@ void sd_step_family(const struct sd_plan *p, int i, int shapes, char name[64])
 	const struct sd_window *w = &n->a.win;
 	const struct sd_value *v = s->nin && s->in[0].x != SD_NIL ? &p->g->val[s->in[0].x] : &p->g->val[n->out];
 	int at = snprintf(name, 64, "%s%s", op,
-		p->step[i].pair < 0 ? "" : p->g->node[p->step[i].node].op == SD_OP_CONV ? "+stats" : "+w");
+		p->step[i].pair < 0 ? "" : p->g->node[p->step[i].node].op == SD_OP_CONV ? "+stats" :
+		p->g->node[p->step[i].node].op == SD_OP_ADD ? "+mask" : "+w");
 
 	if (w->kh)
 		at += snprintf(name + at, 64 - (size_t)at, " %dx%d", w->kh, w->kw);

@@ -85,22 +85,26 @@ static sd_val sum_of(const struct sd_planner *b, sd_val v)
 	return parent >= 0 && b->g->node[b->g->val[parent].node].op == SD_OP_ADD ? parent : SD_NIL;
 }
 
+static void not_before_load(const struct levels *l, const struct sd_load *in, int *level)
+{
+	not_before(level, ready(l, in->x));
+	not_before(level, ready(l, in->mean));
+	not_before(level, ready(l, in->var));
+	not_before(level, ready(l, in->gamma));
+	not_before(level, ready(l, in->beta));
+}
+
 static int level_of(const struct levels *l, int step)
 {
-	const struct sd_step *s = &l->b->p->step[step];
+	const struct sd_step *s = &l->b->p->step[step], *pair = s->pair < 0 ? NULL : &l->b->p->step[s->pair];
 	const struct sd_node *n = node_of(l->b, step);
 	sd_val sum = n->op == SD_OP_ADD ? n->out : sum_of(l->b, n->out);
 	int k, level = ready(l, n->pred);
 
-	for (k = 0; k < s->nin; k++) {
-		const struct sd_load *in = &s->in[k];
-
-		not_before(&level, ready(l, in->x));
-		not_before(&level, ready(l, in->mean));
-		not_before(&level, ready(l, in->var));
-		not_before(&level, ready(l, in->gamma));
-		not_before(&level, ready(l, in->beta));
-	}
+	for (k = 0; k < s->nin; k++)
+		not_before_load(l, &s->in[k], &level);
+	for (k = 1; pair && k < pair->nin; k++)
+		not_before_load(l, &pair->in[k], &level);
 	if (sum != SD_NIL)
 		not_before(&level, l->sum[sum]);
 	return level;
@@ -236,26 +240,38 @@ static int in_order(const void *pa, const void *pb)
 	return a->kind != b->kind ? a->kind - b->kind : a->step - b->step;
 }
 
-/* Statistics of what a pointwise convolution gives are taken in the same pass. */
-static void pair_statistics(struct sd_planner *b)
+static int is_pointwise(const struct sd_planner *b, int step)
 {
 	struct sd_window one = sd_window(1, 1, 0, 1);
+
+	return node_of(b, step)->op == SD_OP_CONV && node_of(b, step)->in[2] == SD_NIL &&
+		!memcmp(&node_of(b, step)->a.win, &one, sizeof(one));
+}
+
+/* What needs a result as it is made is done in the same pass: statistics of what a pointwise convolution gives, and the
+ * mask of a relu over a sum of gradients, which is then not written without it. */
+static void find_pairs(struct sd_planner *b)
+{
 	int i;
 
 	for (i = 0; i < b->p->nstep; i++) {
+		const struct sd_node *n = node_of(b, i);
 		const struct sd_load *in = b->p->step[i].in;
-		int made;
+		int made, masked = n->op == SD_OP_RELU_BWD;
 
-		if (node_of(b, i)->op != SD_OP_BN_STATS || in->mean != SD_NIL || in->relu)
+		if ((n->op != SD_OP_BN_STATS && !masked) || in->mean != SD_NIL || in->relu || n->pred != SD_NIL)
 			continue;
 		made = b->step_of[b->g->val[in->x].node];
-		if (made < 0 || node_of(b, made)->op != SD_OP_CONV || node_of(b, made)->in[2] != SD_NIL ||
-				memcmp(&node_of(b, made)->a.win, &one, sizeof(one)) || b->p->step[made].pair >= 0 ||
-				b->p->step[made].accumulate || node_of(b, made)->pred != node_of(b, i)->pred ||
-				node_of(b, i)->pred != SD_NIL)
+		if (made < 0 || b->p->step[made].pair >= 0 || b->p->step[made].accumulate || b->p->step[made].skip ||
+				node_of(b, made)->pred != SD_NIL || b->parent[node_of(b, made)->out] >= 0)
+			continue;
+		if (masked ? node_of(b, made)->op != SD_OP_ADD || b->uses[in->x] != 1 || b->p->step[i].accumulate
+				: !is_pointwise(b, made))
 			continue;
 		b->p->step[made].pair = i;
 		b->p->step[i].skip = 1;
+		if (masked)
+			b->hidden[in->x] = 1;
 	}
 }
 
@@ -278,7 +294,7 @@ int sd_plan_find_groups(struct sd_planner *b)
 		sd_error(SD_ERR_IO, "out of memory for a plan");
 		goto out;
 	}
-	pair_statistics(b);
+	find_pairs(b);
 	find_kept(&l);
 	find_levels(&l);
 	put_off(&l);

@@ -22,7 +22,8 @@ struct sd_step {
 	int accumulate;      /* add to the result's present content (a part of a sum built in place) */
 	int skip;            /* a view, a sum complete in place, or run with its partner: nothing to do */
 	int pair;            /* the step done in the same pass (depthwise data and weight gradient; with groups
-	                        statistics and the pointwise convolution that they are of), or -1 */
+	                        a pointwise convolution and statistics of its result, or a sum of gradients
+	                        and its mask, its result being written with that alone), or -1 */
 	int half;            /* the half of a separable convolution that is run here, its other steps skipped, or -1 */
 	int group;           /* steps of one group follow each other, are of one kind, and do not depend on one another;
 	                        where the layout asks for no groups each step is one */

@@ -177,17 +177,29 @@ static void exec_slice(struct sd_cuda_step *st)
 	sd_cu_load(&st->run, &x, &y);
 }
 
+/* With the mask of a relu it goes where that has its result, as much at a time as a kernel adds. */
 static void exec_add(struct sd_cuda_step *st)
 {
-	struct sd_cu_src x[SD_CU_ADD];
+	struct sd_cu_src x[SD_CU_ADD], mask;
 	struct sd_cu_dst y = sd_cuda_result(st);
 	int i = 0, n;
 
+	if (st->s->pair >= 0) {
+		struct sd_cuda_step relu = sd_cuda_step_of(st->p, st->s->pair);
+
+		relu.run = st->run;
+		relu.bind = st->bind;
+		mask = sd_cuda_source(&relu, 1);
+		y = sd_cuda_result(&relu);
+		st->pair_done = 1;
+	}
 	while (i < st->s->nin) {
-		for (n = 0; i < st->s->nin && n < SD_CU_ADD; i++)
+		n = 0;
+		if (i && !y.acc)
+			x[n++] = (struct sd_cu_src){ .x = y.y };
+		for (; i < st->s->nin && n < SD_CU_ADD; i++)
 			x[n++] = sd_cuda_source(st, i);
-		sd_cu_add(&st->run, n, x, &y);
-		y.acc = 1;
+		sd_cu_add(&st->run, n, x, st->pair_done && i == st->s->nin ? &mask : NULL, &y);
 	}
 }
 

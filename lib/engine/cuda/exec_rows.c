@@ -231,7 +231,7 @@ static int add_chosen(struct sd_cuda_step *st)
 		return -1;
 	choose(st);
 	kept = (struct sd_cu_src){ .x = aside.y };
-	sd_cu_add(&st->run, 1, &kept, &y);
+	sd_cu_add(&st->run, 1, &kept, NULL, &y);
 	return 0;
 }
 

@@ -322,7 +322,8 @@ static int check_finite(struct sd_cuda_program *p, int i)
 	for (k = 0; k < st.n->nout; k++) {
 		sd_val v = st.n->out + k;
 
-		if (p->g->val[v].dtype != SD_F32 || sd_op_is_write(st.n->op))
+		if (p->g->val[v].dtype != SD_F32 || sd_op_is_write(st.n->op) ||
+				!p->plan->place[p->plan->place[v].root].alive)
 			continue;
 		if (sd_is_image(p->g, v)) {
 			struct sd_cu_img x = sd_cuda_image(&st, v);
@@ -345,7 +346,7 @@ static int run_group(struct sd_cuda_program *p, int i, const struct sd_bind *bin
 {
 	struct sd_cuda_engine *e = p->e;
 	struct sd_cu_run run = { .stream = e->stream, .scratch = e->arena + e->values_size, .counters = e->counters };
-	int k, end = i + sd_cuda_group_size(p->plan, i);
+	int k, pair, end = i + sd_cuda_group_size(p->plan, i);
 
 	if (sd_cuda_group_exec(p, i, bind, b, &run) || sd_cuda_check(sd_op_name(p->g->node[p->plan->step[i].node].op)))
 		return -1;
@@ -356,9 +357,11 @@ static int run_group(struct sd_cuda_program *p, int i, const struct sd_bind *bin
 	for (k = i; k < end; k++) {
 		if (p->plan->step[k].skip)
 			continue;
-		if (e->base.seen && sd_engine_show_step(&p->base, k))
+		pair = p->plan->step[k].pair;
+		if (e->base.seen && (sd_engine_show_step(&p->base, k) ||
+				(pair >= 0 && sd_engine_show_step(&p->base, pair))))
 			return -1;
-		if (e->base.trace_nan && check_finite(p, k))
+		if (e->base.trace_nan && (check_finite(p, k) || (pair >= 0 && check_finite(p, pair))))
 			return -1;
 	}
 	return 0;
