@@ -81,7 +81,7 @@ template <typename T, int V, int R> __device__ inline void rows_to_shared(const 
 
 /* W: channels of the result in a block; V, U: packs of the operand and of the result. */
 template <typename T, int V, int U, int W>
-__global__ void __launch_bounds__(BLOCK) pw_kernel(SD_MEMBERS(Pointwise) group)
+__global__ void __launch_bounds__(BLOCK, 2) pw_kernel(SD_MEMBERS(Pointwise) group)
 {
 	enum { COLS = W / 4, LANES = BLOCK / COLS, EACH = ROWS / LANES };
 	__shared__ float x[DEPTH][ROWS + 4];
@@ -206,7 +206,7 @@ struct PointwiseGrad {
 
 /* A tile of the matrix's gradient: W of its rows (channels of gy) by W columns (of x). */
 template <typename T, int V, int W>
-__global__ void __launch_bounds__(BLOCK) pw_grad(SD_MEMBERS(PointwiseGrad) group)
+__global__ void __launch_bounds__(BLOCK, 2) pw_grad(SD_MEMBERS(PointwiseGrad) group)
 {
 	/* DEPTH channels are loaded at once, of STRIP pixels; SIDE x SIDE threads, each SPAN x SPAN results */
 	enum { STRIP = 16, SIDE = 16, SPAN = W / SIDE };
