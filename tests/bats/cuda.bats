@@ -149,6 +149,10 @@ on_gpu() {
 	[ "$(payload fp32.h5)" != "$(payload one.h5)" ]
 }
 
+@test "cuda: there is scratch for the norm of many gradients where nothing else needs as much" {
+	on_gpu sd-search $small --batch_size 2 -o x.h5
+}
+
 @test "cuda: batches that kernels cannot count are refused" {
 	run on_gpu sd-train --flops --data nothing.h5 --arch $ROOT/genotypes/DARTS_V2.genotype --layers 3 \
 		--batch_size 65536 --init_channels 512
