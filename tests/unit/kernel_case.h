@@ -298,16 +298,23 @@ static inline int kc_by_value(const void *a, const void *b)
 	printf("%-8s %-30s best %8.1f median %8.1f us %7.1f GB/s\n", k->name, label, t_[0] * 1e6, \
 		t_[4] * 1e6, (bytes) / t_[0] / 1e9); \
 } while (0)
-/* --bench [threads] [path] */
-static inline int kc_bench(int argc, char **argv, const struct sd_kernels **k, struct sd_par **par)
+/* Runs `bench` where the arguments are --bench [threads] [path]; whether they are. */
+static inline int kc_bench(int argc, char **argv, void (*bench)(const struct sd_kernels *, struct sd_par *))
 {
+	const struct sd_kernels *k;
+	struct sd_par *par;
+
 	if (argc < 2 || strcmp(argv[1], "--bench"))
 		return 0;
 	if (argc > 3)
 		setenv("SD_CPU", argv[3], 1);
-	*k = sd_kernels_choose();
-	*par = sd_par_new(argc > 2 ? atoi(argv[2]) : sd_par_default_threads());
-	return *k && *par;
+	k = sd_kernels_choose();
+	par = sd_par_new(argc > 2 ? atoi(argv[2]) : sd_par_default_threads());
+	if (!k || !par)
+		exit(1);
+	bench(k, par);
+	sd_par_free(par);
+	return 1;
 }
 
 #endif

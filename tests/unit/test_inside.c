@@ -25,7 +25,7 @@ enum { N = 100000 };
 
 static int write_one(void)
 {
-	char *argv[] = { "sd-test" };
+	char program[] = "sd-test", *argv[] = { program };
 	static uint8_t x[N];
 	const uint64_t shape[1] = { N };
 	struct sd_artifact_out *art = NULL;
@@ -106,7 +106,7 @@ static unsigned tries(bool write)
 		return ~0u;
 	pid = fork();
 	if (pid == 0) {
-		char *const argv[] = { "/bin/true", NULL };
+		char program[] = "/bin/true", *const argv[] = { program, NULL };
 		char byte;
 
 		sd_confine(fd, pair[1], 1000, write);
@@ -118,7 +118,7 @@ static unsigned tries(bool write)
 		could |= mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
 			MAP_FAILED ? RUN : 0;
 		could |= kill(getppid(), 0) == 0 ? KILL : 0;
-		execv("/bin/true", argv);
+		execv(program, argv);
 		if (errno != EPERM)
 			could |= EXEC;
 		if (send(SD_CONFINED_SOCKET, &could, sizeof(could), 0) == (ssize_t)sizeof(could) ||

@@ -309,14 +309,8 @@ static void bench(const struct sd_kernels *k, struct sd_par *par)
 
 int main(int argc, char **argv)
 {
-	const struct sd_kernels *k;
-	struct sd_par *par;
-
-	if (kc_bench(argc, argv, &k, &par)) {
-		bench(k, par);
-		sd_par_free(par);
+	if (kc_bench(argc, argv, bench))
 		return 0;
-	}
 	kc_open();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		for (int s = 0; s < 4; s++) {

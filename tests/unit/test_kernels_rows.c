@@ -295,14 +295,8 @@ static void bench(const struct sd_kernels *k, struct sd_par *par)
 
 int main(int argc, char **argv)
 {
-	const struct sd_kernels *k;
-	struct sd_par *par;
-
-	if (kc_bench(argc, argv, &k, &par)) {
-		bench(k, par);
-		sd_par_free(par);
+	if (kc_bench(argc, argv, bench))
 		return 0;
-	}
 	kc_open();
 	check_linear(1, 1, 1, 1);
 	check_linear(5, 37, 10, 1);

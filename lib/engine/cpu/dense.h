@@ -19,42 +19,55 @@
 
 /* ---- 1x1 products: one accumulator an element, channels in order ---- */
 
-/* R pixels by B blocks of y from all cb blocks of x, src_block floats apart; w[channel][B][16]. */
-SD_INLINE void sd_pw_tile(float *const *y, const float *src, size_t src_block, const struct sd_blk *blk, int cb,
-	const float *w, const m16 *mask, int acc, const int R, const int B)
+/* Adds n channels from p on, of R pixels, to R by B sums; w[channel][B][16].  Returns where w has come to. */
+SD_INLINE const float *sd_dense_sum(v16 *s, const float *p, int n, const float *w, const int R, const int B)
 {
-	v16 s[SD_CONV_SUMS], wv[SD_CONV_BLOCKS];
+	v16 wv[SD_CONV_BLOCKS];
 
-	SD_UNROLL(24)
-	for (int i = 0; i < R * B; i++)
-		s[i] = v16_zero();
-	for (int k = 0; k < cb; k++) {
-		const float *p = src + (size_t)k * src_block;
+	for (int i = 0; i < n; i++, p++, w += B * 16) {
+		SD_UNROLL(3)
+		for (int b = 0; b < B; b++)
+			wv[b] = v16_load(w + b * 16);
+		SD_UNROLL(16)
+		for (int r = 0; r < R; r++) {
+			v16 x = v16_bcast(p + r * 16);
 
-		for (int i = 0; i < blk[k].n; i++, p++, w += B * 16) {
 			SD_UNROLL(3)
 			for (int b = 0; b < B; b++)
-				wv[b] = v16_load(w + b * 16);
-			SD_UNROLL(16)
-			for (int r = 0; r < R; r++) {
-				v16 x = v16_bcast(p + r * 16);
-
-				SD_UNROLL(3)
-				for (int b = 0; b < B; b++)
-					s[r * B + b] = v16_fma(x, wv[b], s[r * B + b]);
-			}
+				s[r * B + b] = v16_fma(x, wv[b], s[r * B + b]);
 		}
 	}
+	return w;
+}
+
+/* Stores R by B sums, a block's pixels `step` floats apart. */
+SD_INLINE void sd_dense_store(float *const *y, size_t step, const v16 *s, const m16 *mask, int acc, const int R,
+	const int B)
+{
 	SD_UNROLL(3)
 	for (int b = 0; b < B; b++) {
 		SD_UNROLL(16)
 		for (int r = 0; r < R; r++) {
-			float *d = y[b] + r * 16;
+			float *d = y[b] + (size_t)r * step;
 			v16 v = s[r * B + b];
 
 			v16_store(d, v16_keep(mask[b], acc ? v16_add(v16_load(d), v) : v));
 		}
 	}
+}
+
+/* R pixels by B blocks of y from all cb blocks of x, src_block floats apart; w[channel][B][16]. */
+SD_INLINE void sd_pw_tile(float *const *y, const float *src, size_t src_block, const struct sd_blk *blk, int cb,
+	const float *w, const m16 *mask, int acc, const int R, const int B)
+{
+	v16 s[SD_CONV_SUMS];
+
+	SD_UNROLL(24)
+	for (int i = 0; i < R * B; i++)
+		s[i] = v16_zero();
+	for (int k = 0; k < cb; k++)
+		w = sd_dense_sum(s, src + (size_t)k * src_block, blk[k].n, w, R, B);
+	sd_dense_store(y, 16, s, mask, acc, R, B);
 }
 
 /* n pixels that lie in one piece, by B blocks of y, y_block floats apart. */

@@ -164,12 +164,9 @@ static inline void sd_dw_reduce(const struct sd_blk *blk, const float *part, siz
 	int ntap, float *grad)
 {
 	for (int t = 0; t < ntap; t++) {
-		v16 s = v16_load(part + (size_t)t * 16);
 		float lane[16];
 
-		for (int c = 1; c < chunks; c++)
-			s = v16_add(s, v16_load(part + (size_t)c * stride + (size_t)t * 16));
-		v16_store(lane, s);
+		v16_store(lane, v16_sum(part + (size_t)t * 16, stride, chunks));
 		for (int l = 0; l < blk->n; l++)
 			grad[(blk->ch + l) * ntap + t] = lane[l];
 	}

@@ -69,6 +69,8 @@ struct norm_lanes {
 	float *mean, *istd;
 };
 struct norm_lanes sd_cpu_norm_lanes(struct run *r, const struct sd_load *l, const struct sd_img *x);
+/* The operands of a norm's backward pass, of a step NORM_BWD_X or NORM_BWD_SUMS. */
+struct sd_norm_arg sd_cpu_norm_arg(struct run *r, const struct sd_step *s, sd_val gamma);
 /* An operand as it is loaded. */
 struct sd_src sd_cpu_source(struct run *r, const struct sd_load *l);
 

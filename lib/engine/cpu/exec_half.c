@@ -36,27 +36,7 @@ static void forward(struct run *r, const struct sd_half_steps *s)
 	r->k->half(r->par, &h);
 }
 
-/* The operands of a norm's backward pass: of a step NORM_BWD_X or NORM_BWD_SUMS. */
-static struct sd_norm_arg norm(struct run *r, const struct sd_step *s, sd_val gamma)
-{
-	const struct sd_node *n = &r->p->g->node[s->node];
-	struct sd_load l = { .x = s->in[1].x, .mean = s->in[2].x, .var = s->in[3].x, .gamma = gamma, .beta = SD_NIL,
-		.eps = n->a.eps };
-	struct sd_norm_arg a = { .x = sd_cpu_image(r->p, l.x) };
-	struct norm_lanes nl = sd_cpu_norm_lanes(r, &l, &a.x);
-
-	a.mean = nl.mean;
-	a.istd = nl.istd;
-	a.scale = nl.a;
-	if (s->in[0].relu) {
-		nl = sd_cpu_norm_lanes(r, &s->in[0], &a.x);
-		a.ma = nl.a;
-		a.mb = nl.b;
-	}
-	return a;
-}
-
-/* The same of term k of a mixed edge. */
+/* The operands of sd_cpu_norm_arg, of a term of a mixed edge: of a step MIX_BWD_X. */
 static struct sd_norm_arg mix_norm(struct run *r, const struct sd_step *s)
 {
 	const struct sd_node *n = &r->p->g->node[s->node];
@@ -88,7 +68,7 @@ static void gradient(struct run *r, const struct sd_half_steps *s, struct sd_hal
 	h->sgx = rows(r, gy->in[6].x);
 	h->f = 1;
 	if (n->op == SD_OP_NORM_BWD_X) {
-		h->norm = norm(r, gy, gy->in[4].x);
+		h->norm = sd_cpu_norm_arg(r, gy, gy->in[4].x);
 		h->batch = n->a.i[0];
 	} else {
 		int k = n->a.i[0], c = h->g.c;
@@ -118,7 +98,7 @@ static void backward(struct run *r, const struct sd_half_steps *s)
 	if (dw_w >= 0)
 		h.gdw = rows(r, result_of(r, dw_w, 0));
 	if (sums >= 0) {
-		h.sums = norm(r, step(r, sums), SD_NIL);
+		h.sums = sd_cpu_norm_arg(r, step(r, sums), SD_NIL);
 		h.ssg = rows(r, result_of(r, sums, 0));
 		h.ssgx = rows(r, result_of(r, sums, 1));
 	}

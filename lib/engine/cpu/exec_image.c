@@ -85,23 +85,37 @@ static void run_norm(struct run *r)
 	r->k->load(r->par, &x, &y);
 }
 
+struct sd_norm_arg sd_cpu_norm_arg(struct run *r, const struct sd_step *s, sd_val gamma)
+{
+	const struct sd_node *n = &r->p->g->node[s->node];
+	struct sd_load l = { .x = s->in[1].x, .mean = s->in[2].x, .var = s->in[3].x, .gamma = gamma, .beta = SD_NIL,
+		.eps = n->a.eps };
+	struct sd_norm_arg a = { .x = sd_cpu_image(r->p, l.x) };
+	struct norm_lanes nl = sd_cpu_norm_lanes(r, &l, &a.x);
+
+	a.mean = nl.mean;
+	a.istd = nl.istd;
+	a.scale = nl.a;
+	if (s->in[0].relu) {
+		nl = sd_cpu_norm_lanes(r, &s->in[0], &a.x);
+		a.ma = nl.a;
+		a.mb = nl.b;
+	}
+	return a;
+}
+
 /* gx of a norm and the sums it needs: in = g, x, mean, var[, gamma, sg, sgx]; g's load may be masked. */
 static void run_norm_bwd(struct run *r, int sums)
 {
-	const struct sd_load *gl = &r->s->in[0];
-	struct sd_load l = { .x = r->s->in[1].x, .mean = r->s->in[2].x, .var = r->s->in[3].x,
-		.gamma = sums ? SD_NIL : r->s->in[4].x, .beta = SD_NIL, .eps = r->n->a.eps };
-	struct sd_img g = operand(r, 0), x = operand(r, 1);
-	struct norm_lanes nl = sd_cpu_norm_lanes(r, &l, &x), mask = { 0 };
+	struct sd_norm_arg a = sd_cpu_norm_arg(r, r->s, sums ? SD_NIL : r->s->in[4].x);
+	struct sd_img g = operand(r, 0);
 
-	if (gl->relu)
-		mask = sd_cpu_norm_lanes(r, gl, &x);
 	if (sums) {
-		r->k->norm_bwd_sums(r->par, &g, &x, nl.mean, nl.istd, mask.a, mask.b, out(r, 0), out(r, 1));
+		r->k->norm_bwd_sums(r->par, &g, &a.x, a.mean, a.istd, a.ma, a.mb, out(r, 0), out(r, 1));
 	} else {
 		struct sd_dst gx = result(r);
 
-		r->k->norm_bwd_x(r->par, &g, &x, nl.mean, nl.istd, mask.a, mask.b, nl.a, in(r, 5), in(r, 6),
+		r->k->norm_bwd_x(r->par, &g, &a.x, a.mean, a.istd, a.ma, a.mb, a.scale, in(r, 5), in(r, 6),
 			r->n->a.i[0], &gx);
 	}
 }

@@ -48,7 +48,7 @@ SD_INLINE void sum_tile(const struct conv *c, const struct group *gr, int tap, i
 	size_t block_stride, float *const *y, size_t step, const m16 *mask, const int R, const int B)
 {
 	const float *w = gr->w;
-	v16 s[SD_CONV_SUMS], wv[SD_CONV_BLOCKS];
+	v16 s[SD_CONV_SUMS];
 
 	if (tap < end)
 		w += (c->tap[tap].before - c->tap[gr->tap].before) * (size_t)B * 16;
@@ -67,31 +67,10 @@ SD_INLINE void sum_tile(const struct conv *c, const struct group *gr, int tap, i
 			const float *p = src + c->g.tap[t].off + run->lane
 				+ (size_t)run->block * block_stride;
 
-			for (int i = 0; i < run->n; i++, p++, w += B * 16) {
-				SD_UNROLL(3)
-				for (int b = 0; b < B; b++)
-					wv[b] = v16_load(w + b * 16);
-				SD_UNROLL(16)
-				for (int r = 0; r < R; r++) {
-					v16 x = v16_bcast(p + r * 16);
-
-					SD_UNROLL(3)
-					for (int b = 0; b < B; b++)
-						s[r * B + b] = v16_fma(x, wv[b], s[r * B + b]);
-				}
-			}
+			w = sd_dense_sum(s, p, run->n, w, R, B);
 		}
 	}
-	SD_UNROLL(3)
-	for (int b = 0; b < B; b++) {
-		SD_UNROLL(16)
-		for (int r = 0; r < R; r++) {
-			float *d = y[b] + (size_t)r * step;
-			v16 v = s[r * B + b];
-
-			v16_store(d, v16_keep(mask[b], c->y->acc ? v16_add(v16_load(d), v) : v));
-		}
-	}
+	sd_dense_store(y, step, s, mask, c->y->acc, R, B);
 }
 
 /* The pixels of one row: as many at once as there are registers for. */

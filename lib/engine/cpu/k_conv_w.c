@@ -83,12 +83,9 @@ static void reduce_task(void *ctx, int task, int thread)
 		for (int c = 0; c < bx->n; c++) {
 			const float *p = d->part + (size_t)ib * size
 				+ (size_t)((t * d->nblock + b) * 16 + c) * 16;
-			v16 s = v16_load(p);
 			float lane[16];
 
-			for (int j = 1; j < d->chunks; j++)
-				s = v16_add(s, v16_load(p + (size_t)(j * d->x->x.cb) * size));
-			v16_store(lane, s);
+			v16_store(lane, v16_sum(p, (size_t)d->x->x.cb * size, d->chunks));
 			for (int l = 0; l < by->n; l++) {
 				int o = by->ch + l;
 				size_t row = (size_t)(o - d->first) * (size_t)d->x->x.c;

@@ -204,7 +204,7 @@ static size_t lay_out(struct backward *w)
 	m->gmid = at;
 	at += cb * pixels(w->mid) * 16;
 	m->gy = at;
-	at += h->norm.scale ? (size_t)h->g.cb * rows : 0;
+	at += h->norm.x.p ? (size_t)h->g.cb * rows : 0;
 	m->mid = at;
 	return at + (h->gpw ? rows : 0);
 }
@@ -217,7 +217,7 @@ static const float *output_gradient(const struct backward *w, int n, size_t at, 
 	const struct sd_half_bwd *h = w->h;
 	const struct sd_img *g = &h->g;
 
-	if (!h->norm.scale) {
+	if (!h->norm.x.p) {
 		*block = (size_t)g->n * pixels(g) * 16;
 		return sd_img_at(g, 0, n) + at * 16;
 	}
@@ -374,12 +374,9 @@ static void reduce_pw(const struct backward *w, int b)
 
 		for (int c = 0; c < bx->n; c++) {
 			const float *p = w->part + w->dw_part + (size_t)(b * g->cb + k) * 256 + (size_t)c * 16;
-			v16 s = v16_load(p);
 			float lane[16];
 
-			for (int i = 1; i < w->chunks; i++)
-				s = v16_add(s, v16_load(p + (size_t)i * stride));
-			v16_store(lane, s);
+			v16_store(lane, v16_sum(p, stride, w->chunks));
 			for (int l = 0; l < by->n; l++)
 				w->h->gpw[(size_t)(by->ch + l) * (size_t)x->c + (size_t)(bx->ch + c)] = lane[l];
 		}

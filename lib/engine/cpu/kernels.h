@@ -79,7 +79,7 @@ struct sd_norm_arg {
 
 /* Its backward pass.  gx, gpw and gdw are what is wanted. */
 struct sd_half_bwd {
-	struct sd_img g;            /* gradient of y, or with norm.scale of a norm of y, which is gone through first: */
+	struct sd_img g;            /* gradient of y, or with norm.x.p of a norm of y, which is gone through first: */
 	struct sd_norm_arg norm;    /* f * norm_bwd_x(g) with sg, sgx, batch as there; x is y */
 	float f;
 	const float *sg, *sgx;

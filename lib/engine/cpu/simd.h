@@ -207,6 +207,16 @@ SD_INLINE v16 v16_log(v16 x)
 	return v16_select(v16_isnan(x), x, p);
 }
 
+/* The sum of n >= 1 blocks, `stride` floats apart, in order. */
+SD_INLINE v16 v16_sum(const float *p, size_t stride, int n)
+{
+	v16 s = v16_load(p);
+
+	for (int i = 1; i < n; i++)
+		s = v16_add(s, v16_load(p + (size_t)i * stride));
+	return s;
+}
+
 /* One number at a time, as a lane would have it. */
 SD_INLINE float v16_first(v16 a)
 {
