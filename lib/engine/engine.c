@@ -264,7 +264,7 @@ static void use_slot(struct sd_program *p, sd_val v)
 static int find_slots(struct sd_program *p)
 {
 	const struct sd_plan *plan = p->plan;
-	int i, k;
+	int i, j, k;
 
 	p->slot_used = calloc((size_t)p->g->nslot + 1, 1);
 	if (!p->slot_used)
@@ -273,13 +273,9 @@ static int find_slots(struct sd_program *p)
 		const struct sd_step *s = &plan->step[i];
 
 		use_slot(p, p->g->node[s->node].pred);
-		for (k = 0; k < s->nin; k++) {
-			use_slot(p, s->in[k].x);
-			use_slot(p, s->in[k].mean);
-			use_slot(p, s->in[k].var);
-			use_slot(p, s->in[k].gamma);
-			use_slot(p, s->in[k].beta);
-		}
+		for (k = 0; k < s->nin; k++)
+			for (j = 0; j < SD_LOAD_READS; j++)
+				use_slot(p, sd_load_read(&s->in[k], j));
 	}
 	for (i = 0; i < plan->nroot; i++)
 		use_slot(p, plan->root[i]);

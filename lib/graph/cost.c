@@ -223,11 +223,10 @@ static void visit_read(const struct sd_plan *p, const struct visit *to, sd_val v
 
 static void visit_load(const struct sd_plan *p, const struct visit *to, const struct sd_load *l, double part)
 {
-	visit_read(p, to, l->x, part);
-	visit_read(p, to, l->mean, 1);
-	visit_read(p, to, l->var, 1);
-	visit_read(p, to, l->gamma, 1);
-	visit_read(p, to, l->beta, 1);
+	int i;
+
+	for (i = 0; i < SD_LOAD_READS; i++)
+		visit_read(p, to, sd_load_read(l, i), i ? 1 : part);
 }
 
 /* Whether a half has operand k of its step i in registers, made in the same pass. */

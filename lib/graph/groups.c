@@ -31,11 +31,6 @@ struct levels {
 	int after;           /* writes: not before this level */
 };
 
-static const struct sd_node *node_of(const struct sd_planner *b, int step)
-{
-	return &b->g->node[b->p->step[step].node];
-}
-
 /* Ops that engines are likely to have one kernel for: by the first of them. */
 static enum sd_op kind_of(enum sd_op op)
 {
@@ -87,17 +82,16 @@ static sd_val sum_of(const struct sd_planner *b, sd_val v)
 
 static void not_before_load(const struct levels *l, const struct sd_load *in, int *level)
 {
-	not_before(level, ready(l, in->x));
-	not_before(level, ready(l, in->mean));
-	not_before(level, ready(l, in->var));
-	not_before(level, ready(l, in->gamma));
-	not_before(level, ready(l, in->beta));
+	int i;
+
+	for (i = 0; i < SD_LOAD_READS; i++)
+		not_before(level, ready(l, sd_load_read(in, i)));
 }
 
 static int level_of(const struct levels *l, int step)
 {
 	const struct sd_step *s = &l->b->p->step[step], *pair = s->pair < 0 ? NULL : &l->b->p->step[s->pair];
-	const struct sd_node *n = node_of(l->b, step);
+	const struct sd_node *n = sd_step_node(l->b, step);
 	sd_val sum = n->op == SD_OP_ADD ? n->out : sum_of(l->b, n->out);
 	int k, level = ready(l, n->pred);
 
@@ -117,7 +111,7 @@ static int level_of_write(struct levels *l, int step)
 	const struct sd_step *s = &l->b->p->step[step];
 	int k, level = l->after;
 
-	if (node_of(l->b, step)->op != SD_OP_BN_UPDATE) {
+	if (sd_step_node(l->b, step)->op != SD_OP_BN_UPDATE) {
 		not_before(&level, l->last + 1);
 		l->after = level + 1;
 		return level;
@@ -142,22 +136,18 @@ static void keep(struct levels *l, sd_val v)
 static void find_kept(struct levels *l)
 {
 	const struct sd_plan *p = l->b->p;
-	int i, k;
+	int i, j, k;
 
 	for (i = 0; i < p->nroot; i++)
 		keep(l, p->root[i]);
 	for (i = 0; i < p->nstep; i++) {
 		/* a norm of all gradients waits as long as the write that it is for */
-		if (sd_op_is_write(node_of(l->b, i)->op) || node_of(l->b, i)->op == SD_OP_GRAD_NORM)
+		if (sd_op_is_write(sd_step_node(l->b, i)->op) || sd_step_node(l->b, i)->op == SD_OP_GRAD_NORM)
 			continue;
-		keep(l, node_of(l->b, i)->pred);
-		for (k = 0; k < p->step[i].nin; k++) {
-			keep(l, p->step[i].in[k].x);
-			keep(l, p->step[i].in[k].mean);
-			keep(l, p->step[i].in[k].var);
-			keep(l, p->step[i].in[k].gamma);
-			keep(l, p->step[i].in[k].beta);
-		}
+		keep(l, sd_step_node(l->b, i)->pred);
+		for (k = 0; k < p->step[i].nin; k++)
+			for (j = 0; j < SD_LOAD_READS; j++)
+				keep(l, sd_load_read(&p->step[i].in[k], j));
 	}
 }
 
@@ -167,7 +157,7 @@ static void find_levels(struct levels *l)
 	int i, in_writes = 0;
 
 	for (i = 0; i < b->p->nstep; i++) {
-		const struct sd_node *n = node_of(b, i);
+		const struct sd_node *n = sd_step_node(b, i);
 		sd_val sum = sum_of(b, n->out);
 
 		if (sd_op_is_write(n->op)) {
@@ -190,7 +180,7 @@ static void find_levels(struct levels *l)
 static int can_wait(const struct levels *l, int step)
 {
 	const struct sd_step *s = &l->b->p->step[step];
-	const struct sd_node *n = node_of(l->b, step);
+	const struct sd_node *n = sd_step_node(l->b, step);
 
 	return l->kept[step] && !sd_op_is_write(n->op) && n->op != SD_OP_MIX && n->op != SD_OP_ADD && s->nin > 0 &&
 		s->in[0].x != SD_NIL && sd_is_image(l->b->g, s->in[0].x) && sum_of(l->b, n->out) == SD_NIL;
@@ -220,7 +210,7 @@ static void put_off(struct levels *l)
 			not_before(&l->level[i], l->reader[i] - 1);
 		/* what is only a view is read when its readers are */
 		level = s->skip ? l->reader[i] : l->level[i];
-		read_at(l, node_of(b, i)->pred, level);
+		read_at(l, sd_step_node(b, i)->pred, level);
 		for (k = 0; k < s->nin; k++) {
 			read_at(l, s->in[k].x, level);
 			read_at(l, s->in[k].mean, level);
@@ -244,8 +234,8 @@ static int is_pointwise(const struct sd_planner *b, int step)
 {
 	struct sd_window one = sd_window(1, 1, 0, 1);
 
-	return node_of(b, step)->op == SD_OP_CONV && node_of(b, step)->in[2] == SD_NIL &&
-		!memcmp(&node_of(b, step)->a.win, &one, sizeof(one));
+	return sd_step_node(b, step)->op == SD_OP_CONV && sd_step_node(b, step)->in[2] == SD_NIL &&
+		!memcmp(&sd_step_node(b, step)->a.win, &one, sizeof(one));
 }
 
 /* What needs a result as it is made is done in the same pass: statistics of what a pointwise convolution gives, and the
@@ -255,7 +245,7 @@ static void find_pairs(struct sd_planner *b)
 	int i;
 
 	for (i = 0; i < b->p->nstep; i++) {
-		const struct sd_node *n = node_of(b, i);
+		const struct sd_node *n = sd_step_node(b, i);
 		const struct sd_load *in = b->p->step[i].in;
 		int made, masked = n->op == SD_OP_RELU_BWD;
 
@@ -263,9 +253,9 @@ static void find_pairs(struct sd_planner *b)
 			continue;
 		made = b->step_of[b->g->val[in->x].node];
 		if (made < 0 || b->p->step[made].pair >= 0 || b->p->step[made].accumulate || b->p->step[made].skip ||
-				node_of(b, made)->pred != SD_NIL || b->parent[node_of(b, made)->out] >= 0)
+				sd_step_node(b, made)->pred != SD_NIL || b->parent[sd_step_node(b, made)->out] >= 0)
 			continue;
-		if (masked ? node_of(b, made)->op != SD_OP_ADD || b->uses[in->x] != 1 || b->p->step[i].accumulate
+		if (masked ? sd_step_node(b, made)->op != SD_OP_ADD || b->uses[in->x] != 1 || b->p->step[i].accumulate
 				: !is_pointwise(b, made))
 			continue;
 		b->p->step[made].pair = i;
@@ -299,7 +289,7 @@ int sd_plan_find_groups(struct sd_planner *b)
 	find_levels(&l);
 	put_off(&l);
 	for (i = 0; i < p->nstep; i++)
-		order[i] = (struct order){ l.level[i], (int)kind_of(node_of(b, i)->op), i };
+		order[i] = (struct order){ l.level[i], (int)kind_of(sd_step_node(b, i)->op), i };
 	qsort(order, (size_t)p->nstep, sizeof(*order), in_order);
 	for (i = 0; i < p->nstep; i++) {
 		step[i] = p->step[order[i].step];

@@ -13,25 +13,20 @@ struct readers {
 	int *step;
 };
 
-static const struct sd_node *node_of(const struct sd_planner *b, int step)
-{
-	return &b->g->node[b->p->step[step].node];
-}
-
 static sd_val result_of(const struct sd_planner *b, int step)
 {
-	return node_of(b, step)->out;
+	return sd_step_node(b, step)->out;
 }
 
-/* The step that makes v, or -1. */
+/* The step that makes v; -1 for a source and SD_NIL. */
 static int maker_of(const struct sd_planner *b, sd_val v)
 {
-	return b->step_of[b->g->val[v].node];
+	return v == SD_NIL ? -1 : b->step_of[b->g->val[v].node];
 }
 
 static int is_op(const struct sd_planner *b, int step, enum sd_op op)
 {
-	return step >= 0 && node_of(b, step)->op == op && node_of(b, step)->pred == SD_NIL && b->at[step] == step;
+	return step >= 0 && sd_step_node(b, step)->op == op && sd_step_node(b, step)->pred == SD_NIL && b->at[step] == step;
 }
 
 static int is_plain(const struct sd_load *l)
@@ -85,16 +80,14 @@ static int find_readers(const struct sd_planner *b, struct readers *r)
 static int reads(const struct sd_planner *b, int s, sd_val v)
 {
 	const struct sd_step *st = &b->p->step[s];
-	int k;
+	int i, k;
 
-	if (node_of(b, s)->pred == v)
+	if (sd_step_node(b, s)->pred == v)
 		return 1;
-	for (k = 0; k < st->nin; k++) {
-		const struct sd_load *l = &st->in[k];
-
-		if (l->x == v || l->mean == v || l->var == v || l->gamma == v || l->beta == v)
-			return 1;
-	}
+	for (k = 0; k < st->nin; k++)
+		for (i = 0; i < SD_LOAD_READS; i++)
+			if (sd_load_read(&st->in[k], i) == v)
+				return 1;
 	return 0;
 }
 
@@ -124,7 +117,7 @@ static int last_step(const struct sd_planner *b, const struct sd_half_steps *h)
 		if (is_member(h, s))
 			continue;
 		for (i = 0; i < SD_HALF_ROLES; i++)
-			for (k = 0; h->role[i] >= 0 && k < node_of(b, h->role[i])->nout; k++)
+			for (k = 0; h->role[i] >= 0 && k < sd_step_node(b, h->role[i])->nout; k++)
 				if (reads(b, s, result_of(b, h->role[i]) + k))
 					return -1;
 	}
@@ -146,79 +139,105 @@ static void join(struct sd_planner *b, const struct sd_half_steps *h, int last)
 	p->half[p->nhalf++] = *h;
 }
 
+/* The depthwise convolution's gradients.  Whether they are there and nothing else reads the gradient in the middle. */
+static int find_depthwise(const struct sd_planner *b, const struct readers *r, struct sd_half_steps *h)
+{
+	sd_val gmid = result_of(b, h->role[SD_HALF_PW_X]);
+	int i, n = 0;
+
+	for (i = r->first[gmid]; i < r->first[gmid + 1]; i++) {
+		enum sd_op op = sd_step_node(b, r->step[i])->op;
+
+		if (!is_op(b, r->step[i], op) || (op != SD_OP_DWCONV_BWD_X && op != SD_OP_DWCONV_BWD_W))
+			return 0;
+		h->role[op == SD_OP_DWCONV_BWD_X ? SD_HALF_DW_X : SD_HALF_DW_W] = r->step[i];
+		n++;
+	}
+	return n > 0 && b->uses[gmid] == n;
+}
+
+/* The pointwise convolution's weight gradient, of what a depthwise convolution gives.  Returns that one's step, or
+ * -1. */
+static int find_pointwise_weight(const struct sd_planner *b, const struct readers *r, sd_val gy,
+	struct sd_half_steps *h)
+{
+	int i;
+
+	for (i = r->first[gy]; i < r->first[gy + 1]; i++) {
+		int s = r->step[i], depthwise = maker_of(b, b->p->step[s].in[0].x);
+
+		if (!is_op(b, s, SD_OP_CONV_BWD_W) || !is_pointwise(sd_step_node(b, s)) ||
+				!is_plain(&b->p->step[s].in[0]) || !is_op(b, depthwise, SD_OP_DWCONV))
+			continue;
+		h->role[SD_HALF_PW_W] = s;
+		return depthwise;
+	}
+	return -1;
+}
+
+/* Whether the gradients found are of the depthwise convolution of step s, in all their parts. */
+static int is_of(const struct sd_planner *b, const struct sd_half_steps *h, int s)
+{
+	const struct sd_step *step = b->p->step;
+	int x = h->role[SD_HALF_DW_X], w = h->role[SD_HALF_DW_W];
+	const struct sd_window *win = &sd_step_node(b, s)->a.win;
+
+	return (x < 0 || (!memcmp(&sd_step_node(b, x)->a.win, win, sizeof(*win)) &&
+			step[x].in[1].x == step[s].in[1].x)) &&
+		(w < 0 || (!memcmp(&sd_step_node(b, w)->a.win, win, sizeof(*win)) &&
+			same_load(&step[w].in[0], &step[s].in[0])));
+}
+
+/* The sums of the norm that x is loaded through, taken of gx. */
+static void find_sums(const struct sd_planner *b, const struct readers *r, struct sd_half_steps *h)
+{
+	sd_val gx = result_of(b, h->role[SD_HALF_DW_X]);
+	int i;
+
+	for (i = r->first[gx]; i < r->first[gx + 1]; i++)
+		if (is_op(b, r->step[i], SD_OP_NORM_BWD_SUMS) && b->p->step[r->step[i]].in[0].x == gx)
+			h->role[SD_HALF_SUMS] = r->step[i];
+}
+
 /* The gradient's way through a half, from step s, the pointwise convolution's data gradient. */
 static void find_backward(struct sd_planner *b, const struct readers *r, int s)
 {
 	struct sd_half_steps h = SD_NO_HALF;
-	const struct sd_node *n = node_of(b, s);
-	sd_val gmid = n->out, gy = b->p->step[s].in[0].x, mid = SD_NIL;
-	int i, depthwise = -1, last, *role = h.role;
+	const struct sd_step *step = b->p->step;
+	sd_val gy = step[s].in[0].x;
+	int depthwise, last, norm, *role = h.role;
 
-	if (!is_op(b, s, SD_OP_CONV_BWD_X) || !is_pointwise(n))
+	if (!is_op(b, s, SD_OP_CONV_BWD_X) || !is_pointwise(sd_step_node(b, s)))
 		return;
 	role[SD_HALF_PW_X] = s;
-	for (i = r->first[gmid]; i < r->first[gmid + 1]; i++) {
-		if (is_op(b, r->step[i], SD_OP_DWCONV_BWD_X))
-			role[SD_HALF_DW_X] = r->step[i];
-		else if (is_op(b, r->step[i], SD_OP_DWCONV_BWD_W))
-			role[SD_HALF_DW_W] = r->step[i];
-	}
-	if (b->uses[gmid] != (role[SD_HALF_DW_X] >= 0) + (role[SD_HALF_DW_W] >= 0) || b->uses[gmid] == 0)
+	if (!find_depthwise(b, r, &h))
 		return;
-	/* the pointwise weight gradient, of what the depthwise convolution gives */
-	for (i = r->first[gy]; i < r->first[gy + 1]; i++) {
-		const struct sd_load *l = b->p->step[r->step[i]].in;
-
-		if (!is_op(b, r->step[i], SD_OP_CONV_BWD_W) || !is_pointwise(node_of(b, r->step[i])) || !is_plain(l))
-			continue;
-		depthwise = maker_of(b, l->x);
-		if (depthwise < 0 || node_of(b, depthwise)->op != SD_OP_DWCONV || node_of(b, depthwise)->pred != SD_NIL)
-			continue;
-		role[SD_HALF_PW_W] = r->step[i];
-		mid = l->x;
-		break;
-	}
-	if (mid != SD_NIL) {
-		/* the same convolution in all its parts */
-		const struct sd_node *dw = node_of(b, depthwise);
-
-		for (i = SD_HALF_DW_X; i <= SD_HALF_DW_W; i++)
-			if (role[i] >= 0 && memcmp(&node_of(b, role[i])->a.win, &dw->a.win, sizeof(dw->a.win)))
-				return;
-		if (role[SD_HALF_DW_X] >= 0 && b->p->step[role[SD_HALF_DW_X]].in[1].x != b->p->step[depthwise].in[1].x)
+	depthwise = find_pointwise_weight(b, r, gy, &h);
+	if (depthwise >= 0) {
+		if (!is_of(b, &h, depthwise))
 			return;
-		if (role[SD_HALF_DW_W] >= 0 && !same_load(b->p->step[role[SD_HALF_DW_W]].in, b->p->step[depthwise].in))
-			return;
-		h.x = b->p->step[depthwise].in;
-		h.weight = b->p->step[depthwise].in[1].x;
-	} else if (role[SD_HALF_DW_W] >= 0) {
-		h.x = b->p->step[role[SD_HALF_DW_W]].in;
-	}
-	if (role[SD_HALF_DW_X] >= 0)
-		h.weight = b->p->step[role[SD_HALF_DW_X]].in[1].x;
-	if (h.weight == SD_NIL)
+		h.x = step[depthwise].in;
+		h.weight = step[depthwise].in[1].x;
+	} else if (role[SD_HALF_DW_X] >= 0) {
+		h.x = role[SD_HALF_DW_W] >= 0 ? step[role[SD_HALF_DW_W]].in : NULL;
+		h.weight = step[role[SD_HALF_DW_X]].in[1].x;
+	} else {
 		return; /* the depthwise weight gradient alone: nothing to gain */
-	/* y's norm */
-	i = maker_of(b, gy);
-	if ((is_op(b, i, SD_OP_NORM_BWD_X) || is_op(b, i, SD_OP_MIX_BWD_X)) &&
-			b->uses[gy] == 1 + (role[SD_HALF_PW_W] >= 0))
-		role[SD_HALF_GY] = i;
-	/* x's norm */
-	if (role[SD_HALF_DW_X] >= 0) {
-		sd_val gx = result_of(b, role[SD_HALF_DW_X]);
-
-		for (i = r->first[gx]; i < r->first[gx + 1]; i++)
-			if (is_op(b, r->step[i], SD_OP_NORM_BWD_SUMS) && b->p->step[r->step[i]].in[0].x == gx)
-				role[SD_HALF_SUMS] = r->step[i];
 	}
+	norm = maker_of(b, gy);
+	if ((is_op(b, norm, SD_OP_NORM_BWD_X) || is_op(b, norm, SD_OP_MIX_BWD_X)) &&
+			b->uses[gy] == 1 + (role[SD_HALF_PW_W] >= 0))
+		role[SD_HALF_GY] = norm;
+	if (role[SD_HALF_DW_X] >= 0)
+		find_sums(b, r, &h);
 	last = last_step(b, &h);
 	if (last < 0)
 		return;
-	b->hidden[gmid] = 1;
+	b->hidden[result_of(b, s)] = 1;
 	if (role[SD_HALF_GY] >= 0)
 		b->hidden[gy] = 1;
-	if (mid != SD_NIL)
-		b->uses[mid]--;
+	if (depthwise >= 0)
+		b->uses[result_of(b, depthwise)]--;
 	join(b, &h, last);
 }
 
@@ -226,7 +245,7 @@ static void find_backward(struct sd_planner *b, const struct readers *r, int s)
 static void find_forward(struct sd_planner *b, const struct readers *r, int s)
 {
 	struct sd_half_steps h = SD_NO_HALF;
-	const struct sd_node *n = node_of(b, s);
+	const struct sd_node *n = sd_step_node(b, s);
 	const struct sd_load *in = b->p->step[s].in;
 	int i, last, *role = h.role;
 

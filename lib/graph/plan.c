@@ -99,7 +99,7 @@ static void need(struct sd_planner *b, int *stack, int *n, sd_val v)
 static int find_needed(struct sd_planner *b)
 {
 	const struct sd_graph *g = b->g;
-	int *stack = malloc(sizeof(*stack) * (size_t)(g->nnode + 1)), n = 0, i;
+	int *stack = malloc(sizeof(*stack) * (size_t)(g->nnode + 1)), n = 0, i, k;
 
 	if (!stack)
 		return sd_error(SD_ERR_IO, "out of memory for a plan");
@@ -118,11 +118,8 @@ static int find_needed(struct sd_planner *b)
 		need(b, stack, &n, nd->pred);
 		for (i = 0; i < nd->nin; i++) {
 			l[i] = b->flags & SD_PLAN_UNFUSED ? plain(nd->in[i]) : fold(g, nd, i);
-			need(b, stack, &n, l[i].x);
-			need(b, stack, &n, l[i].mean);
-			need(b, stack, &n, l[i].var);
-			need(b, stack, &n, l[i].gamma);
-			need(b, stack, &n, l[i].beta);
+			for (k = 0; k < SD_LOAD_READS; k++)
+				need(b, stack, &n, sd_load_read(&l[i], k));
 		}
 	}
 	free(stack);
@@ -166,19 +163,13 @@ static void use(struct sd_planner *b, sd_val v)
 static void count_uses(struct sd_planner *b)
 {
 	struct sd_plan *p = b->p;
-	int i, k;
+	int i, j, k;
 
 	for (i = 0; i < p->nstep; i++) {
 		use(b, b->g->node[p->step[i].node].pred);
-		for (k = 0; k < p->step[i].nin; k++) {
-			const struct sd_load *l = &p->step[i].in[k];
-
-			use(b, l->x);
-			use(b, l->mean);
-			use(b, l->var);
-			use(b, l->gamma);
-			use(b, l->beta);
-		}
+		for (k = 0; k < p->step[i].nin; k++)
+			for (j = 0; j < SD_LOAD_READS; j++)
+				use(b, sd_load_read(&p->step[i].in[k], j));
 	}
 	for (i = 0; i < p->nroot; i++)
 		b->uses[p->root[i]] += 2; /* read afterwards: never somebody's alias to overwrite */
@@ -331,11 +322,10 @@ static void touch(struct sd_planner *b, sd_val v, int step)
 
 static void touch_load(struct sd_planner *b, const struct sd_load *l, int step)
 {
-	touch(b, l->x, step);
-	touch(b, l->mean, step);
-	touch(b, l->var, step);
-	touch(b, l->gamma, step);
-	touch(b, l->beta, step);
+	int i;
+
+	for (i = 0; i < SD_LOAD_READS; i++)
+		touch(b, sd_load_read(l, i), step);
 }
 
 static void find_lifetimes(struct sd_planner *b)

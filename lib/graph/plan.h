@@ -14,6 +14,15 @@ struct sd_load {
 	int relu;
 };
 
+/* The values that a load reads: the i-th of SD_LOAD_READS, the first being x; SD_NIL where there is none. */
+enum { SD_LOAD_READS = 5 };
+static inline sd_val sd_load_read(const struct sd_load *l, int i)
+{
+	const sd_val v[SD_LOAD_READS] = { l->x, l->mean, l->var, l->gamma, l->beta };
+
+	return v[i];
+}
+
 struct sd_step {
 	int node;            /* index into the graph */
 	struct sd_load *in;  /* one for each operand (plain: only .x); a gradient into a norm with its relu set is

@@ -19,6 +19,11 @@ struct sd_planner {
 	unsigned char *hidden;  /* by value: never written to memory */
 };
 
+static inline const struct sd_node *sd_step_node(const struct sd_planner *b, int step)
+{
+	return &b->g->node[b->p->step[step].node];
+}
+
 /* Finds halves of separable convolutions among the steps, and has each run as one. */
 int sd_plan_find_halves(struct sd_planner *b);
 /* Puts independent steps of one kind side by side, as groups; a step is run at (b->at) its group's first.  -1 with a
