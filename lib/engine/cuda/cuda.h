@@ -204,9 +204,14 @@ int sd_cuda_group_exec(struct sd_cuda_program *p, int first, const struct sd_bin
 	const struct sd_cuda_bound *b, struct sd_cu_run *run);
 struct sd_cuda_step sd_cuda_step_of(struct sd_cuda_program *p, int i);
 
-/* ---- program.c ---- */
+/* ---- tables.c ---- */
 /* How many tensors and chunks an optimiser's step has; the tables are not there yet. */
 struct sd_cu_tensors sd_cuda_count_tensors(const struct sd_cuda_step *st);
+/* The tables of all steps of a program on these buffers, in b->memory; waits until they are there.  -1 with a
+ * message. */
+int sd_cuda_make_tables(struct sd_cuda_program *p, const struct sd_bind *bind, struct sd_cuda_bound *b);
+
+/* ---- program.c ---- */
 int sd_cuda_program_init(struct sd_program *p);
 void sd_cuda_program_release(struct sd_program *p);
 int sd_cuda_run(int n, const struct sd_work *work);
