@@ -12,9 +12,11 @@
 /* Output pixels between fills: their part of the tile stays in the first-level cache. */
 #define SD_DW_PIXELS 128
 
-/* Output pixels at once, and taps of the weight gradient at once: accumulators in registers. */
+/* Output pixels at once, and taps of the weight gradient at once: accumulators in registers; and the taps of a row
+ * that is kept in registers. */
 #if defined(SD_ISA_AVX512)
 #define SD_DW_RUN 16
+#define SD_DW_ROW 5
 #define SD_DW_TAPS 9
 #elif defined(SD_ISA_AVX2)
 #define SD_DW_RUN 6
@@ -23,6 +25,17 @@
 #define SD_DW_RUN 4
 #define SD_DW_TAPS 3
 #endif
+
+/* Stores R sums, `step` floats apart, the last first if `back`. */
+SD_INLINE void sd_dw_store(float *y, size_t step, const v16 *s, m16 mask, int acc, int back, const int R)
+{
+	SD_UNROLL(16)
+	for (int r = 0; r < R; r++) {
+		float *d = y + (size_t)(back ? R - 1 - r : r) * step;
+
+		v16_store(d, v16_keep(mask, acc ? v16_add(v16_load(d), s[r]) : s[r]));
+	}
+}
 
 /* R output pixels, `step` floats apart; p is the place of the first in the tile; w[tap of the window][16]. */
 SD_INLINE void sd_dw_run(float *y, size_t step, const float *p, const struct sd_tap *tap, int ntap,
@@ -41,20 +54,79 @@ SD_INLINE void sd_dw_run(float *y, size_t step, const float *p, const struct sd_
 		for (int r = 0; r < R; r++)
 			s[r] = v16_fma(wv, v16_load(q + r * 16), s[r]);
 	}
-	SD_UNROLL(16)
-	for (int r = 0; r < R; r++) {
-		float *d = y + (size_t)r * step;
-
-		v16_store(d, v16_keep(mask, acc ? v16_add(v16_load(d), s[r]) : s[r]));
-	}
+	sd_dw_store(y, step, s, mask, acc, 0, R);
 }
 
-/* n output pixels of a row. */
-static inline void sd_dw_row(float *y, size_t step, const float *p, const struct sd_tap *tap, int ntap,
-	const float *w, m16 mask, int acc, int n)
+#if defined(SD_ISA_AVX512)
+/* The same for taps in rows of K, APART pixels of the tile from one to the next: a pixel of the tile is loaded once
+ * a row of taps and goes to K sums.  Where taps go back in the tile (APART < 0), so do the pixels: each sum meets its
+ * taps in order. */
+SD_INLINE void sd_dw_run_rows(float *y, size_t step, const float *p, const struct sd_tap *tap, int ntap,
+	const float *w, m16 mask, int acc, const int R, const int K, const int APART)
+{
+	const int gap = APART < 0 ? -APART : APART;
+	v16 s[SD_DW_RUN];
+
+	SD_UNROLL(16)
+	for (int r = 0; r < R; r++)
+		s[r] = v16_zero();
+	for (int t = 0; t < ntap; t += K) {
+		const float *q = p + tap[t].off, *wt = w + tap[t].k * 16;
+		v16 wv[SD_DW_ROW];
+
+		SD_UNROLL(5)
+		for (int k = 0; k < K; k++)
+			wv[k] = v16_load(wt + k * 16);
+		SD_UNROLL(24)
+		for (int i = 0; i < R + (K - 1) * gap; i++) {
+			v16 x = v16_load(q + (APART < 0 ? R - 1 - i : i) * 16);
+
+			__asm__("" : "+v"(x)); /* once, not as an operand of each product */
+			SD_UNROLL(5)
+			for (int k = 0; k < K; k++) {
+				int r = i - k * gap;
+
+				if (r >= 0 && r < R)
+					s[r] = v16_fma(wv[k], x, s[r]);
+			}
+		}
+	}
+	sd_dw_store(y, step, s, mask, acc, APART < 0, R);
+}
+
+/* As many of n output pixels as go; returns how many. */
+SD_INLINE int sd_dw_row_rows(float *y, size_t step, const float *p, const struct sd_tap *tap, int ntap,
+	const float *w, m16 mask, int acc, int n, const int K, const int APART)
 {
 	int j = 0;
 
+	for (; j + 16 <= n; j += 16)
+		sd_dw_run_rows(y + (size_t)j * step, step, p + (size_t)j * 16, tap, ntap, w, mask, acc, 16, K, APART);
+	for (; j + 8 <= n; j += 8)
+		sd_dw_run_rows(y + (size_t)j * step, step, p + (size_t)j * 16, tap, ntap, w, mask, acc, 8, K, APART);
+	return j;
+}
+#endif
+
+/* n output pixels of a row of phase ph. */
+static inline void sd_dw_row(float *y, size_t step, const float *p, const struct sd_gather *g,
+	const struct sd_phase *ph, const float *w, m16 mask, int acc, int n)
+{
+	const struct sd_tap *tap = g->tap + ph->tap;
+	int ntap = ph->ntap, j = 0;
+
+#if defined(SD_ISA_AVX512)
+	switch (ph->row * 8 + ph->apart) {
+#define CASE(K, APART) case K * 8 + APART: \
+		j = sd_dw_row_rows(y, step, p, tap, ntap, w, mask, acc, n, K, APART); \
+		break
+#define CASES(K) CASE(K, 1); CASE(K, 2); CASE(K, -1); CASE(K, -2)
+	CASES(3);
+	CASES(5);
+#undef CASES
+#undef CASE
+	}
+#endif
 #define TRY(R) \
 	for (; j + R <= n; j += R) \
 		sd_dw_run(y + (size_t)j * step, step, p + (size_t)j * 16, tap, ntap, w, mask, acc, R)
@@ -83,7 +155,7 @@ static inline void sd_dw_rows(const struct sd_gather *g, struct sd_band band, in
 			size_t col = (size_t)(ph->ox + band.j0 * g->oxs);
 
 			sd_dw_row(y + (row * (size_t)g->ow + col) * 16, (size_t)g->oxs * 16,
-				tile + (size_t)i * (size_t)g->cols * 16, g->tap + ph->tap, ph->ntap, w, mask, acc, nj);
+				tile + (size_t)i * (size_t)g->cols * 16, g, ph, w, mask, acc, nj);
 		}
 	}
 }

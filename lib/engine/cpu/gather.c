@@ -47,6 +47,27 @@ static void find_plane(struct sd_gather *g, struct sd_tap *t)
 	pl->qx = pl->qx < qx ? pl->qx : qx;
 }
 
+/* Whether tap t follows the one before it as the rows of `ph` ask for. */
+static int follows(const struct sd_tap *t, int apart)
+{
+	return t[0].k == t[-1].k + 1 && t[0].off == t[-1].off + (ptrdiff_t)apart * 16;
+}
+
+/* The rows of equal taps that a phase consists of. */
+static void find_rows(const struct sd_gather *g, struct sd_phase *ph)
+{
+	const struct sd_tap *t = g->tap + ph->tap;
+	int apart = ph->ntap > 1 ? (int)((t[1].off - t[0].off) / 16) : 0, row = 1;
+
+	while (row < ph->ntap && follows(&t[row], apart))
+		row++;
+	ph->row = ph->ntap % row ? 1 : row;
+	ph->apart = apart;
+	for (int i = 0; i < ph->ntap; i++)
+		if (i % ph->row && !follows(&t[i], apart))
+			ph->row = 1;
+}
+
 /* Bands, planes and the taps' places in the tile. */
 static void lay_out(struct sd_gather *g, int pixels)
 {
@@ -81,6 +102,8 @@ static void lay_out(struct sd_gather *g, int pixels)
 		tap->off = (ptrdiff_t)pl->at + ((ptrdiff_t)(floor_div(tap->ty, g->sy) - pl->qy) * g->cols
 			+ floor_div(tap->tx, g->sx) - pl->qx) * 16;
 	}
+	for (int p = 0; p < g->nphase; p++)
+		find_rows(g, &g->phase[p]);
 }
 
 /* To a 1x1 window with stride 1 an image is one row. */

@@ -28,6 +28,8 @@ struct sd_phase {
 	int tap, ntap; /* its taps, in the order of the window */
 	int oy, ox;    /* output pixel of (0, 0); (i, j) is (oy + i oys, ox + j oxs) */
 	int ni, nj;
+	int row, apart; /* its taps are in rows of so many, each so many pixels of the tile behind the one before and
+	                   the window's next element; row is 1 where there are no such rows */
 };
 
 struct sd_plane {

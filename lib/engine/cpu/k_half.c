@@ -100,7 +100,7 @@ static void forward_task(void *ctx, int task, int thread)
 
 			sd_tile_fill(g, &h->x, b, n, band, from, to, t);
 			for (int i = from; i < to; i++, d += band.nj * 16)
-				sd_dw_row(d, 16, t + (size_t)i * (size_t)g->cols * 16, g->tap, g->ntap,
+				sd_dw_row(d, 16, t + (size_t)i * (size_t)g->cols * 16, g, g->phase,
 					f->dw + (size_t)b * ntap * 16, m16_first(16), 0, band.nj);
 		}
 		forward_rows(f, mid, mid_block, n, band, from, to, part);
@@ -251,7 +251,7 @@ static void weight_gradients(const struct backward *w, int n, int from, int to, 
 		if (!h->gpw)
 			continue;
 		for (int i = from; i < to; i++, d += g->ow * 16)
-			sd_dw_row(d, 16, tile + (size_t)i * tile_row, g->tap, g->ntap, w->dw + (size_t)b * ntap * 16,
+			sd_dw_row(d, 16, tile + (size_t)i * tile_row, g, g->phase, w->dw + (size_t)b * ntap * 16,
 				m16_first(16), 0, g->ow);
 		sd_grad_blocks(part + w->dw_part + (size_t)(b * h->g.cb) * 256, mid, 0, gy, gy_block, 0, 1,
 			(to - from) * g->ow, w->mid->blk[b].n, h->g.cb);
