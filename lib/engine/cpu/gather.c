@@ -68,6 +68,19 @@ static void find_rows(const struct sd_gather *g, struct sd_phase *ph)
 			ph->row = 1;
 }
 
+/* Widens the one plane of a whole image so that it has a place for every pixel of the source, in use or not. */
+static void hold_source(const struct sd_gather *g, struct sd_plane *pl)
+{
+	int endy = pl->qy + pl->my, endx = pl->qx + pl->mx;
+
+	endy = endy > g->h - g->bi ? endy : g->h - g->bi;
+	endx = endx > g->w - g->bj ? endx : g->w - g->bj;
+	pl->qy = pl->qy < 0 ? pl->qy : 0;
+	pl->qx = pl->qx < 0 ? pl->qx : 0;
+	pl->my = endy - pl->qy;
+	pl->mx = endx - pl->qx;
+}
+
 /* Bands, planes and the taps' places in the tile. */
 static void lay_out(struct sd_gather *g, int pixels)
 {
@@ -88,6 +101,8 @@ static void lay_out(struct sd_gather *g, int pixels)
 
 	for (int t = 0; t < g->ntap; t++)
 		find_plane(g, &g->tap[t]);
+	if (g->nplane == 1 && g->nbi == 1 && g->nbj == 1 && g->sy == 1 && g->sx == 1)
+		hold_source(g, &g->plane[0]);
 	for (int p = 0; p < g->nplane; p++)
 		mx = g->plane[p].mx > mx ? g->plane[p].mx : mx;
 	g->cols = g->bj + mx;

@@ -69,7 +69,7 @@ size_t sd_gather_bytes(struct sd_window win);
 /* y (oh, ow) from x (h, w); bands have about `pixels` output pixels of a phase. */
 void sd_gather_forward(struct sd_gather *g, void *mem, struct sd_window win, struct sd_taps taps,
 	int h, int w, int oh, int ow, int pixels);
-/* gx (h, w) from gy (oh, ow). */
+/* gx (h, w) from gy (oh, ow).  In one band it has one plane, in which every pixel of gy has its place. */
 void sd_gather_backward(struct sd_gather *g, void *mem, struct sd_window win, struct sd_taps taps,
 	int h, int w, int oh, int ow, int pixels);
 

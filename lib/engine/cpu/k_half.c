@@ -163,9 +163,9 @@ static void half(struct sd_par *par, const struct sd_half *h)
 /* ---- backward ---- */
 
 /* What a thread keeps of an image, some rows of y at a time: the gradient at y and the middle only of those, the
- * gradient in the middle and the tiles of all before them, too. */
+ * tiles, of x and of the gradient in the middle, of all before them, too. */
 struct images {
-	size_t x_tile, g_tile, gmid, gy, mid; /* offsets, in floats */
+	size_t x_tile, g_tile, gy, mid; /* offsets, in floats */
 };
 
 struct backward {
@@ -200,9 +200,7 @@ static size_t lay_out(struct backward *w)
 	m->x_tile = at;
 	at += h->gpw || h->gdw ? cb * w->gw.tile : 0;
 	m->g_tile = at;
-	at += h->gx.y.p ? cb * w->g.tile : 0;
-	m->gmid = at;
-	at += cb * pixels(w->mid) * 16;
+	at += cb * w->g.tile;
 	m->gy = at;
 	at += h->norm.x.p ? (size_t)h->g.cb * rows : 0;
 	m->mid = at;
@@ -232,6 +230,45 @@ static const float *output_gradient(const struct backward *w, int n, size_t at, 
 	return to;
 }
 
+/* The place of pixel (row, 0) of the gradient in the middle, block b. */
+static float *middle_at(const struct backward *w, float *mem, int b, int row)
+{
+	const struct sd_plane *pl = &w->g.plane[0];
+
+	return mem + w->at.g_tile + (size_t)b * w->g.tile + ((size_t)(row - pl->qy) * (size_t)w->g.cols
+		+ (size_t)-pl->qx) * 16;
+}
+
+/* Zeroes what lies around it. */
+static void clear_border(const struct backward *w, float *mem)
+{
+	const struct sd_gather *g = &w->g;
+	const struct sd_plane *pl = &g->plane[0];
+	int right = g->cols + pl->qx - g->w;
+
+	for (int b = 0; b < w->mid->cb; b++) {
+		float *first = middle_at(w, mem, b, 0), *tile = mem + w->at.g_tile + (size_t)b * g->tile;
+
+		/* before the first pixel, from each row's last to the next one's first, and behind the last one */
+		sd_zero_run(tile, (int)((first - tile) / 16));
+		for (int i = 0; i + 1 < g->h; i++)
+			sd_zero_run(middle_at(w, mem, b, i) + g->w * 16, right - pl->qx);
+		first = middle_at(w, mem, b, g->h - 1) + g->w * 16;
+		sd_zero_run(first, (int)((tile + g->tile - first) / 16));
+	}
+}
+
+/* Rows [from, to) of the gradient in the middle from those at y. */
+static void middle_gradient(const struct backward *w, int from, int to, const float *gy, size_t gy_block,
+	float *mem)
+{
+	const struct sd_img *g = &w->h->g;
+
+	for (int i = from; i < to; i++, gy += w->g.w * 16)
+		sd_pw(middle_at(w, mem, 0, i), w->g.tile, w->mid->blk, w->mid->cb, gy, gy_block, g->blk, g->cb, g->c, w->pw, 0,
+			w->g.w);
+}
+
 /* Both weight gradients of rows [from, to) of image n's middle, which add to those of its chunk. */
 static void weight_gradients(const struct backward *w, int n, int from, int to, const float *gy,
 	size_t gy_block, float *mem, float *part)
@@ -239,15 +276,15 @@ static void weight_gradients(const struct backward *w, int n, int from, int to, 
 	const struct sd_half_bwd *h = w->h;
 	const struct sd_gather *g = &w->gw;
 	struct sd_band all = { .ni = g->oh, .nj = g->ow };
-	size_t size = pixels(w->mid) * 16, ntap = (size_t)g->ntap, tile_row = (size_t)g->cols * 16;
+	size_t ntap = (size_t)g->ntap, tile_row = (size_t)g->cols * 16;
 
 	for (int b = 0; b < w->mid->cb; b++) {
 		float *tile = mem + w->at.x_tile + (size_t)b * g->tile, *mid = mem + w->at.mid, *d = mid;
 
 		sd_tile_fill(g, &h->x, b, n, all, from, to, tile);
 		if (h->gdw)
-			sd_dw_grad(g, part + (size_t)b * ntap * 16, tile + (size_t)from * tile_row,
-				mem + w->at.gmid + (size_t)b * size + (size_t)(from * g->ow) * 16, (size_t)g->ow * 16, to - from, g->ow);
+			sd_dw_grad(g, part + (size_t)b * ntap * 16, tile + (size_t)from * tile_row, middle_at(w, mem, b, from),
+				(size_t)w->g.cols * 16, to - from, g->ow);
 		if (!h->gpw)
 			continue;
 		for (int i = from; i < to; i++, d += g->ow * 16)
@@ -291,20 +328,14 @@ static size_t input_gradient(const struct backward *w, int n, int from, int to, 
 {
 	const struct sd_half_bwd *h = w->h;
 	const struct sd_gather *g = &w->g;
-	struct sd_img gmid = *w->mid;
-	struct sd_src src;
 	struct sd_band all = { .ni = g->ni, .nj = g->nj };
 	size_t ntap = (size_t)(h->win.kh * h->win.kw);
 	size_t done = to < g->ni ? (size_t)(to * g->oys * g->ow) : pixels(&h->gx.y);
 	size_t at = summed;
 
-	gmid.n = 1;
-	gmid.p = mem + w->at.gmid;
-	src = (struct sd_src){ .x = gmid };
 	for (int b = 0; b < h->gx.y.cb; b++) {
 		float *gx = sd_img_at(&h->gx.y, b, n), *tile = mem + w->at.g_tile + (size_t)b * g->tile;
 
-		sd_tile_fill(g, &src, b, 0, all, from, to, tile);
 		sd_dw_rows(g, all, from, to, tile, w->dw + (size_t)b * ntap * 16, m16_first(h->gx.y.blk[b].n), h->gx.acc, gx);
 		if (h->sums.x.p)
 			at = norm_sums(h, b, n, gx, summed, done, w->sums + ((size_t)n * (size_t)h->gx.y.cb + (size_t)b) * 32);
@@ -326,17 +357,16 @@ static int ready_rows(const struct sd_gather *g, int to)
 static void backward_image(const struct backward *w, int n, float *mem, float *part)
 {
 	const struct sd_half_bwd *h = w->h;
-	const struct sd_img *g = &h->g, *mid = w->mid;
-	size_t size = pixels(mid) * 16, summed = 0;
+	size_t summed = 0;
 	int done = 0;
 
+	clear_border(w, mem);
 	for (int from = 0; from < w->gw.oh; from += w->rows) {
 		int to = from + w->rows < w->gw.oh ? from + w->rows : w->gw.oh, ready;
 		size_t at = (size_t)(from * w->gw.ow), count = (size_t)((to - from) * w->gw.ow), gy_block;
 		const float *gy = output_gradient(w, n, at, count, mem + w->at.gy, &gy_block);
 
-		sd_pw(mem + w->at.gmid + at * 16, size, mid->blk, mid->cb, gy, gy_block, g->blk, g->cb, g->c,
-			w->pw, 0, (int)count);
+		middle_gradient(w, from, to, gy, gy_block, mem);
 		if (h->gpw || h->gdw)
 			weight_gradients(w, n, from, to, gy, gy_block, mem, part);
 		ready = ready_rows(&w->g, to);
