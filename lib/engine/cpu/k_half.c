@@ -6,6 +6,7 @@
  * Images are to the bit what k_dwconv.c and k_conv.c make.  Sums are taken within an image in the order of
  * its pixels and over images in order: those of batch norm in double but for runs of pixels, weight gradients
  * in chunks of the batch. */
+#include "engine/cpu/ahead.h"
 #include "engine/cpu/dense.h"
 #include "engine/cpu/dw.h"
 #include "engine/cpu/norm.h"
@@ -26,6 +27,9 @@
 #define CHUNKS 64
 #define CHUNKS_LARGE 32
 
+/* Tasks a thread from which on neighbours most often go to one thread (base/par.c). */
+#define NEIGHBOURS 16
+
 static size_t up16(size_t floats)
 {
 	return (floats + 15) / 16 * 16;
@@ -39,9 +43,42 @@ struct forward {
 	const float *dw, *pw;
 	int rows;         /* of a band at once */
 	double *part;     /* statistics: [task][block][2][16]; NULL for none */
+	int tasks;
+	int neighbours;   /* a thread's next task is most often the next */
 	float *mem;
 	size_t mem_stride;
 };
+
+/* The pixels of the source that rows [from, to) of a band's output need and those before them do not. */
+static void ahead_rows(const struct sd_gather *g, const struct sd_img *x, int n, struct sd_band band, int from,
+	int to, struct sd_ahead *a)
+{
+	const struct sd_plane *pl = &g->plane[0], *last = &g->plane[g->nplane - 1];
+	int first = (band.i0 + from + pl->qy + (from ? pl->my : 0)) * g->sy;
+	int end = (band.i0 + to + last->qy + last->my) * g->sy;
+
+	first = first < 0 ? 0 : first;
+	end = end < g->h ? end : g->h;
+	sd_ahead_add(a, x, n, first * g->w, end * g->w);
+}
+
+/* What follows rows [.., to) of a task. */
+static struct sd_ahead forward_ahead(const struct forward *f, int task, int to)
+{
+	const struct sd_gather *g = &f->g;
+	struct sd_ahead a = { 0 };
+	int bands = g->nbi * g->nbj;
+	struct sd_band band = sd_gather_band(g, task % bands);
+
+	if (to == band.ni) {
+		if (!f->neighbours || ++task == f->tasks)
+			return a;
+		band = sd_gather_band(g, task % bands);
+		to = 0;
+	}
+	ahead_rows(g, &f->h->x.x, task / bands, band, to, to + f->rows < band.ni ? to + f->rows : band.ni, &a);
+	return a;
+}
 
 /* Merges mean and sum of squares of n more pixels (norm.h) into those of `have`: Chan's formula for two. */
 static void merge(double *to, size_t have, const double *part, size_t n)
@@ -94,14 +131,17 @@ static void forward_task(void *ctx, int task, int thread)
 
 	for (int from = 0; from < band.ni; from += f->rows) {
 		int to = from + f->rows < band.ni ? from + f->rows : band.ni;
+		struct sd_ahead next = forward_ahead(f, task, to);
 
 		for (int b = 0; b < cb; b++) {
 			float *t = tile + (size_t)b * g->tile, *d = mid + (size_t)b * mid_block;
 
 			sd_tile_fill(g, &h->x, b, n, band, from, to, t);
-			for (int i = from; i < to; i++, d += band.nj * 16)
+			for (int i = from; i < to; i++, d += band.nj * 16) {
+				sd_ahead(&next, g->sy * g->sx * band.nj);
 				sd_dw_row(d, 16, t + (size_t)i * (size_t)g->cols * 16, g, g->phase,
 					f->dw + (size_t)b * ntap * 16, m16_first(16), 0, band.nj);
+			}
 		}
 		forward_rows(f, mid, mid_block, n, band, from, to, part);
 	}
@@ -140,11 +180,11 @@ static void half(struct sd_par *par, const struct sd_half *h)
 	struct forward f = { .h = h };
 	size_t ndw = up16((size_t)x->cb * (size_t)(h->win.kh * h->win.kw) * 16);
 	float *packed = sd_par_scratch(par, 0, (ndw + sd_pw_floats(y->cb, x->c)) * sizeof(float));
-	int tasks;
 
 	sd_gather_forward(&f.g, sd_par_scratch(par, 3, sd_gather_bytes(h->win)), h->win, SD_ALL_TAPS, x->h, x->w, y->h,
 		y->w, TASK_PIXELS);
-	tasks = y->n * f.g.nbi * f.g.nbj;
+	f.tasks = y->n * f.g.nbi * f.g.nbj;
+	f.neighbours = f.tasks >= NEIGHBOURS * sd_par_threads(par);
 	f.rows = f.g.nbj == 1 && SD_DW_PIXELS / f.g.bj > 1 ? SD_DW_PIXELS / f.g.bj : 1;
 	f.dw = packed;
 	f.pw = packed + ndw;
@@ -154,8 +194,8 @@ static void half(struct sd_par *par, const struct sd_half *h)
 		* sizeof(float), &f.mem_stride);
 	f.mem_stride /= sizeof(float);
 	if (h->mean)
-		f.part = sd_par_scratch(par, 2, (size_t)tasks * (size_t)y->cb * 32 * sizeof(double));
-	sd_par_run(par, tasks, forward_task, &f);
+		f.part = sd_par_scratch(par, 2, (size_t)f.tasks * (size_t)y->cb * 32 * sizeof(double));
+	sd_par_run(par, f.tasks, forward_task, &f);
 	if (h->mean)
 		sd_par_run(par, y->cb, forward_reduce, &f);
 }
@@ -175,6 +215,7 @@ struct backward {
 	const struct sd_img *mid; /* shape and blocks of the middle, without memory */
 	const float *dw, *pw;
 	int chunks;              /* of the batch */
+	int neighbours;          /* a thread's next chunk is most often the next */
 	int rows;                /* of y at once */
 	size_t dw_part, pw_part; /* floats of a chunk's partial sums: [block of x][tap][16] and
 	                            [block of x][block of y][lane of x][16] */
@@ -258,20 +299,44 @@ static void clear_border(const struct backward *w, float *mem)
 	}
 }
 
+/* What follows rows [.., to) of image n; last is the last one of the chunk. */
+static struct sd_ahead backward_ahead(const struct backward *w, int n, int to, int last)
+{
+	const struct sd_half_bwd *h = w->h;
+	const struct sd_gather *g = &w->gw;
+	struct sd_band all = { .ni = g->oh, .nj = g->ow };
+	struct sd_ahead a = { 0 };
+	int end;
+
+	if (to == g->oh) {
+		if (++n == h->g.n || (n > last && !w->neighbours))
+			return a;
+		to = 0;
+	}
+	end = to + w->rows < g->oh ? to + w->rows : g->oh;
+	sd_ahead_add(&a, &h->g, n, to * g->ow, end * g->ow);
+	sd_ahead_add(&a, &h->norm.x, n, to * g->ow, end * g->ow);
+	if (h->gpw || h->gdw)
+		ahead_rows(g, &h->x.x, n, all, to, end, &a);
+	return a;
+}
+
 /* Rows [from, to) of the gradient in the middle from those at y. */
 static void middle_gradient(const struct backward *w, int from, int to, const float *gy, size_t gy_block,
-	float *mem)
+	float *mem, struct sd_ahead *next)
 {
 	const struct sd_img *g = &w->h->g;
 
-	for (int i = from; i < to; i++, gy += w->g.w * 16)
+	for (int i = from; i < to; i++, gy += w->g.w * 16) {
+		sd_ahead(next, 2 * w->g.w);
 		sd_pw(middle_at(w, mem, 0, i), w->g.tile, w->mid->blk, w->mid->cb, gy, gy_block, g->blk, g->cb, g->c, w->pw, 0,
 			w->g.w);
+	}
 }
 
 /* Both weight gradients of rows [from, to) of image n's middle, which add to those of its chunk. */
 static void weight_gradients(const struct backward *w, int n, int from, int to, const float *gy,
-	size_t gy_block, float *mem, float *part)
+	size_t gy_block, float *mem, float *part, struct sd_ahead *next)
 {
 	const struct sd_half_bwd *h = w->h;
 	const struct sd_gather *g = &w->gw;
@@ -287,9 +352,11 @@ static void weight_gradients(const struct backward *w, int n, int from, int to, 
 				(size_t)w->g.cols * 16, to - from, g->ow);
 		if (!h->gpw)
 			continue;
-		for (int i = from; i < to; i++, d += g->ow * 16)
+		for (int i = from; i < to; i++, d += g->ow * 16) {
+			sd_ahead(next, 2 * g->ow);
 			sd_dw_row(d, 16, tile + (size_t)i * tile_row, g, g->phase, w->dw + (size_t)b * ntap * 16,
 				m16_first(16), 0, g->ow);
+		}
 		sd_grad_blocks(part + w->dw_part + (size_t)(b * h->g.cb) * 256, mid, 0, gy, gy_block, 0, 1,
 			(to - from) * g->ow, w->mid->blk[b].n, h->g.cb);
 	}
@@ -354,7 +421,7 @@ static int ready_rows(const struct sd_gather *g, int to)
 	return n < 0 ? 0 : n < g->ni ? n : g->ni;
 }
 
-static void backward_image(const struct backward *w, int n, float *mem, float *part)
+static void backward_image(const struct backward *w, int n, int last, float *mem, float *part)
 {
 	const struct sd_half_bwd *h = w->h;
 	size_t summed = 0;
@@ -365,10 +432,11 @@ static void backward_image(const struct backward *w, int n, float *mem, float *p
 		int to = from + w->rows < w->gw.oh ? from + w->rows : w->gw.oh, ready;
 		size_t at = (size_t)(from * w->gw.ow), count = (size_t)((to - from) * w->gw.ow), gy_block;
 		const float *gy = output_gradient(w, n, at, count, mem + w->at.gy, &gy_block);
+		struct sd_ahead next = backward_ahead(w, n, to, last);
 
-		middle_gradient(w, from, to, gy, gy_block, mem);
+		middle_gradient(w, from, to, gy, gy_block, mem, &next);
 		if (h->gpw || h->gdw)
-			weight_gradients(w, n, from, to, gy, gy_block, mem, part);
+			weight_gradients(w, n, from, to, gy, gy_block, mem, part, &next);
 		ready = ready_rows(&w->g, to);
 		if (h->gx.y.p && ready > done) {
 			summed = input_gradient(w, n, done, ready, mem, summed);
@@ -389,7 +457,7 @@ static void backward_task(void *ctx, int chunk, int thread)
 	if (w->h->sums.x.p)
 		memset(w->sums + (size_t)first * sums, 0, (size_t)(end - first) * sums * sizeof(*w->sums));
 	for (int n = first; n < end; n++)
-		backward_image(w, n, w->mem + (size_t)thread * w->mem_stride, part);
+		backward_image(w, n, end - 1, w->mem + (size_t)thread * w->mem_stride, part);
 }
 
 /* A block's weight gradient of the pointwise convolution, (Cout, Cin): all of its products with y's blocks. */
@@ -463,6 +531,7 @@ static void half_bwd(struct sd_par *par, const struct sd_half_bwd *h)
 			w.chunks = CHUNKS_LARGE;
 	}
 	w.chunks = w.chunks < h->g.n ? w.chunks : h->g.n;
+	w.neighbours = w.chunks >= NEIGHBOURS * sd_par_threads(par);
 	part = (size_t)w.chunks * (w.dw_part + w.pw_part) * sizeof(float); /* a multiple of 64 */
 	w.part = sd_par_scratch(par, 2, part + (size_t)h->g.n * (size_t)x->cb * 32 * sizeof(double));
 	w.sums = (double *)((char *)w.part + part);

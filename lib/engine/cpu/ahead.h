@@ -1,0 +1,53 @@
+/* ahead.h: asks for what will be read soon, a few lines at a time between computations, so that memory is at work
+ * while the core is.  A hint: no result depends on it. */
+#ifndef SD_ENGINE_CPU_AHEAD_H
+#define SD_ENGINE_CPU_AHEAD_H
+
+#include "engine/cpu/kernels.h"
+#include "engine/cpu/tile.h"
+
+#define SD_AHEAD_PARTS 3
+
+struct sd_ahead {
+	struct {
+		const float *p;     /* of the first block */
+		size_t block;       /* floats from block to block */
+		int blocks, pixels; /* one pixel of a block is a line */
+	} part[SD_AHEAD_PARTS];
+	int parts;
+	int at, block, pixel;   /* where it has come to */
+};
+
+/* To be read: pixels [first, end) of image n, all blocks.  x without memory adds nothing. */
+static inline void sd_ahead_add(struct sd_ahead *a, const struct sd_img *x, int n, int first, int end)
+{
+	if (!x->p || first >= end)
+		return;
+	a->part[a->parts].p = sd_img_at(x, 0, n) + (size_t)first * 16;
+	a->part[a->parts].block = (size_t)x->n * (size_t)x->h * (size_t)x->w * 16;
+	a->part[a->parts].blocks = x->cb;
+	a->part[a->parts++].pixels = end - first;
+}
+
+/* Asks for the next few lines. */
+static inline void sd_ahead(struct sd_ahead *a, int lines)
+{
+	while (lines > 0 && a->at < a->parts) {
+		const float *p = a->part[a->at].p + (size_t)a->block * a->part[a->at].block;
+		int left = a->part[a->at].pixels - a->pixel, n = left < lines ? left : lines;
+
+		for (int i = a->pixel; i < a->pixel + n; i++)
+			__builtin_prefetch(p + (size_t)i * 16);
+		lines -= n;
+		a->pixel += n;
+		if (n < left)
+			return;
+		a->pixel = 0;
+		if (++a->block == a->part[a->at].blocks) {
+			a->block = 0;
+			a->at++;
+		}
+	}
+}
+
+#endif
