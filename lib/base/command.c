@@ -67,7 +67,8 @@ int sd_command_run(const char *const argv[], const char *package, const void *in
 		goto done;
 	if (status) {
 		complaint(fd[ERR], text, sizeof text);
-		sd_error(SD_ERR_DATA, "'%s' failed: %s", argv[0], *text ? text : "it doesn't say why");
+		sd_error(SD_ERR_IO, "'%s' failed: %s", argv[0], *text ? text : WIFSIGNALED(status) ?
+			strsignal(WTERMSIG(status)) : "it doesn't say why");
 		goto done;
 	}
 	if (fstat(fd[OUT], &st)) {

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/command.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/fingerprint.h"
@@ -512,6 +513,26 @@ static void test_fingerprint(void)
 	CHECK(sd_fingerprint(m, 512) != h && sd_fingerprint(m, 512) != sd_fingerprint(m, 516));
 }
 
+/* Another program's failure is not our input's. */
+static void test_command(void)
+{
+	const char *const cat[] = { "cat", NULL }, *const none[] = { "sd-no-such-program", NULL };
+	const char *const grumbles[] = { "sh", "-c", "echo >&2; echo ' no room' >&2; echo more >&2; exit 3", NULL };
+	const char *const mute[] = { "sh", "-c", "exit 1", NULL }, *const dies[] = { "sh", "-c", "kill -KILL $$", NULL };
+	struct sd_blob out = { 0 };
+
+	CHECK(sd_command_run(cat, "coreutils", "a\0b", 3, &out) == 0 && out.size == 3 && !memcmp(out.data, "a\0b", 4));
+	sd_blob_release(&out);
+	CHECK(sd_command_run(none, "p", "", 0, &out) < 0 && sd_error_kind() == SD_ERR_DEVICE);
+	CHECK(strstr(sd_error_text(), "Debian package p"));
+	CHECK(sd_command_run(grumbles, "p", "", 0, &out) < 0 && sd_error_kind() == SD_ERR_IO);
+	CHECK(strcmp(sd_error_text(), "'sh' failed: no room") == 0, "%s", sd_error_text());
+	CHECK(sd_command_run(mute, "p", "", 0, &out) < 0 && sd_error_kind() == SD_ERR_IO);
+	CHECK(strcmp(sd_error_text(), "'sh' failed: it doesn't say why") == 0, "%s", sd_error_text());
+	CHECK(sd_command_run(dies, "p", "", 0, &out) < 0 && sd_error_kind() == SD_ERR_IO);
+	CHECK(strcmp(sd_error_text(), "'sh' failed: Killed") == 0, "%s", sd_error_text());
+}
+
 int main(void)
 {
 	if (!mkdtemp(dir))
@@ -527,6 +548,7 @@ int main(void)
 	test_files();
 	test_stream();
 	test_lock();
+	test_command();
 	sd_opts_release(&opts);
 	rmdir(dir);
 	return check_done();
