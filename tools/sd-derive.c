@@ -49,13 +49,12 @@ static struct sd_opts opts = {
 		"there need not be one.",
 };
 
-static int print_genotype(FILE *f, const struct sd_genotype *g)
+static void print_genotype(FILE *f, const struct sd_genotype *g)
 {
 	char *text = sd_genotype_text(g);
 
 	fprintf(f, "%s\n", text);
 	free(text);
-	return ferror(f) ? sd_error_errno("cannot write the genotype") : 0;
 }
 
 static int print_all(FILE *f, const struct sd_snapshots *s)
@@ -69,7 +68,7 @@ static int print_all(FILE *f, const struct sd_snapshots *s)
 		rc = sd_snapshots_derive(s, e, o.allow_none, &g);
 		if (rc == 0) {
 			fprintf(f, "%d\t", e);
-			rc = print_genotype(f, &g);
+			print_genotype(f, &g);
 		}
 	}
 	sd_genotype_release(&g);
@@ -99,7 +98,7 @@ static int print_one(FILE *f, const struct sd_snapshots *s, struct sd_artifact *
 		rc = sd_lineage_write(lineage, f);
 	}
 	if (rc == 0)
-		rc = print_genotype(f, &g);
+		print_genotype(f, &g);
 	sd_lineage_free(lineage);
 	sd_genotype_release(&g);
 	return rc;
@@ -220,9 +219,8 @@ static int draw(const char *output)
 		(unsigned long long)o.random, o.layers_in_cells, o.allow_none ? "allowed" : "skipped",
 		*list.name ? list.name : "of its own", TOOL, sd_build_version);
 	rc = sd_lineage_write(lineage, f);
-	if (rc == 0)
-		rc = print_genotype(f, &g);
 	if (rc == 0) {
+		print_genotype(f, &g);
 		rc = sd_out_commit(out);
 		out = NULL;
 	}

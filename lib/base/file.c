@@ -26,6 +26,7 @@ struct sd_out {
 	unsigned flags;
 	int fd;
 	FILE *stream;
+	int error;    /* why a write of the stream failed */
 };
 
 const char *sd_file_name(const char *name)
@@ -320,20 +321,24 @@ const char *sd_out_path(const struct sd_out *out)
 	return out->path;
 }
 
+/* stdio remembers that a write failed, but not why, and ends at an EINTR. */
+static ssize_t stream_write(void *cookie, const char *data, size_t n)
+{
+	struct sd_out *out = cookie;
+
+	if (sd_write_all(out->fd, data, n, out->name) == 0)
+		return (ssize_t)n;
+	if (!out->error)
+		out->error = errno;
+	return 0;
+}
+
 FILE *sd_out_stream(struct sd_out *out)
 {
-	int fd;
-
-	if (out->stream)
-		return out->stream;
-	fd = fcntl(out->fd, F_DUPFD_CLOEXEC, 3);
-	if (fd >= 0)
-		out->stream = fdopen(fd, "w");
-	if (!out->stream) {
+	if (!out->stream)
+		out->stream = fopencookie(out, "w", (cookie_io_functions_t){ .write = stream_write });
+	if (!out->stream)
 		sd_error_errno("cannot write '%s'", out->name);
-		if (fd >= 0)
-			close(fd);
-	}
 	return out->stream;
 }
 
@@ -388,10 +393,10 @@ int sd_out_commit(struct sd_out *out)
 	int rc = 0;
 
 	if (out->stream) {
-		if (ferror(out->stream)) {
-			rc = sd_error(SD_ERR_IO, "cannot write '%s'", out->name);
-			fclose(out->stream);
-		} else if (fclose(out->stream) != 0) {
+		int bad = ferror(out->stream);
+
+		if (fclose(out->stream) != 0 || bad) {
+			errno = out->error;
 			rc = sd_error_errno("cannot write '%s'", out->name);
 		}
 		out->stream = NULL;

@@ -23,7 +23,8 @@ struct sd_out;
  * would be binary on a terminal. */
 struct sd_out *sd_out_open(const char *name, unsigned flags);
 int sd_out_fd(const struct sd_out *out);          /* read and write */
-FILE *sd_out_stream(struct sd_out *out);          /* buffered writing to the same; NULL with a message */
+/* Buffered writing to the same; sd_out_commit() tells its errors.  NULL with a message. */
+FILE *sd_out_stream(struct sd_out *out);
 const char *sd_out_path(const struct sd_out *out); /* a path another library can open it by meanwhile */
 /* Flushes, fsyncs, renames to the target and fsyncs the folder; or copies to stdout.  Frees `out` in any
  * case; -1 with a message, the target then being as before. */

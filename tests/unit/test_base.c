@@ -1,9 +1,12 @@
 /* test_base.c: options, numbers as text, canonical JSON, hashes, random numbers, files and locks. */
+#include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -513,6 +516,28 @@ static void test_fingerprint(void)
 	CHECK(sd_fingerprint(m, 512) != h && sd_fingerprint(m, 512) != sd_fingerprint(m, 516));
 }
 
+/* A stream's first error is told at the end, whatever came between. */
+static void test_full(void)
+{
+	struct rlimit old, small = { 0 };
+	char path[64];
+	struct sd_out *out;
+
+	snprintf(path, sizeof(path), "%s/x", dir);
+	out = sd_out_open(path, 0);
+	getrlimit(RLIMIT_FSIZE, &old);
+	small = (struct rlimit){ 1 << 16, old.rlim_max };
+	signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &small);
+	for (int i = 0; i < 1 << 15; i++)
+		fputs("row\n", sd_out_stream(out));
+	setrlimit(RLIMIT_FSIZE, &old);
+	errno = ENOENT;
+	CHECK(sd_out_commit(out) < 0 && sd_error_kind() == SD_ERR_IO, "kind %d", sd_error_kind());
+	CHECK(strstr(sd_error_text(), "x': File too large"), "%s", sd_error_text());
+	CHECK(is_empty_folder(), "something is left behind");
+}
+
 /* Another program's failure is not our input's. */
 static void test_command(void)
 {
@@ -546,6 +571,7 @@ int main(void)
 	test_options();
 	test_option_texts();
 	test_files();
+	test_full();
 	test_stream();
 	test_lock();
 	test_command();
