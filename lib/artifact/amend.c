@@ -83,7 +83,7 @@ static int put_text(hid_t file, const char *path, const char *text, size_t len)
 
 static int put(const char *keyid, const char *text, size_t len)
 {
-	struct sd_h5_io io = { .fd = SD_CONFINED_FILE };
+	struct sd_h5_io io = { .fd = SD_CONFINED_FILE, .quits = true };
 	char path[16 + SD_ID_LEN];
 	hid_t fapl, file;
 	int rc = -1;
@@ -101,10 +101,7 @@ static int put(const char *keyid, const char *text, size_t len)
 		rc = H5Lexists(file, path, H5P_DEFAULT) > 0 ? H5Ldelete(file, path, H5P_DEFAULT) : 0;
 	if (rc >= 0)
 		rc = put_text(file, path, text, len);
-	if (H5Fclose(file) < 0)
-		rc = -1;
-	errno = io.error;
-	return io.error ? -1 : rc;
+	return H5Fclose(file) < 0 ? -1 : rc;
 }
 
 /* ---- the parent ---- */
@@ -122,8 +119,7 @@ static int put_confined(struct sd_out *out, const char *output, uint64_t length,
 	pid = fork();
 	if (pid == 0) {
 		sd_confine(sd_out_fd(out), null[1], length + len, true);
-		errno = 0;
-		_exit(put(keyid, text, len) == 0 ? 0 : errno > 0 && errno < 255 ? errno : 255);
+		_exit(put(keyid, text, len) == 0 ? 0 : 255);
 	}
 	close(null[0]);
 	close(null[1]);
@@ -137,7 +133,7 @@ static int put_confined(struct sd_out *out, const char *output, uint64_t length,
 		errno = WEXITSTATUS(status);
 		return sd_error_errno("cannot write '%s'", output);
 	}
-	return sd_error(SD_ERR_DATA, "cannot write '%s': libhdf5 fails on it", output);
+	return sd_h5_room() < 0 ? -1 : sd_error(SD_ERR_DATA, "cannot write '%s': libhdf5 fails on it", output);
 }
 
 /* Whether what was written is the artifact that it was, with that signature. */

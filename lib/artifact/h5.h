@@ -39,10 +39,12 @@ int sd_h5_init(void);
 /* Whether there is memory for it to work with: 0, or -1 and a message.  What fails without is not to blame. */
 int sd_h5_room(void);
 /* A descriptor that libhdf5 reads and writes, and the first error of doing so (errno), 0 until then.  A failed
- * write is not reported to libhdf5: whoever writes looks here after closing the file. */
+ * write is not reported to libhdf5: whoever writes looks here after closing the file.  A confined process `quits`:
+ * it ends with the error as its status, since libhdf5 does not survive every failed read. */
 struct sd_h5_io {
 	int fd;
 	int error;
+	bool quits;
 };
 /* File access by descriptor (the name given to H5Fopen is a label): format bounds V18, no file locking.  `io`
  * must outlive the file.  -1 and a message. */

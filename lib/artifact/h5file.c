@@ -3,7 +3,7 @@
  * The library's own drivers ask for the real path of what they open, and our files have none while they are
  * written or when they came through a pipe; and when a write fails while a file is closed, libhdf5 1.10 keeps the
  * half-closed file and crashes at exit.  So it never learns of a failed write: the first one is noted, later ones
- * are dropped, and who wrote asks afterwards. */
+ * are dropped, and who wrote asks afterwards.  (A process that has nothing else to do ends at once.) */
 #include "artifact/h5.h"
 
 #include <errno.h>
@@ -36,6 +36,14 @@ static struct sd_h5_io *info_io(hid_t fapl)
 	return info ? info->io : NULL;
 }
 
+static void note(struct sd_h5_io *io, int error)
+{
+	if (io->quits)
+		_exit(error);
+	if (!io->error)
+		io->error = error;
+}
+
 static H5FD_t *file_open(const char *name, unsigned flags, hid_t fapl, haddr_t maxaddr)
 {
 	struct sd_h5_io *io = info_io(fapl);
@@ -53,7 +61,7 @@ static H5FD_t *file_open(const char *name, unsigned flags, hid_t fapl, haddr_t m
 		end = ftruncate(io->fd, 0);
 	f = end >= 0 ? calloc(1, sizeof(*f)) : NULL;
 	if (!f) {
-		io->error = errno;
+		note(io, errno);
 		return NULL;
 	}
 	f->io = io;
@@ -104,12 +112,6 @@ static haddr_t file_get_eof(const H5FD_t *file, H5FD_mem_t type)
 	return ((const struct file *)file)->eof;
 }
 
-static void note(struct file *f, int error)
-{
-	if (!f->io->error)
-		f->io->error = error;
-}
-
 static bool in_range(haddr_t addr, size_t n)
 {
 	return addr <= INT64_MAX && n <= (haddr_t)INT64_MAX - addr;
@@ -131,7 +133,7 @@ static herr_t file_read(H5FD_t *file, H5FD_mem_t type, hid_t dxpl, haddr_t addr,
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k < 0) {
-			note(f, errno);
+			note(f->io, errno);
 			return -1;
 		}
 		if (k == 0) {
@@ -160,7 +162,7 @@ static herr_t file_write(H5FD_t *file, H5FD_mem_t type, hid_t dxpl, haddr_t addr
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k < 0) {
-			note(f, errno);
+			note(f->io, errno);
 			break;
 		}
 		p += k;
@@ -185,7 +187,7 @@ static herr_t file_truncate(H5FD_t *file, hid_t dxpl, hbool_t closing)
 		rc = ftruncate(f->io->fd, (off_t)f->eoa);
 	while (rc != 0 && errno == EINTR);
 	if (rc != 0)
-		note(f, errno);
+		note(f->io, errno);
 	f->eof = f->eoa;
 	return 0;
 }

@@ -63,17 +63,6 @@ static int open_file(struct sd_artifact *art)
 	return art->file < 0 ? sd_h5_error(SD_ERR_DATA, "HDF5 structure") : 0;
 }
 
-/* A file that can't be read is not a file with bad contents, nor is one that there is no memory for. */
-static void blame_input(const struct sd_artifact *art)
-{
-	if (art->io.error) {
-		errno = art->io.error;
-		sd_error_errno("cannot read it");
-	} else {
-		sd_h5_room();
-	}
-}
-
 static void add_number(struct sd_str *s, uint64_t v)
 {
 	sd_str_add(s, &v, sizeof(v));
@@ -176,7 +165,7 @@ static void answer_rows(const struct sd_artifact *art, const struct request *r)
 	for (uint64_t at = 0, n; at < r->n; at += n) {
 		n = r->n - at < portion ? r->n - at : portion;
 		if (read_rows(e, r->first + at, n, buf) < 0) {
-			blame_input(art);
+			sd_h5_room(); /* without which a file is not to blame */
 			answer_error();
 			break;
 		}
@@ -190,7 +179,7 @@ static _Noreturn void serve(struct sd_artifact *art)
 	struct request r;
 
 	if (sd_h5_init() < 0 || open_file(art) < 0 || sd_scan(art) < 0) {
-		blame_input(art);
+		sd_h5_room();
 		answer_error();
 		_exit(0);
 	}
@@ -203,12 +192,8 @@ static _Noreturn void serve(struct sd_artifact *art)
 
 			if (k < 0 && errno == EINTR)
 				continue;
-			if (k < 0) {
-				sd_error_errno("cannot read it");
-				answer_error();
-			}
 			if (k <= 0)
-				_exit(0);
+				_exit(k < 0 ? errno : 0);
 			have += (size_t)k;
 		}
 		answer_rows(art, &r);
@@ -218,7 +203,7 @@ static _Noreturn void serve(struct sd_artifact *art)
 static _Noreturn void become_child(struct sd_artifact *art, int socket)
 {
 	sd_confine(art->fd, socket, art->length, false);
-	art->io = (struct sd_h5_io){ .fd = SD_CONFINED_FILE };
+	art->io = (struct sd_h5_io){ .fd = SD_CONFINED_FILE, .quits = true };
 	art->report = NULL;
 	serve(art);
 }

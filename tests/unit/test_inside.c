@@ -84,6 +84,23 @@ static void test_beside_a_writer(void)
 	unlink(other);
 }
 
+/* A file that cannot be read ends a confined process, which libhdf5 might not survive, with the reason. */
+static void test_unreadable(void)
+{
+	int fd = open(name, O_WRONLY), status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct sd_h5_io io = { .fd = fd, .quits = true };
+		hid_t fapl = sd_h5_init() < 0 ? -1 : sd_h5_access(&io);
+
+		_exit(fapl >= 0 && H5Fopen("/input", H5F_ACC_RDONLY, fapl) < 0 ? 254 : 255);
+	}
+	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == EBADF,
+	      "status 0x%x", status);
+	close(fd);
+}
+
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -146,6 +163,7 @@ int main(void)
 	close(fd);
 	CHECK(write_one() == 0, "%s", sd_error_text());
 	test_beside_a_writer();
+	test_unreadable();
 	test_end(SIGKILL, "libhdf5 fails on it");
 	test_end(SIGSEGV, "libhdf5 fails on it");
 	test_end(SIGSTOP, NULL); /* one that never answers is not waited for at the end */
