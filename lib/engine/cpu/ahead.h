@@ -15,6 +15,7 @@ struct sd_ahead {
 		int blocks, pixels; /* one pixel of a block is a line */
 	} part[SD_AHEAD_PARTS];
 	int parts;
+	int share;              /* lines to ask for at once */
 	int at, block, pixel;   /* where it has come to */
 };
 
@@ -29,9 +30,21 @@ static inline void sd_ahead_add(struct sd_ahead *a, const struct sd_img *x, int 
 	a->part[a->parts++].pixels = end - first;
 }
 
-/* Asks for the next few lines. */
-static inline void sd_ahead(struct sd_ahead *a, int lines)
+/* All of it in so many turns. */
+static inline void sd_ahead_in(struct sd_ahead *a, int turns)
 {
+	int lines = 0;
+
+	for (int i = 0; i < a->parts; i++)
+		lines += a->part[i].blocks * a->part[i].pixels;
+	a->share = (lines + turns - 1) / turns;
+}
+
+/* Asks for the next lines. */
+static inline void sd_ahead(struct sd_ahead *a)
+{
+	int lines = a->share;
+
 	while (lines > 0 && a->at < a->parts) {
 		const float *p = a->part[a->at].p + (size_t)a->block * a->part[a->at].block;
 		int left = a->part[a->at].pixels - a->pixel, n = left < lines ? left : lines;

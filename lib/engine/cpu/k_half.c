@@ -133,12 +133,13 @@ static void forward_task(void *ctx, int task, int thread)
 		int to = from + f->rows < band.ni ? from + f->rows : band.ni;
 		struct sd_ahead next = forward_ahead(f, task, to);
 
+		sd_ahead_in(&next, (to - from) * cb);
 		for (int b = 0; b < cb; b++) {
 			float *t = tile + (size_t)b * g->tile, *d = mid + (size_t)b * mid_block;
 
 			sd_tile_fill(g, &h->x, b, n, band, from, to, t);
 			for (int i = from; i < to; i++, d += band.nj * 16) {
-				sd_ahead(&next, g->sy * g->sx * band.nj);
+				sd_ahead(&next);
 				sd_dw_row(d, 16, t + (size_t)i * (size_t)g->cols * 16, g, g->phase,
 					f->dw + (size_t)b * ntap * 16, m16_first(16), 0, band.nj);
 			}
@@ -328,7 +329,7 @@ static void middle_gradient(const struct backward *w, int from, int to, const fl
 	const struct sd_img *g = &w->h->g;
 
 	for (int i = from; i < to; i++, gy += w->g.w * 16) {
-		sd_ahead(next, 2 * w->g.w);
+		sd_ahead(next);
 		sd_pw(middle_at(w, mem, 0, i), w->g.tile, w->mid->blk, w->mid->cb, gy, gy_block, g->blk, g->cb, g->c, w->pw, 0,
 			w->g.w);
 	}
@@ -353,7 +354,7 @@ static void weight_gradients(const struct backward *w, int n, int from, int to, 
 		if (!h->gpw)
 			continue;
 		for (int i = from; i < to; i++, d += g->ow * 16) {
-			sd_ahead(next, 2 * g->ow);
+			sd_ahead(next);
 			sd_dw_row(d, 16, tile + (size_t)i * tile_row, g, g->phase, w->dw + (size_t)b * ntap * 16,
 				m16_first(16), 0, g->ow);
 		}
@@ -434,6 +435,7 @@ static void backward_image(const struct backward *w, int n, int last, float *mem
 		const float *gy = output_gradient(w, n, at, count, mem + w->at.gy, &gy_block);
 		struct sd_ahead next = backward_ahead(w, n, to, last);
 
+		sd_ahead_in(&next, (to - from) * (h->gpw ? 1 + w->mid->cb : 1));
 		middle_gradient(w, from, to, gy, gy_block, mem, &next);
 		if (h->gpw || h->gdw)
 			weight_gradients(w, n, from, to, gy, gy_block, mem, part, &next);
