@@ -201,6 +201,14 @@ static json_t *command_line(const struct sd_manifest *m)
 	return line;
 }
 
+/* A time in UTC as other writers of crates have it, and their validators want it: with +00:00 instead of Z. */
+static json_t *timestamp(const char *utc)
+{
+	size_t n = strlen(utc);
+
+	return n && utc[n - 1] == 'Z' ? text("%.*s+00:00", (int)n - 1, utc) : sd_json_bytes(utc);
+}
+
 /* The run that made m. */
 static void add_action(struct crate *c, const struct sd_manifest *m)
 {
@@ -233,11 +241,11 @@ static void add_action(struct crate *c, const struct sd_manifest *m)
 	put(e, "object", objects);
 	put(e, "result", reference(result));
 	if (started)
-		put(e, "startTime", sd_json_bytes(started));
+		put(e, "startTime", timestamp(started));
 	if (ended)
-		put(e, "endTime", sd_json_bytes(ended));
-	put(e, "actionStatus", reference(m->complete ? "http://schema.org/CompletedActionStatus" :
-						       "http://schema.org/FailedActionStatus"));
+		put(e, "endTime", timestamp(ended));
+	put(e, "actionStatus", json_string(m->complete ? "http://schema.org/CompletedActionStatus" :
+							 "http://schema.org/FailedActionStatus"));
 	if (!m->complete)
 		put(e, "error", json_string("the run did not come to its end"));
 	add_agent(c, e, m);
@@ -252,10 +260,10 @@ static json_t *published(const struct crate *c)
 	struct tm tm;
 
 	if (ended)
-		return sd_json_bytes(ended);
+		return timestamp(ended);
 	gmtime_r(&c->file->changed, &tm);
 	strftime(buf, sizeof(buf), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return json_string(buf);
+	return timestamp(buf);
 }
 
 json_t *sd_export_crate(const struct sd_lineage *l, const struct sd_exported *file)

@@ -19,9 +19,9 @@ def no_doubles(pairs):
     return dict(pairs)
 
 
-def timestamp(t):
-    need(re.match(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", t), "RFC 3339 in UTC", t)
-    datetime.datetime.strptime(t, "%Y-%m-%dT%H:%M:%SZ")
+def timestamp(t, utc="Z"):
+    need(re.match(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[^ ]+$", t) and t.endswith(utc), "RFC 3339 in UTC", t)
+    datetime.datetime.strptime(t, "%Y-%m-%dT%H:%M:%S" + utc)
 
 
 def only(o, names, what):
@@ -115,7 +115,7 @@ def ro_crate(path, folder):
     need("Dataset" in types(root), "root data entity")
     for k in ("name", "description", "datePublished", "license"):
         need(root.get(k), k, "of the root")
-    timestamp(root["datePublished"])
+    timestamp(root["datePublished"], "+00:00")
     (licence,) = refs(root["license"])
     need(by_id[licence].get("name"), "name of the license")
     profile = "https://w3id.org/ro/wfrun/process/0.5"
@@ -141,8 +141,8 @@ def ro_crate(path, folder):
         need(a.get("name") and a.get("description"), "name and description of", a["@id"])
         for k in ("startTime", "endTime"):
             if k in a:
-                timestamp(a[k])
-        need(a.get("actionStatus", {}).get("@id", "").startswith("http://schema.org/"), "actionStatus")
+                timestamp(a[k], "+00:00")
+        need(re.match("^http://schema.org/(Completed|Failed)ActionStatus$", a.get("actionStatus", "")), "actionStatus")
         need(refs(a["result"]), "a result")
         for x in refs(a["result"]):
             made.add(x)

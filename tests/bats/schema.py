@@ -1,7 +1,12 @@
 # schema.py SCHEMA: checks the JSON objects on standard input, one a line, against a JSON schema, as far as the
 # manifests' schema goes: $ref within the file, type, required, properties, additionalProperties, items, enum,
-# pattern, oneOf, minimum, exclusiveMinimum and exclusiveMaximum.  A word that it does not know is an error.
+# pattern, oneOf, minimum, exclusiveMinimum and exclusiveMaximum.  A word that it does not know is an error.  Where
+# there is the package jsonschema, that has to agree.
 import json, re, sys
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
 
 KNOWN = {'$schema', '$ref', '$defs', 'title', 'description', 'type', 'required', 'properties', 'additionalProperties',
          'items', 'enum', 'pattern', 'oneOf', 'minimum', 'exclusiveMinimum', 'exclusiveMaximum'}
@@ -49,11 +54,15 @@ def problems(root, schema, v, at):
     return out
 
 schema = json.load(open(sys.argv[1]))
+other = jsonschema and jsonschema.Draft202012Validator(schema)
 n = bad = 0
 for line in sys.stdin:
     n += 1
-    for p in problems(schema, schema, json.loads(line), ''):
+    found = problems(schema, schema, json.loads(line), '')
+    for p in found:
         print('line %d: %s' % (n, p))
         bad += 1
+    if other:
+        assert other.is_valid(json.loads(line)) == (not found), 'line %d: jsonschema does not agree' % n
 print('%d checked, %d problems' % (n, bad))
 sys.exit(bad > 0 or n == 0)

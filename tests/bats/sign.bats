@@ -315,3 +315,20 @@ x.genotype"
 		assert_failure
 	done
 }
+
+# Where there are the validators, in the Python of $VALIDATORS or python3.
+@test "export: in-toto and RO-Crate as others' validators have them" {
+	local python=${VALIDATORS:-python3} kind skipped=
+	sd-verify --export in-toto d.h5 > d.json
+	sd-verify --export in-toto x.genotype > x.json
+	sd-verify --export ro-crate -o crate x.genotype
+	sd-verify --export ro-crate -o crate2 d.h5
+	for kind in in-toto ro-crate; do
+		set -- d.json x.json
+		[ $kind = in-toto ] || set -- crate crate2
+		run "$python" "$ROOT/tests/bats/validators.py" $kind "$@"
+		[ $status -ne 77 ] && [ $status -ne 127 ] || { skipped+="$kind: $output; "; continue; }
+		assert_success
+	done
+	[ -z "$skipped" ] || skip "$skipped"
+}
