@@ -3,10 +3,13 @@
 #ifndef SD_ENGINE_CPU_AHEAD_H
 #define SD_ENGINE_CPU_AHEAD_H
 
+#include "engine/cpu/gather.h"
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/tile.h"
 
 #define SD_AHEAD_PARTS 3
+/* Tasks a thread from which on a thread most often does neighbours one after another (base/par.c). */
+#define SD_AHEAD_TASKS 16
 
 struct sd_ahead {
 	struct {
@@ -28,6 +31,24 @@ static inline void sd_ahead_add(struct sd_ahead *a, const struct sd_img *x, int 
 	a->part[a->parts].block = (size_t)x->n * (size_t)x->h * (size_t)x->w * 16;
 	a->part[a->parts].blocks = x->cb;
 	a->part[a->parts++].pixels = end - first;
+}
+
+/* To be read: what output rows [from, to) of a band need of image n of the source x, and rows before them do not. */
+static inline void sd_ahead_rows(struct sd_ahead *a, const struct sd_gather *g, const struct sd_img *x, int n,
+	struct sd_band band, int from, int to)
+{
+	const struct sd_plane *pl = &g->plane[0], *last = &g->plane[g->nplane - 1];
+	int first = (band.i0 + from + pl->qy + (from ? pl->my : 0)) * g->sy;
+	int end = (band.i0 + to + last->qy + last->my) * g->sy;
+	int col = g->nbj > 1 ? band.j0 * g->sx : 0, width = g->nbj > 1 ? band.nj * g->sx : g->w;
+
+	first = first < 0 ? 0 : first;
+	end = end < g->h ? end : g->h;
+	if (first >= end)
+		return;
+	end = g->nbj > 1 ? first + 1 : end; /* of parts of rows the first alone */
+	width = col + width < g->w ? width : g->w - col;
+	sd_ahead_add(a, x, n, first * g->w + col, (end - 1) * g->w + col + width);
 }
 
 /* All of it in so many turns. */

@@ -158,9 +158,13 @@ static inline void sd_pw_pack(float *to, const float *w, size_t so, size_t si, c
 
 /* ---- weight gradients: one sum an element, pixels in row order ---- */
 
-/* R channels of x by B blocks of gy, over ni rows of nj pixels. */
+/* Pixels of gy between what is read and what is asked for. */
+#define SD_GRAD_AHEAD 128
+
+/* R channels of x by B blocks of gy, over ni rows of nj pixels.  `next` is what will be read of x, a line for each
+ * pixel, to be asked for together with what follows in gy; NULL where both are in the cache. */
 SD_INLINE void sd_grad_tile(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block,
-	size_t gy_row, int ni, int nj, const int R, const int B)
+	size_t gy_row, int ni, int nj, const float *next, const int R, const int B)
 {
 	v16 s[SD_CONV_SUMS], gv[SD_CONV_BLOCKS];
 
@@ -175,6 +179,13 @@ SD_INLINE void sd_grad_tile(float *part, const float *x, size_t x_row, const flo
 			SD_UNROLL(3)
 			for (int b = 0; b < B; b++)
 				gv[b] = v16_load(gy + (size_t)b * gy_block + j);
+			if (next) {
+				__builtin_prefetch(next);
+				next += 16;
+				SD_UNROLL(3)
+				for (int b = 0; b < B; b++)
+					__builtin_prefetch(gy + (size_t)b * gy_block + j + SD_GRAD_AHEAD * 16);
+			}
 			SD_UNROLL(16)
 			for (int r = 0; r < R; r++) {
 				v16 xv = v16_bcast(x + j + r);
@@ -195,13 +206,13 @@ SD_INLINE void sd_grad_tile(float *part, const float *x, size_t x_row, const flo
 
 /* n lanes of x, a few padding lanes with them, by B blocks. */
 SD_INLINE void sd_grad_lanes(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block,
-	size_t gy_row, int ni, int nj, int n, const int B)
+	size_t gy_row, int ni, int nj, int n, const float *next, const int B)
 {
 	int r = 0;
 
 #define TRY(R, need) \
 	for (; r + need <= n; r += R) \
-		sd_grad_tile(part + r * 16, x + r, x_row, gy, gy_block, gy_row, ni, nj, R, B)
+		sd_grad_tile(part + r * 16, x + r, x_row, gy, gy_block, gy_row, ni, nj, next, R, B)
 #if SD_CONV_SUMS == 24
 	if (B == 1)
 		TRY(16, 9);
@@ -216,14 +227,14 @@ SD_INLINE void sd_grad_lanes(float *part, const float *x, size_t x_row, const fl
 
 /* The same by all of nblock blocks of gy, gy_block floats apart: adds to part[block of gy][lane of x][16]. */
 static inline void sd_grad_blocks(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block,
-	size_t gy_row, int ni, int nj, int lanes, int nblock)
+	size_t gy_row, int ni, int nj, int lanes, int nblock, const float *next)
 {
 	for (int b = 0; b < nblock; ) {
 		int left = nblock - b;
 
 #define CASE(B) { \
 	sd_grad_lanes(part + (size_t)b * 256, x, x_row, gy + (size_t)b * gy_block, gy_block, gy_row, ni, nj, \
-		lanes, B); \
+		lanes, next, B); \
 	b += B; \
 }
 		if (left == 1 || SD_CONV_BLOCKS == 1)

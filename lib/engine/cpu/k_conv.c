@@ -3,8 +3,12 @@
  *
  * An output element is its bias (or 0) plus its products in the order of (window row, window column,
  * channel), one accumulator; how channels are cut into blocks changes nothing. */
+#include "engine/cpu/ahead.h"
 #include "engine/cpu/dense.h"
 #include "engine/cpu/tile.h"
+
+/* Pixels of a group between what is asked for ahead: about as many as are summed at once. */
+#define AHEAD_PIXELS 8
 
 /* A run of channels of the source: lanes of one block, and their first index in the weights. */
 struct run {
@@ -39,6 +43,7 @@ struct conv {
 	int ngroup;
 	float *bias_lanes;   /* [block][16] */
 	int direct;          /* the source itself serves as tile */
+	int neighbours;      /* a thread's next task is most often the next */
 	float *tile;
 	size_t tile_stride;
 };
@@ -75,12 +80,13 @@ SD_INLINE void sum_tile(const struct conv *c, const struct group *gr, int tap, i
 
 /* The pixels of one row: as many at once as there are registers for. */
 SD_INLINE void sum_row(const struct conv *c, const struct group *gr, int tap, int end, const float *src,
-	size_t block_stride, float **y, size_t step, const m16 *mask, int n, const int B)
+	size_t block_stride, float **y, size_t step, const m16 *mask, int n, struct sd_ahead *next, const int B)
 {
 	int j = 0;
 
 #define TRY(R) \
 	for (; j + R <= n; j += R) { \
+		sd_ahead(next); \
 		sum_tile(c, gr, tap, end, src + (size_t)j * 16, block_stride, y, step, mask, R, B); \
 		for (int b = 0; b < B; b++) \
 			y[b] += R * step; \
@@ -102,7 +108,7 @@ SD_INLINE void sum_row(const struct conv *c, const struct group *gr, int tap, in
 
 /* The pixels of phase ph in a band of image n. */
 SD_INLINE void sum_rows(const struct conv *c, const struct group *gr, const struct sd_phase *ph, int n,
-	struct sd_band band, const float *src, size_t block_stride, size_t row_stride, const int B)
+	struct sd_band band, const float *src, size_t block_stride, size_t row_stride, struct sd_ahead *next, const int B)
 {
 	const struct sd_gather *g = &c->g;
 	size_t step = (size_t)g->oxs * 16;
@@ -119,15 +125,15 @@ SD_INLINE void sum_rows(const struct conv *c, const struct group *gr, const stru
 
 		for (int b = 0; b < B; b++)
 			y[b] = sd_img_at(&c->y->y, gr->block + b, n) + pixel * 16;
-		sum_row(c, gr, tap, end, src, block_stride, y, step, mask, band.nj, B);
+		sum_row(c, gr, tap, end, src, block_stride, y, step, mask, band.nj, next, B);
 	}
 }
 
 static void sum_group(const struct conv *c, const struct group *gr, const struct sd_phase *ph, int n,
-	struct sd_band band, const float *src, size_t block_stride, size_t row_stride)
+	struct sd_band band, const float *src, size_t block_stride, size_t row_stride, struct sd_ahead *next)
 {
 	switch (gr->n) {
-#define CASE(B) case B: sum_rows(c, gr, ph, n, band, src, block_stride, row_stride, B); break
+#define CASE(B) case B: sum_rows(c, gr, ph, n, band, src, block_stride, row_stride, next, B); break
 	CASE(1);
 #if SD_CONV_BLOCKS > 1
 	CASE(2);
@@ -135,6 +141,22 @@ static void sum_group(const struct conv *c, const struct group *gr, const struct
 #endif
 #undef CASE
 	}
+}
+
+/* What the task after this one reads, asked for in this one's turns. */
+static struct sd_ahead next_task(const struct conv *c, int task)
+{
+	const struct sd_gather *g = &c->g;
+	int bands = g->nbi * g->nbj;
+	struct sd_ahead a = { 0 };
+	struct sd_band band;
+
+	if (!c->neighbours || ++task == c->y->y.n * bands)
+		return a;
+	band = sd_gather_band(g, task % bands);
+	sd_ahead_rows(&a, g, &c->x->x, task / bands, band, 0, band.ni);
+	sd_ahead_in(&a, (c->ngroup * g->nphase * band.ni * band.nj + AHEAD_PIXELS - 1) / AHEAD_PIXELS);
+	return a;
 }
 
 /* One band of one image, all channels. */
@@ -145,6 +167,7 @@ static void sum_task(void *ctx, int task, int thread)
 	int bands = g->nbi * g->nbj, n = task / bands;
 	struct sd_band band = sd_gather_band(g, task % bands);
 	size_t block_stride = g->tile, row_stride = (size_t)g->cols * 16;
+	struct sd_ahead next = next_task(c, task);
 	const float *src;
 
 	if (c->direct) {
@@ -166,7 +189,7 @@ static void sum_task(void *ctx, int task, int thread)
 
 			part.ni = ph->ni - band.i0 < band.ni ? ph->ni - band.i0 : band.ni;
 			part.nj = ph->nj - band.j0 < band.nj ? ph->nj - band.j0 : band.nj;
-			sum_group(c, &c->group[k], ph, n, part, src, block_stride, row_stride);
+			sum_group(c, &c->group[k], ph, n, part, src, block_stride, row_stride, &next);
 		}
 	}
 }
@@ -300,6 +323,7 @@ static void conv_run(struct sd_par *par, struct conv *c)
 			&c->tile_stride);
 		c->tile_stride /= sizeof(float);
 	}
+	c->neighbours = y->n * c->g.nbi * c->g.nbj >= SD_AHEAD_TASKS * sd_par_threads(par);
 	sd_par_run(par, y->n * c->g.nbi * c->g.nbj, sum_task, c);
 }
 

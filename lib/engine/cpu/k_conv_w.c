@@ -9,6 +9,8 @@
 
 /* Tasks that the work is cut into where the batch allows. */
 #define TASKS 64
+/* Pixels at once: what all channels of x come back to stays in the first-level cache. */
+#define GRAD_BAND 128
 
 struct grad {
 	struct sd_gather g;
@@ -25,9 +27,9 @@ struct grad {
 	size_t tile_stride;
 };
 
-/* One band: every tap and all wanted blocks of gy. */
-static void grad_band(const struct grad *d, float *part, const float *src, size_t x_row, int n, int lanes,
-	struct sd_band band)
+/* One band: every tap and all wanted blocks of gy.  img is where it begins in x. */
+static void grad_band(const struct grad *d, float *part, const float *src, size_t x_row, const float *img, int n,
+	int lanes, struct sd_band band)
 {
 	const struct sd_gather *g = &d->g;
 	size_t gy_row = (size_t)g->ow * 16, gy_block = (size_t)d->gy->n * (size_t)g->oh * gy_row;
@@ -35,7 +37,8 @@ static void grad_band(const struct grad *d, float *part, const float *src, size_
 	for (int t = 0; t < g->ntap; t++)
 		sd_grad_blocks(part + (size_t)(t * d->nblock) * 256, src + g->tap[t].off, x_row,
 			sd_img_at(d->gy, d->block, n) + ((size_t)band.i0 * (size_t)g->ow + (size_t)band.j0) * 16,
-			gy_block, gy_row, band.ni, band.nj, lanes, d->nblock);
+			gy_block, gy_row, band.ni, band.nj, lanes, d->nblock,
+			t ? NULL : img + (size_t)(band.ni * band.nj) * 16);
 }
 
 /* A chunk of the batch, one block of x, all wanted blocks of gy: tasks that run together share gy. */
@@ -52,17 +55,16 @@ static void grad_task(void *ctx, int task, int thread)
 	for (int n = (int)((long)batch * chunk / d->chunks); n < end; n++) {
 		for (int k = 0; k < bands; k++) {
 			struct sd_band band = sd_gather_band(g, k);
+			size_t row = (size_t)(g->sy * g->w);
+			const float *img = sd_img_at(&d->x->x, ib, n) + ((size_t)band.i0 * row + (size_t)(band.j0 * g->sx)) * 16;
 
 			if (d->direct) {
-				size_t row = (size_t)(g->sy * g->w);
-
-				grad_band(d, part, sd_img_at(&d->x->x, ib, n) + ((size_t)band.i0 * row
-					+ (size_t)band.j0) * 16, row * 16, n, lanes, band);
+				grad_band(d, part, img, row * 16, img, n, lanes, band);
 			} else {
 				float *tile = d->tile + (size_t)thread * d->tile_stride;
 
 				sd_tile_fill(g, d->x, ib, n, band, 0, band.ni, tile);
-				grad_band(d, part, tile, (size_t)g->cols * 16, n, lanes, band);
+				grad_band(d, part, tile, (size_t)g->cols * 16, img, n, lanes, band);
 			}
 		}
 	}
@@ -132,7 +134,7 @@ static void conv_bwd_w(struct sd_par *par, const struct sd_src *x, const struct 
 	struct grad d = { .x = x, .gy = gy, .last = gy->c, .k2 = win.kh * win.kw, .gw = gw };
 
 	sd_gather_forward(&d.g, sd_par_scratch(par, 3, sd_gather_bytes(win)), win, SD_ALL_TAPS,
-		x->x.h, x->x.w, gy->h, gy->w, SD_CONV_BAND);
+		x->x.h, x->x.w, gy->h, gy->w, GRAD_BAND);
 	grad_run(par, &d);
 }
 
@@ -144,7 +146,7 @@ static void frconv_bwd_w(struct sd_par *par, const struct sd_src *x, const struc
 	struct sd_taps taps = { which ? 3 : 0, 4 };
 
 	sd_gather_forward(&d.g, sd_par_scratch(par, 3, sd_gather_bytes(SD_FR_WINDOW)), SD_FR_WINDOW, taps,
-		x->x.h, x->x.w, gy->h, gy->w, SD_CONV_BAND);
+		x->x.h, x->x.w, gy->h, gy->w, GRAD_BAND);
 	grad_run(par, &d);
 }
 

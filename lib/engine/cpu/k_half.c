@@ -27,9 +27,6 @@
 #define CHUNKS 64
 #define CHUNKS_LARGE 32
 
-/* Tasks a thread from which on neighbours most often go to one thread (base/par.c). */
-#define NEIGHBOURS 16
-
 static size_t up16(size_t floats)
 {
 	return (floats + 15) / 16 * 16;
@@ -49,19 +46,6 @@ struct forward {
 	size_t mem_stride;
 };
 
-/* The pixels of the source that rows [from, to) of a band's output need and those before them do not. */
-static void ahead_rows(const struct sd_gather *g, const struct sd_img *x, int n, struct sd_band band, int from,
-	int to, struct sd_ahead *a)
-{
-	const struct sd_plane *pl = &g->plane[0], *last = &g->plane[g->nplane - 1];
-	int first = (band.i0 + from + pl->qy + (from ? pl->my : 0)) * g->sy;
-	int end = (band.i0 + to + last->qy + last->my) * g->sy;
-
-	first = first < 0 ? 0 : first;
-	end = end < g->h ? end : g->h;
-	sd_ahead_add(a, x, n, first * g->w, end * g->w);
-}
-
 /* What follows rows [.., to) of a task. */
 static struct sd_ahead forward_ahead(const struct forward *f, int task, int to)
 {
@@ -76,7 +60,7 @@ static struct sd_ahead forward_ahead(const struct forward *f, int task, int to)
 		band = sd_gather_band(g, task % bands);
 		to = 0;
 	}
-	ahead_rows(g, &f->h->x.x, task / bands, band, to, to + f->rows < band.ni ? to + f->rows : band.ni, &a);
+	sd_ahead_rows(&a, g, &f->h->x.x, task / bands, band, to, to + f->rows < band.ni ? to + f->rows : band.ni);
 	return a;
 }
 
@@ -185,7 +169,7 @@ static void half(struct sd_par *par, const struct sd_half *h)
 	sd_gather_forward(&f.g, sd_par_scratch(par, 3, sd_gather_bytes(h->win)), h->win, SD_ALL_TAPS, x->h, x->w, y->h,
 		y->w, TASK_PIXELS);
 	f.tasks = y->n * f.g.nbi * f.g.nbj;
-	f.neighbours = f.tasks >= NEIGHBOURS * sd_par_threads(par);
+	f.neighbours = f.tasks >= SD_AHEAD_TASKS * sd_par_threads(par);
 	f.rows = f.g.nbj == 1 && SD_DW_PIXELS / f.g.bj > 1 ? SD_DW_PIXELS / f.g.bj : 1;
 	f.dw = packed;
 	f.pw = packed + ndw;
@@ -318,7 +302,7 @@ static struct sd_ahead backward_ahead(const struct backward *w, int n, int to, i
 	sd_ahead_add(&a, &h->g, n, to * g->ow, end * g->ow);
 	sd_ahead_add(&a, &h->norm.x, n, to * g->ow, end * g->ow);
 	if (h->gpw || h->gdw)
-		ahead_rows(g, &h->x.x, n, all, to, end, &a);
+		sd_ahead_rows(&a, g, &h->x.x, n, all, to, end);
 	return a;
 }
 
@@ -359,7 +343,7 @@ static void weight_gradients(const struct backward *w, int n, int from, int to, 
 				m16_first(16), 0, g->ow);
 		}
 		sd_grad_blocks(part + w->dw_part + (size_t)(b * h->g.cb) * 256, mid, 0, gy, gy_block, 0, 1,
-			(to - from) * g->ow, w->mid->blk[b].n, h->g.cb);
+			(to - from) * g->ow, w->mid->blk[b].n, h->g.cb, NULL);
 	}
 }
 
@@ -533,7 +517,7 @@ static void half_bwd(struct sd_par *par, const struct sd_half_bwd *h)
 			w.chunks = CHUNKS_LARGE;
 	}
 	w.chunks = w.chunks < h->g.n ? w.chunks : h->g.n;
-	w.neighbours = w.chunks >= NEIGHBOURS * sd_par_threads(par);
+	w.neighbours = w.chunks >= SD_AHEAD_TASKS * sd_par_threads(par);
 	part = (size_t)w.chunks * (w.dw_part + w.pw_part) * sizeof(float); /* a multiple of 64 */
 	w.part = sd_par_scratch(par, 2, part + (size_t)h->g.n * (size_t)x->cb * 32 * sizeof(double));
 	w.sums = (double *)((char *)w.part + part);
