@@ -4,6 +4,10 @@
  * after another within a tile, so that choosing what a term is costs once a tile. */
 #include "engine/cpu/chunk.h"
 
+/* Pixels between what is read of a term and what is asked for: cores do not see by themselves that a run of a few
+ * pixels goes on where the other terms' come between. */
+#define AHEAD 32
+
 /* ---- forward ---- */
 
 #define TILE (SD_V16_REGS >= 32 ? 8 : 2) /* pixels whose sums stay in registers */
@@ -19,8 +23,10 @@ struct mix {
 SD_INLINE void mix_term(v16 *s, const float *x, v16 a, v16 b, v16 f, int norm, int relu, int n)
 {
 	SD_UNROLL(8)
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		__builtin_prefetch(x + 16 * (i + AHEAD));
 		s[i] = v16_fma(f, sd_load(x + 16 * i, a, b, norm, relu), s[i]);
+	}
 }
 
 SD_INLINE void mix_tile(const struct mix *c, const struct sd_run *r, size_t at, m16 lanes, int n)
@@ -95,6 +101,7 @@ SD_INLINE void mix_bwd_pixel(v16 *s, v16 *q, const float *g, const float *x, v16
 {
 	v16 xi = v16_load(x), gi = sd_masked(v16_load(g), xi, a, b, kind == SD_MIX_NORM_RELU);
 
+	__builtin_prefetch(x + 16 * AHEAD);
 	if (kind == SD_MIX_NORM_RELU)
 		*s = v16_add(*s, gi);
 	*q = v16_fma(gi, kind == SD_MIX_RAW ? xi : v16_sub(xi, mean), *q);
