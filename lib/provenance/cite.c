@@ -348,17 +348,30 @@ static int print(struct cite *c, FILE *f)
 
 int sd_cite_print(int n, const char *const *name, struct sd_lineage *const *l, FILE *f)
 {
+	const char **file = sd_xcalloc((size_t)n, sizeof(*file));
+	struct sd_lineage **run = sd_xcalloc((size_t)n, sizeof(*run));
+	int nrun = 0, rc = 0;
 	bool one = true;
-	int rc = 0;
 
-	for (int i = 1; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		int k = 0;
+
+		while (k < nrun && strcmp(run[k]->own->id, l[i]->own->id) != 0)
+			k++;
+		if (k < nrun) /* a copy is no further run */
+			continue;
 		one = one && strcmp(l[i]->own->recipe, l[0]->own->recipe) == 0;
+		file[nrun] = name[i];
+		run[nrun++] = l[i];
+	}
 	if (one)
-		return print(&(struct cite){ .n = n, .name = name, .l = l }, f);
-	for (int i = 0; i < n && rc == 0; i++) {
+		rc = print(&(struct cite){ .n = nrun, .name = file, .l = run }, f);
+	for (int i = 0; i < nrun && !one && rc == 0; i++) {
 		if (i)
 			fputc('\n', f);
-		rc = print(&(struct cite){ .n = 1, .name = name + i, .l = l + i }, f);
+		rc = print(&(struct cite){ .n = 1, .name = file + i, .l = run + i }, f);
 	}
+	free(file);
+	free(run);
 	return rc;
 }

@@ -477,6 +477,12 @@ assert abs(a - b)[tuple(w["worst_absolute_at"])] == abs(a - b).max()
 	assert_equal "${#lines[@]}" 1
 	assert_output --partial '; seeds 0, 1 and 2. Evaluated'
 	assert_output --regexp 'accuracy of [0-9.]+ % \(standard deviation [0-9.]+, 3 runs\)'
+	# a copy, or the same once more, is no further run
+	local once=$output
+	cp e1.h5 copy.h5
+	sd-eval -q m2.h5 d.h5 -o again.h5 > /dev/null
+	run -0 sd-verify --cite e.h5 e1.h5 copy.h5 e2.h5 again.h5 e.h5
+	assert_output "$once"
 	sd-derive --random 7 s.h5 -o random.genotype
 	sd-train --data d.h5 --arch ./random.genotype $TRAIN --optimizer padam --cutout --auxiliary \
 		--schedule warm_restarts -o p.h5
