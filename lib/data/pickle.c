@@ -156,7 +156,7 @@ static int push_long(struct sd_pickle *p)
 /* A number of `width` bytes into *n, or a line with one for width 0. */
 static int slot_of(struct sd_pickle *p, int width, uint64_t *n)
 {
-	int64_t number;
+	int64_t number = 0;
 
 	if (width)
 		return unsigned_of(p, width, n);

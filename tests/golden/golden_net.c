@@ -197,7 +197,7 @@ int gold_search_steps(struct gold *g, hid_t file)
 		if (n.unrolled ? gold_unrolled_step(g, file, path, &n, &x[1], &target[1], &x[0], &target[0], i) :
 				gold_net_run(&n, n.alphas, &x[0], &target[0], i))
 			goto out;
-		if (n.alphas)
+		if (!n.unrolled)
 			gold_net_check(g, file, gold_path(path, "valid_loss").s, GOLD_FORWARD, n.alphas, n.alphas->loss);
 		gold_check_alphas(g, file, path, last, &n, &before);
 		if (gold_net_run(&n, n.weights, &x[1], &target[1], i))

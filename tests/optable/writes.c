@@ -178,7 +178,7 @@ static double worst(const struct wcase *c, float *out[GROUPS][TENSORS], int k)
 
 	for (int i = 0; i < TENSORS; i++)
 		for (size_t j = 0; j < sd_shape_count(&shapes[i]); j++) {
-			double s[GROUPS];
+			double s[GROUPS] = { 0 };
 			char name[32];
 
 			for (int m = 0; m < groups_of(c); m++) {

@@ -189,6 +189,7 @@ static struct sum *reference(enum kind kind, const struct geometry *g, const str
 		else
 			sum_add(&s[iw], at(x, n, i, h, c), at(y, n, o, oh, ow));
 	}
+	/* NOLINTNEXTLINE(readability-misleading-indentation): six loops at one depth */
 	return s;
 }
 

@@ -88,7 +88,7 @@ static void test_sums(void)
 			struct sd_img x = kc_random_image(s->n, s->h, s->w, s->seg), g;
 			struct sd_src src = source(&x, form);
 			double want = 0, size = 0, sums[64] = { 0 };
-			float got, sum[64];
+			float got = 0, sum[64] = { 0 };
 			struct kc_err e = { 0 };
 			char what[80];
 

@@ -31,7 +31,7 @@ static void stats_of(const struct sd_src *x, double *mean, double *var)
 
 static void check_stats(const char *what, const struct sd_src *x, double tol)
 {
-	float mean[64], var[64];
+	float mean[64] = { 0 }, var[64] = { 0 };
 	double want_mean[64], want_var[64];
 	struct kc_err em = { 0 };
 
@@ -165,7 +165,7 @@ static void check_bwd(const struct kc_shape *s, int form, double at, double sd)
 {
 	struct sd_img g = kc_random_image(s->n, s->h, s->w, s->seg), x, old, gx;
 	int mask = form & 1, batch = form >> 1 & 1, acc = form >> 2;
-	float *mean, *istd, *scale, *ma, *mb, sg[64], sgx[64];
+	float *mean, *istd, *scale, *ma, *mb, sg[64] = { 0 }, sgx[64] = { 0 };
 	double want_mean[64], want_var[64], m = (double)s->n * s->h * s->w, wg[64] = { 0 }, wgx[64] = { 0 };
 	struct kc_err e = { 0 }, eg = { 0 }, egx = { 0 };
 	struct sd_src src;

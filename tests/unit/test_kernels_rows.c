@@ -226,7 +226,7 @@ static void test_vectors(void)
 
 	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
 		int n = sizes[s];
-		float *x[3] = { kc_random(n), kc_random(n), kc_random(n) }, *y = kc_floats(n + 1), m;
+		float *x[3] = { kc_random(n), kc_random(n), kc_random(n) }, *y = kc_floats(n + 1), m = 0;
 		struct kc_err e = { 0 }, ea = { 0 };
 		double want = 0;
 		char what[40];
