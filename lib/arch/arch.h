@@ -171,6 +171,8 @@ void sd_genotype_digest(const struct sd_genotype *g, char hex[65]);
  * installation, ../.. in the tree) or in the compiled-in SD_DATADIR.  Returns the path ("-" for
  * standard input), allocated; NULL and an error (no input) when there is no such name. */
 char *sd_genotype_locate(const char *arch);
+/* The i-th of these folders, there or not, allocated; NULL after the last. */
+char *sd_genotype_folder(int i);
 
 /* Reads the genotype of a --arch argument and checks it.  `text`, if not NULL, gets the file's bytes (its
  * comments may hold manifests), to be released by the caller on success.  -1 and an error that names

@@ -21,25 +21,22 @@ static void program_folder(char buf[PATH_MAX])
 		slash[1] = '\0';
 }
 
-/* Folder number i that may hold genotypes, as text without a slash at its end; false after the last. */
-static bool folder(int i, struct sd_str *path)
+char *sd_genotype_folder(int i)
 {
 	static const char *const beside[] = { "../share/sharpdarts/genotypes", "../../genotypes" };
+	struct sd_str path = SD_STR_INIT;
 	char exe[PATH_MAX];
 
-	sd_str_release(path);
 	if (i < 2) {
 		program_folder(exe);
-		sd_str_addf(path, "%s%s", exe, beside[i]);
-		return true;
+		sd_str_addf(&path, "%s%s", exe, beside[i]);
+		return sd_str_detach(&path);
 	}
 #ifdef SD_DATADIR
-	if (i == 2) {
-		sd_str_adds(path, SD_DATADIR "/genotypes");
-		return true;
-	}
+	if (i == 2)
+		return sd_xstrdup(SD_DATADIR "/genotypes");
 #endif
-	return false;
+	return NULL;
 }
 
 static bool is_name(const char *s)
@@ -55,7 +52,7 @@ static bool is_name(const char *s)
 char *sd_genotype_locate(const char *arch)
 {
 	struct sd_str path = SD_STR_INIT, seen = SD_STR_INIT;
-	int i;
+	char *folder;
 
 	if (!strcmp(arch, "-") || strchr(arch, '/'))
 		return sd_xstrdup(arch);
@@ -64,10 +61,12 @@ char *sd_genotype_locate(const char *arch)
 			"'./%s'", arch, arch);
 		return NULL;
 	}
-	for (i = 0; folder(i, &path); i++) {
-		if (access(path.s, F_OK) == 0)
-			sd_str_addf(&seen, "%s%s", seen.len ? " or " : "", path.s);
-		sd_str_addf(&path, "/%s.genotype", arch);
+	for (int i = 0; (folder = sd_genotype_folder(i)); i++) {
+		if (access(folder, F_OK) == 0)
+			sd_str_addf(&seen, "%s%s", seen.len ? " or " : "", folder);
+		sd_str_release(&path);
+		sd_str_addf(&path, "%s/%s.genotype", folder, arch);
+		free(folder);
 		if (access(path.s, F_OK) == 0) {
 			sd_str_release(&seen);
 			return sd_str_detach(&path);

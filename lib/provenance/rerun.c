@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "arch/arch.h"
 #include "base/file.h"
@@ -106,7 +107,7 @@ static void add_recorded(struct sd_rerun *r, const struct sd_manifest *m)
 	json_t *in;
 
 	json_object_foreach(json_object_get(m->context, "inputs"), role, in) {
-		const char *name = sd_json_text(in, "name"), *base = name ? strrchr(name, '/') : NULL;
+		const char *name = sd_json_text(in, "name");
 		struct sd_str path = SD_STR_INIT;
 
 		if (!name)
@@ -115,24 +116,16 @@ static void add_recorded(struct sd_rerun *r, const struct sd_manifest *m)
 			folder && *name != '/' ? "/" : "", name);
 		sd_finder_add_file(&r->finder, path.s);
 		sd_str_release(&path);
-		base = base ? base + 1 : name;
-		if (strlen(base) > 9 && strcmp(base + strlen(base) - 9, ".genotype") == 0) {
-			char *bare = strndup(base, strlen(base) - 9);
-			char *place = bare ? sd_genotype_locate(bare) : NULL;
-
-			if (place)
-				sd_finder_add_file(&r->finder, place);
-			free(place);
-			free(bare);
-		}
 	}
 }
 
-/* Where to look besides the search path: the artifact's folder, the working folder, recorded names. */
+/* Where to look besides the search path: the artifact's folder, the working folder, recorded names, and where
+ * genotypes are found by name. */
 static int add_places(struct sd_rerun *r, const char *name, const struct sd_lineage *l)
 {
 	const char *slash = strrchr(name, '/');
 	struct sd_str dir = SD_STR_INIT;
+	char *genotypes;
 	int rc = 0;
 
 	if (slash) {
@@ -142,6 +135,11 @@ static int add_places(struct sd_rerun *r, const char *name, const struct sd_line
 	sd_str_release(&dir);
 	if (rc == 0 && r->nlineage == 0)
 		rc = sd_finder_add_folder(&r->finder, ".");
+	for (int i = 0; rc == 0 && r->nlineage == 0 && (genotypes = sd_genotype_folder(i)); i++) {
+		if (access(genotypes, F_OK) == 0)
+			rc = sd_finder_add_folder(&r->finder, genotypes);
+		free(genotypes);
+	}
 	add_recorded(r, l->own);
 	for (int i = 0; i < l->nancestor; i++)
 		add_recorded(r, l->ancestor[i]);

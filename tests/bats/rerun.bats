@@ -160,6 +160,10 @@ verdict"
 	run -75 sd-search --data d.h5 $SEARCH --epochs 4 --stop-step 5 -o search.h5
 	run -0 sd-verify --rerun -q clock.h5.ckpt middle.h5.ckpt end.h5.ckpt search.h5.ckpt
 	assert_equal "$(grep -c ': BITWISE$' <<< "$output")" 4
+	# without a context, a genotype that is known by name is found by its content
+	sd-train --data d.h5 --arch DARTS_V2 $TRAIN --context none -o named.h5
+	run -0 sd-verify --rerun -q named.h5
+	assert_output 'named.h5: BITWISE'
 	run -2 sd-verify --rerun bare.h5.ckpt
 	assert_output --partial 'at which step it was left was not recorded'
 	# the end of an epoch is what a killed run leaves
