@@ -66,6 +66,6 @@ ISAS = $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine 2>/dev/null)),avx512 av
 # Changes when any of them does, and everything is built again.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' '$(CC)' '$(ALL_CPPFLAGS)' '$(ALL_CFLAGS)' '$(CPU_OPT)' '$(ALL_LDFLAGS)' \
+	@printf '%s\n' '$(CC)' '$(ALL_CPPFLAGS)' '$(subst $(HERE),,$(ALL_CFLAGS))' '$(CPU_OPT)' '$(ALL_LDFLAGS)' \
 		'$(ALL_LDLIBS)' '$(foreach i,$(ISAS),$(ISA_$(i)))' > $@.new
 	@if cmp -s $@.new $@; then rm -f $@.new; else mv -f $@.new $@; fi
