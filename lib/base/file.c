@@ -29,6 +29,13 @@ struct sd_out {
 	int error;    /* why a write of the stream failed */
 };
 
+const char *sd_base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 const char *sd_file_name(const char *name)
 {
 	return strcmp(name, "-") == 0 ? "(stdin)" : name;
@@ -178,19 +185,12 @@ static void forget_temp(const char *path)
 			temps[i] = NULL;
 }
 
-static const char *base_of(const char *name)
-{
-	const char *slash = strrchr(name, '/');
-
-	return slash ? slash + 1 : name;
-}
-
 /* ".NAME.PID.tmp" beside the target. */
 static char *temp_name(const char *target, const char *folder)
 {
 	struct sd_str s = SD_STR_INIT;
 
-	sd_str_addf(&s, "%s/.%s.%ld.tmp", folder, base_of(target), (long)getpid());
+	sd_str_addf(&s, "%s/.%s.%ld.tmp", folder, sd_base_name(target), (long)getpid());
 	return sd_str_detach(&s);
 }
 
@@ -213,7 +213,7 @@ static void sweep(const char *target, const char *folder)
 	while (dir && (e = readdir(dir))) {
 		int fd;
 
-		if (!is_temp_of(e->d_name, base_of(target)))
+		if (!is_temp_of(e->d_name, sd_base_name(target)))
 			continue;
 		fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 		if (fd < 0)

@@ -49,6 +49,8 @@ int sd_file_open(const char *name);
 ssize_t sd_file_peek(const char *name, void *head, size_t n);
 /* The name as messages have it: "(stdin)" for "-". */
 const char *sd_file_name(const char *name);
+/* The last component of a path: what is behind its last slash. */
+const char *sd_base_name(const char *path);
 
 int sd_write_all(int fd, const void *data, size_t n, const char *name);
 int sd_pread_all(int fd, void *data, size_t n, uint64_t offset, const char *name);

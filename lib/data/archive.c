@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/sha256.h"
 #include "data/archive.h"
 #include "data/unpack.h"
@@ -414,11 +415,8 @@ int sd_archive_next(struct sd_archive *a, struct sd_archive_entry *entry)
 {
 	int ret = a->la ? next_in_archive(a, entry) : next_in_folder(a, entry);
 
-	if (ret == 1) {
-		const char *slash = strrchr(entry->path, '/');
-
-		entry->base = slash ? slash + 1 : entry->path;
-	}
+	if (ret == 1)
+		entry->base = sd_base_name(entry->path);
 	return ret;
 }
 

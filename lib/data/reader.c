@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "data/picture.h"
 #include "data/reader.h"
 
@@ -244,10 +245,10 @@ const struct sd_reader *sd_reader_find(const char *name)
 
 const char *sd_reader_sha256(const struct sd_reader *r, const char *name)
 {
-	const char *slash = strrchr(name, '/');
+	const char *base = sd_base_name(name);
 
 	for (const struct sd_raw_file *f = r->files; f && f->name; f++)
-		if (!strcmp(f->name, slash ? slash + 1 : name))
+		if (!strcmp(f->name, base))
 			return f->sha256;
 	return NULL;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "artifact/artifact.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "train/stats.h"
@@ -87,13 +88,6 @@ static void add_seeds(struct cite *c, const struct sd_manifest *m)
 
 /* ---- sentences ---- */
 
-static const char *last(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 static void tell_dataset(struct cite *c, const struct sd_manifest *m)
 {
 	json_t *inputs = json_object_get(m->claim, "inputs"), *in;
@@ -107,7 +101,7 @@ static void tell_dataset(struct cite *c, const struct sd_manifest *m)
 	json_object_foreach(inputs, role, in) {
 		const char *file = sd_json_text(json_object_get(json_object_get(m->context, "inputs"), role), "name");
 
-		sd_str_addf(&c->s, "%s%s (SHA-256 %.12s)", first ? "" : ", ", file ? last(file) : "a file",
+		sd_str_addf(&c->s, "%s%s (SHA-256 %.12s)", first ? "" : ", ", file ? sd_base_name(file) : "a file",
 			sd_json_text(in, "sha256"));
 		first = false;
 	}
@@ -208,7 +202,7 @@ static void tell_model(struct cite *c, const struct sd_lineage *l, const struct 
 	sd_str_addf(&c->s, "A network of %lld cells and %lld initial channels ", number(m, "layers"),
 		number(m, "init_channels"));
 	if (!input(l, m, "arch"))
-		sd_str_addf(&c->s, "of the genotype %s (SHA-256 of the file %.12s) ", arch ? last(arch) : "given",
+		sd_str_addf(&c->s, "of the genotype %s (SHA-256 of the file %.12s) ", arch ? sd_base_name(arch) : "given",
 			sd_json_text(json_object_get(json_object_get(m->claim, "inputs"), "arch"), "sha256"));
 	sd_str_addf(&c->s, "(layers of %s) was trained ", text(m, "ops"));
 	if (*text(m, "train_portion") && !is(m, "train_portion", "1"))

@@ -91,13 +91,6 @@ static void read_sha256(struct sd_finder_file *c)
 	close(fd);
 }
 
-static const char *last(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 const char *sd_finder_raw(struct sd_finder *f, uint64_t size, const char *sha256, const char *name,
 	const char **other)
 {
@@ -106,7 +99,7 @@ const char *sd_finder_raw(struct sd_finder *f, uint64_t size, const char *sha256
 	for (int i = 0; i < f->n; i++) {
 		struct sd_finder_file *c = &f->file[i];
 
-		if (other && name && strcmp(last(c->path), last(name)) == 0)
+		if (other && name && strcmp(sd_base_name(c->path), sd_base_name(name)) == 0)
 			*other = c->path;
 		if (c->size != size)
 			continue;

@@ -20,14 +20,13 @@
 
 int sd_exported_look(struct sd_exported *file, const char *name, const struct sd_lineage *l)
 {
-	const char *slash = strrchr(name, '/');
 	uint8_t digest[SD_SHA256_LEN];
 	int fd = sd_file_open(name), rc = -1;
 	struct stat st;
 
 	if (fd < 0)
 		return -1;
-	file->base = strcmp(name, "-") == 0 ? l->own->kind : slash ? slash + 1 : name;
+	file->base = strcmp(name, "-") == 0 ? l->own->kind : sd_base_name(name);
 	if (fstat(fd, &st) != 0) {
 		sd_error_errno("cannot read '%s'", sd_file_name(name));
 	} else if (sd_sha256_fd(fd, 0, sd_file_name(name), digest, &file->size) == 0) {

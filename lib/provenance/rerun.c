@@ -203,10 +203,9 @@ static char *artifact_path(struct sd_rerun *r, struct sd_stage *s, const char *r
 /* A folder by the recorded name, or of that name within the search path. */
 static char *folder_path(const struct sd_rerun *r, const char *name)
 {
-	const char *base = strrchr(name, '/');
+	const char *base = sd_base_name(name);
 	struct stat st;
 
-	base = base ? base + 1 : name;
 	for (int i = 0; i < r->o->search->n; i++) {
 		struct sd_str path = SD_STR_INIT;
 		char *found = NULL;

@@ -129,7 +129,7 @@ static void add_ancestor(struct crate *c, const struct sd_manifest *m)
 /* A raw input: known by its content. */
 static void add_raw(struct crate *c, const char *uri, const json_t *in, const char *name)
 {
-	const char *base = name && strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
+	const char *base = name ? sd_base_name(name) : NULL;
 	json_t *e;
 
 	if (known(c, uri))

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "provenance/remake.h"
 
@@ -33,13 +34,6 @@ void sd_shell_word(struct sd_str *s, const char *word)
 			sd_str_addc(s, *word);
 	}
 	sd_str_addc(s, '\'');
-}
-
-static const char *base_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
 }
 
 /* "$out"/model-0123456789ab.h5, as the shell is to read it.  A checkpoint has another name than what the run
@@ -102,7 +96,7 @@ static void add_raw_file(struct script *sc, const struct sd_manifest *m, const c
 	bool many = sd_json_text(m->context, "folder") != NULL;
 	struct sd_str what = SD_STR_INIT;
 
-	sd_str_addf(&what, "%s, %lld bytes", many ? "a folder of many files" : base_of(name ? name : "a file"),
+	sd_str_addf(&what, "%s, %lld bytes", many ? "a folder of many files" : sd_base_name(name ? name : "a file"),
 		(long long)json_integer_value(json_object_get(in, "size")));
 	add_variable(sc, name, what.s);
 	if (!many)
@@ -230,7 +224,7 @@ static int add_stage(struct script *sc, const struct sd_manifest *m)
 
 int sd_script_print(const char *name, const struct sd_lineage *l, FILE *f)
 {
-	struct script sc = { .l = l, .name = strcmp(name, "-") ? base_of(name) : NULL };
+	struct script sc = { .l = l, .name = strcmp(name, "-") ? sd_base_name(name) : NULL };
 	const char *version = sd_json_text(l->own->context, "version");
 	struct sd_str head = SD_STR_INIT;
 	int rc = add_stage(&sc, l->own);

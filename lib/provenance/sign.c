@@ -347,7 +347,7 @@ static int hash_file(const char *name, char hex[SD_ID_LEN])
 
 int sd_sign_beside(const char *name, const struct sd_lineage *l, const struct sd_secret_key *key)
 {
-	const char *base = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
+	const char *base = sd_base_name(name);
 	char *path = name_beside(name), *payload = NULL, *text = NULL, hex[SD_ID_LEN];
 	struct sd_envelope e = { 0 };
 	struct sd_lock *lock = NULL;
