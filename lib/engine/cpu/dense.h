@@ -17,91 +17,162 @@
 #define SD_CONV_SUMS 4
 #endif
 
-/* ---- 1x1 products: one accumulator an element, channels in order ---- */
+/* ---- 1x1 products: one accumulator an element, channels in order ----
+ *
+ * The last of some blocks may have few channels: 36 are two blocks and 4 lanes of a third.  Then the sums of T pixels
+ * share a vector, 16 / T lanes each: T is 4 or 2, and 0 where the last block is like the others. */
 
-/* Adds n channels from p on, of R pixels, to R by B sums; w[channel][B][16].  Returns where w has come to. */
-SD_INLINE const float *sd_dense_sum(v16 *s, const float *p, int n, const float *w, const int R, const int B)
+#if defined(SD_ISA_AVX512)
+SD_INLINE int sd_tail(const struct sd_blk *blk, int n)
 {
-	v16 wv[SD_CONV_BLOCKS];
+	int lanes = blk[n - 1].n;
 
-	for (int i = 0; i < n; i++, p++, w += B * 16) {
+	return n < 2 || lanes > 8 ? 0 : lanes > 4 ? 2 : 4;
+}
+/* Lanes of T pixels from vectors that hold one pixel's value in every lane. */
+SD_INLINE v16 sd_tail_join(const v16 *x, const int T)
+{
+	return T == 2 ? v16_join(x[0], x[1], 8) : v16_join(v16_join(x[0], x[1], 4), v16_join(x[2], x[3], 12), 8);
+}
+#define SD_TAIL_W(p, T) v16_repeat(p, 16 / (T))
+#define SD_TAIL_PIXEL(t, q, T) v16_lanes(t, (q) * 16 / (T), 16 / (T))
+#else
+#define sd_tail(blk, n) 0
+#define sd_tail_join(x, T) (x)[0]
+#define SD_TAIL_W(p, T) v16_load(p)
+#define SD_TAIL_PIXEL(t, q, T) (t)
+#endif
+/* Vectors that the last block's sums of R pixels need. */
+#define SD_TAIL_SUMS(R, T) ((T) ? (R) / (T) : 0)
+
+/* Adds n channels from p on, of R pixels, to R by B sums and those of a last block, t;
+ * w[channel][B, and one for a last block][16].  Returns where w has come to. */
+SD_INLINE const float *sd_dense_sum(v16 *s, v16 *t, const float *p, int n, const float *w, const int R, const int B,
+	const int T)
+{
+	const int pixels = T ? T : 1;
+	v16 wv[SD_CONV_BLOCKS + 1], x[4];
+
+	for (int i = 0; i < n; i++, p++, w += (B + !!T) * 16) {
 		SD_UNROLL(3)
 		for (int b = 0; b < B; b++)
 			wv[b] = v16_load(w + b * 16);
+		if (T)
+			wv[B] = SD_TAIL_W(w + B * 16, T);
 		SD_UNROLL(16)
-		for (int r = 0; r < R; r++) {
-			v16 x = v16_bcast(p + r * 16);
+		for (int q = 0; q < R / pixels; q++) {
+			SD_UNROLL(4)
+			for (int k = 0; k < pixels; k++) {
+				int r = q * pixels + k;
 
-			SD_UNROLL(3)
-			for (int b = 0; b < B; b++)
-				s[r * B + b] = v16_fma(x, wv[b], s[r * B + b]);
+				x[k] = v16_bcast(p + r * 16);
+				SD_UNROLL(3)
+				for (int b = 0; b < B; b++)
+					s[r * B + b] = v16_fma(x[k], wv[b], s[r * B + b]);
+			}
+			if (T)
+				t[q] = v16_fma(sd_tail_join(x, T), wv[B], t[q]);
 		}
 	}
 	return w;
 }
 
-/* Stores R by B sums, a block's pixels `step` floats apart. */
-SD_INLINE void sd_dense_store(float *const *y, size_t step, const v16 *s, const m16 *mask, int acc, const int R,
-	const int B)
+SD_INLINE void sd_dense_put(float *y, v16 v, m16 mask, int acc)
 {
+	v16_store(y, v16_keep(mask, acc ? v16_add(v16_load(y), v) : v));
+}
+
+/* Stores R by B sums and those of a last block, a block's pixels `step` floats apart. */
+SD_INLINE void sd_dense_store(float *const *y, size_t step, const v16 *s, const v16 *t, const m16 *mask, int acc,
+	const int R, const int B, const int T)
+{
+	const int pixels = T ? T : 1;
+
 	SD_UNROLL(3)
 	for (int b = 0; b < B; b++) {
 		SD_UNROLL(16)
-		for (int r = 0; r < R; r++) {
-			float *d = y[b] + (size_t)r * step;
-			v16 v = s[r * B + b];
-
-			v16_store(d, v16_keep(mask[b], acc ? v16_add(v16_load(d), v) : v));
-		}
+		for (int r = 0; r < R; r++)
+			sd_dense_put(y[b] + (size_t)r * step, s[r * B + b], mask[b], acc);
 	}
+	if (!T)
+		return;
+	SD_UNROLL(16)
+	for (int r = 0; r < R; r++)
+		sd_dense_put(y[B] + (size_t)r * step, SD_TAIL_PIXEL(t[r / pixels], r % pixels, T), mask[B], acc);
 }
 
-/* R pixels by B blocks of y from all cb blocks of x, src_block floats apart; w[channel][B][16]. */
+/* R pixels by B blocks of y, and a last one, from all cb blocks of x, src_block floats apart; w as sd_dense_sum's. */
 SD_INLINE void sd_pw_tile(float *const *y, const float *src, size_t src_block, const struct sd_blk *blk, int cb,
-	const float *w, const m16 *mask, int acc, const int R, const int B)
+	const float *w, const m16 *mask, int acc, const int R, const int B, const int T)
 {
-	v16 s[SD_CONV_SUMS];
+	const int last = SD_TAIL_SUMS(R, T);
+	v16 s[SD_CONV_SUMS], t[SD_CONV_SUMS];
 
 	SD_UNROLL(24)
 	for (int i = 0; i < R * B; i++)
 		s[i] = v16_zero();
+	SD_UNROLL(24)
+	for (int i = 0; i < last; i++)
+		t[i] = v16_zero();
 	for (int k = 0; k < cb; k++)
-		w = sd_dense_sum(s, src + (size_t)k * src_block, blk[k].n, w, R, B);
-	sd_dense_store(y, 16, s, mask, acc, R, B);
+		w = sd_dense_sum(s, t, src + (size_t)k * src_block, blk[k].n, w, R, B, T);
+	sd_dense_store(y, 16, s, t, mask, acc, R, B, T);
 }
 
-/* n pixels that lie in one piece, by B blocks of y, y_block floats apart. */
+/* How many pixels go at once: TRY(R, B, T) for each R to try, the larger first. */
+#if SD_CONV_SUMS == 24
+#define SD_DENSE_RUNS(TRY, B, T) \
+	if (B == 1 && !(T)) \
+		TRY(16, B, T); \
+	if (B + !!(T) == 2) \
+		TRY(12, B, T); \
+	TRY(8, B, T); \
+	TRY(4, B, T); \
+	TRY(1, B + !!(T), 0)
+#elif SD_CONV_SUMS == 6
+#define SD_DENSE_RUNS(TRY, B, T) TRY(6, B, T); TRY(4, B, T); TRY(1, B, T)
+#else
+#define SD_DENSE_RUNS(TRY, B, T) TRY(4, B, T); TRY(1, B, T)
+#endif
+
+/* n pixels that lie in one piece, by B blocks of y, and a last one, y_block floats apart. */
 SD_INLINE void sd_pw_pixels(float *to, size_t y_block, const struct sd_blk *yblk, const float *src,
-	size_t src_block, const struct sd_blk *blk, int cb, const float *w, int acc, int n, const int B)
+	size_t src_block, const struct sd_blk *blk, int cb, const float *w, int acc, int n, const int B, const int T)
 {
 	float *y[SD_CONV_BLOCKS];
 	m16 mask[SD_CONV_BLOCKS];
 	int j = 0;
 
-	for (int b = 0; b < B; b++) {
+	for (int b = 0; b < B + !!T; b++) {
 		y[b] = to + (size_t)b * y_block;
 		mask[b] = m16_first(yblk[b].n);
 	}
-#define TRY(R) \
+#define TRY(R, BLOCKS, TAIL) \
 	for (; j + R <= n; j += R) { \
-		sd_pw_tile(y, src + (size_t)j * 16, src_block, blk, cb, w, mask, acc, R, B); \
-		for (int b = 0; b < B; b++) \
+		sd_pw_tile(y, src + (size_t)j * 16, src_block, blk, cb, w, mask, acc, R, BLOCKS, TAIL); \
+		for (int b = 0; b < B + !!T; b++) \
 			y[b] += R * 16; \
 	}
-#if SD_CONV_SUMS == 24
-	if (B == 1)
-		TRY(16);
-	if (B == 2)
-		TRY(12);
-	TRY(8);
-#endif
-#if SD_CONV_SUMS == 6
-	TRY(6);
-#endif
-	TRY(4);
-	TRY(1);
+	SD_DENSE_RUNS(TRY, B, T);
 #undef TRY
 }
+
+/* Runs CASE(B, T) for a group of n blocks and its tail. */
+#if SD_CONV_BLOCKS > 1
+#define SD_DENSE_CASES(CASE, n, tail) do { \
+	switch ((n) * 8 + (tail)) { \
+	case 8: CASE(1, 0); break; \
+	case 16: CASE(2, 0); break; \
+	case 18: CASE(1, 2); break; \
+	case 20: CASE(1, 4); break; \
+	case 24: CASE(3, 0); break; \
+	case 26: CASE(2, 2); break; \
+	case 28: CASE(2, 4); break; \
+	} \
+} while (0)
+#else
+#define SD_DENSE_CASES(CASE, n, tail) CASE(1, 0)
+#endif
 
 /* How many of the next blocks of y go together, of `left`. */
 SD_INLINE int sd_pw_group(int left)
@@ -120,15 +191,9 @@ static inline void sd_pw(float *y, size_t y_block, const struct sd_blk *yblk, in
 {
 	for (int b = 0, g; b < ycb; b += g, yblk += g, y += (size_t)g * y_block) {
 		g = sd_pw_group(ycb - b);
-		switch (g) {
-#define CASE(B) case B: sd_pw_pixels(y, y_block, yblk, src, src_block, blk, cb, w, acc, n, B); break
-		CASE(1);
-#if SD_CONV_BLOCKS > 1
-		CASE(2);
-		CASE(3);
-#endif
+#define CASE(B, T) sd_pw_pixels(y, y_block, yblk, src, src_block, blk, cb, w, acc, n, B, T)
+		SD_DENSE_CASES(CASE, g, sd_tail(yblk, g));
 #undef CASE
-		}
 		w += (size_t)channels * (size_t)g * 16;
 	}
 }

@@ -48,23 +48,27 @@ struct conv {
 	size_t tile_stride;
 };
 
-/* R pixels by B blocks. */
+/* R pixels by B blocks, and a last one. */
 SD_INLINE void sum_tile(const struct conv *c, const struct group *gr, int tap, int end, const float *src,
-	size_t block_stride, float *const *y, size_t step, const m16 *mask, const int R, const int B)
+	size_t block_stride, float *const *y, size_t step, const m16 *mask, const int R, const int B, const int T)
 {
-	const float *w = gr->w;
-	v16 s[SD_CONV_SUMS];
+	const float *w = gr->w, *bias = c->bias_lanes + gr->block * 16;
+	const int last_sums = SD_TAIL_SUMS(R, T);
+	v16 s[SD_CONV_SUMS], st[SD_CONV_SUMS];
 
 	if (tap < end)
-		w += (c->tap[tap].before - c->tap[gr->tap].before) * (size_t)B * 16;
+		w += (c->tap[tap].before - c->tap[gr->tap].before) * (size_t)(B + !!T) * 16;
 	SD_UNROLL(3)
 	for (int b = 0; b < B; b++) {
-		v16 bias = v16_load(c->bias_lanes + (gr->block + b) * 16);
+		v16 v = v16_load(bias + b * 16);
 
 		SD_UNROLL(16)
 		for (int r = 0; r < R; r++)
-			s[r * B + b] = bias;
+			s[r * B + b] = v;
 	}
+	SD_UNROLL(16)
+	for (int i = 0; i < last_sums; i++)
+		st[i] = SD_TAIL_W(bias + B * 16, T);
 	for (int t = tap; t < end; t++) {
 		const struct run *run = c->run + c->tap[t].run, *last = run + c->tap[t].nrun;
 
@@ -72,43 +76,33 @@ SD_INLINE void sum_tile(const struct conv *c, const struct group *gr, int tap, i
 			const float *p = src + c->g.tap[t].off + run->lane
 				+ (size_t)run->block * block_stride;
 
-			w = sd_dense_sum(s, p, run->n, w, R, B);
+			w = sd_dense_sum(s, st, p, run->n, w, R, B, T);
 		}
 	}
-	sd_dense_store(y, step, s, mask, c->y->acc, R, B);
+	sd_dense_store(y, step, s, st, mask, c->y->acc, R, B, T);
 }
 
 /* The pixels of one row: as many at once as there are registers for. */
 SD_INLINE void sum_row(const struct conv *c, const struct group *gr, int tap, int end, const float *src,
-	size_t block_stride, float **y, size_t step, const m16 *mask, int n, struct sd_ahead *next, const int B)
+	size_t block_stride, float **y, size_t step, const m16 *mask, int n, struct sd_ahead *next, const int B, const int T)
 {
 	int j = 0;
 
-#define TRY(R) \
+#define TRY(R, BLOCKS, TAIL) \
 	for (; j + R <= n; j += R) { \
 		sd_ahead(next); \
-		sum_tile(c, gr, tap, end, src + (size_t)j * 16, block_stride, y, step, mask, R, B); \
-		for (int b = 0; b < B; b++) \
+		sum_tile(c, gr, tap, end, src + (size_t)j * 16, block_stride, y, step, mask, R, BLOCKS, TAIL); \
+		for (int b = 0; b < B + !!T; b++) \
 			y[b] += R * step; \
 	}
-#if SD_CONV_SUMS == 24
-	if (B == 1)
-		TRY(16);
-	if (B == 2)
-		TRY(12);
-	TRY(8);
-#endif
-#if SD_CONV_SUMS == 6
-	TRY(6);
-#endif
-	TRY(4);
-	TRY(1);
+	SD_DENSE_RUNS(TRY, B, T);
 #undef TRY
 }
 
 /* The pixels of phase ph in a band of image n. */
 SD_INLINE void sum_rows(const struct conv *c, const struct group *gr, const struct sd_phase *ph, int n,
-	struct sd_band band, const float *src, size_t block_stride, size_t row_stride, struct sd_ahead *next, const int B)
+	struct sd_band band, const float *src, size_t block_stride, size_t row_stride, struct sd_ahead *next, const int B,
+	const int T)
 {
 	const struct sd_gather *g = &c->g;
 	size_t step = (size_t)g->oxs * 16;
@@ -117,30 +111,24 @@ SD_INLINE void sum_rows(const struct conv *c, const struct group *gr, const stru
 	float *y[SD_CONV_BLOCKS];
 	m16 mask[SD_CONV_BLOCKS];
 
-	for (int b = 0; b < B; b++)
+	for (int b = 0; b < B + !!T; b++)
 		mask[b] = m16_first(c->y->y.blk[gr->block + b].n);
 	for (int i = 0; i < band.ni; i++, src += row_stride) {
 		size_t pixel = (size_t)(ph->oy + (band.i0 + i) * g->oys) * (size_t)g->ow
 			+ (size_t)(ph->ox + band.j0 * g->oxs);
 
-		for (int b = 0; b < B; b++)
+		for (int b = 0; b < B + !!T; b++)
 			y[b] = sd_img_at(&c->y->y, gr->block + b, n) + pixel * 16;
-		sum_row(c, gr, tap, end, src, block_stride, y, step, mask, band.nj, next, B);
+		sum_row(c, gr, tap, end, src, block_stride, y, step, mask, band.nj, next, B, T);
 	}
 }
 
 static void sum_group(const struct conv *c, const struct group *gr, const struct sd_phase *ph, int n,
 	struct sd_band band, const float *src, size_t block_stride, size_t row_stride, struct sd_ahead *next)
 {
-	switch (gr->n) {
-#define CASE(B) case B: sum_rows(c, gr, ph, n, band, src, block_stride, row_stride, next, B); break
-	CASE(1);
-#if SD_CONV_BLOCKS > 1
-	CASE(2);
-	CASE(3);
-#endif
+#define CASE(B, T) sum_rows(c, gr, ph, n, band, src, block_stride, row_stride, next, B, T)
+	SD_DENSE_CASES(CASE, gr->n, sd_tail(&c->y->y.blk[gr->block], gr->n));
 #undef CASE
-	}
 }
 
 /* What the task after this one reads, asked for in this one's turns. */

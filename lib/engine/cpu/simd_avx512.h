@@ -34,6 +34,20 @@ SD_INLINE m16 v16_isnan(v16 a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); 
 SD_INLINE v16 v16_select(m16 m, v16 a, v16 b) { return _mm512_mask_mov_ps(b, m, a); }
 SD_INLINE v16 v16_keep(m16 m, v16 a) { return _mm512_maskz_mov_ps(m, a); }
 
+/* The first 4 or 8 floats from p, four times or twice; and n lanes from lane `from` on, 0 in the others. */
+SD_INLINE v16 v16_repeat(const float *p, int n)
+{
+	return n == 4 ? _mm512_broadcast_f32x4(_mm_loadu_ps(p)) : _mm512_broadcast_f32x8(_mm256_loadu_ps(p));
+}
+SD_INLINE v16 v16_lanes(v16 a, int from, int n)
+{
+	__m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+
+	return _mm512_maskz_permutexvar_ps((__mmask16)((1u << n) - 1), _mm512_add_epi32(lane, _mm512_set1_epi32(from)), a);
+}
+/* a in lanes 0..n-1, b in the others. */
+SD_INLINE v16 v16_join(v16 a, v16 b, int n) { return _mm512_mask_mov_ps(a, (__mmask16)(0xffffu << n), b); }
+
 SD_INLINE m16 m16_or(m16 a, m16 b) { return (m16)(a | b); }
 SD_INLINE m16 m16_and(m16 a, m16 b) { return (m16)(a & b); }
 
