@@ -74,6 +74,18 @@ template <typename T, int V> __device__ inline void store_pack(T *p, const float
 	*reinterpret_cast<Pack<T, V> *>(p) = k;
 }
 
+/* x of a gradient that is taken back, as an image; g where there is none. */
+__host__ __device__ inline sd_cu_img back_image(const sd_cu_img &g, const sd_cu_back &b)
+{
+	sd_cu_img x = g;
+
+	if (b.on && b.x) {
+		x.p = const_cast<void *>(b.x);
+		x.ld = b.ld;
+	}
+	return x;
+}
+
 /* The widest pack (1, 2, 4; 8 for two-byte types) that c, ld and the address of every given image allow. */
 inline int pack_width(const sd_cu_img *const *x, int n)
 {
@@ -101,6 +113,41 @@ __device__ inline void norm_factors(const sd_cu_norm &n, int c, float &a, float 
 	if (n.gamma)
 		a *= n.gamma[c];
 	b = fmaf(-n.mean[c], a, n.beta ? n.beta[c] : 0.0f);
+}
+
+/* A gradient taken back through a norm, in channel c: c1 (x - mean) + (scale g + c0), g counting where a x + b > 0;
+ * x - mean keeps its digits when the mean is large. */
+struct BackFactors {
+	float scale, c0, c1, mean, a, b;
+
+	/* sums: whether there are any */
+	__device__ float operator()(float g, float x, bool sums, bool masked) const
+	{
+		float t = fmaf(scale, masked && !(fmaf(a, x, b) > 0.0f) ? 0.0f : g, c0);
+
+		return sums ? fmaf(c1, x - mean, t) : t;
+	}
+};
+__device__ inline BackFactors back_factors(const sd_cu_norm &norm, const sd_cu_norm &mask, const sd_cu_back &k, int c,
+	unsigned pixels)
+{
+	BackFactors f;
+	float b;
+
+	norm_factors(norm, c, f.scale, b);
+	f.scale *= k.f ? *k.f : 1.0f;
+	f.c0 = -0.0f;
+	f.c1 = f.mean = 0;
+	if (k.sg) {
+		double m = -static_cast<double>(f.scale) / pixels;
+		float istd = 1.0f / sqrtf(norm.var[c] + norm.eps);
+
+		f.c0 = static_cast<float>(m * k.sg[c]);
+		f.c1 = static_cast<float>(m * istd * k.sgx[c]);
+		f.mean = norm.mean[c];
+	}
+	norm_factors(mask, c, f.a, f.b);
+	return f;
 }
 
 __device__ inline float relu(float x) { return 0.0f > x ? 0.0f : x; }

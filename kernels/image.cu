@@ -8,9 +8,16 @@ using namespace sd::pixels;
 /* ---- sums ---- */
 
 /* y = on ? (value + bias[c] + x_0 + x_1 + ...) * f : 0, each part where it is given; and 0 where mask is not > 0 */
+struct Part {
+	const void *p;
+	int ld, relu;
+	sd_cu_norm norm;
+	sd_cu_back back;
+	enum sd_cu_type type;
+};
 template <int N> struct SumOf {
 	int n;
-	sd_cu_src x[N];
+	Part x[N];
 	float value;           /* what a sum of no operands is */
 	const float *bias;     /* (C) */
 	const float *f;        /* (1), or (N) with f_rows */
@@ -21,8 +28,32 @@ template <int N> struct SumOf {
 	sd_cu_dst y;
 };
 /* Most sums are short, and several go into one launch. */
-enum { FEW = 4 };
+enum { FEW = 4, SOME = 10 };
 typedef SumOf<SD_CU_ADD> Sum;
+
+/* An operand's pixels as they are loaded. */
+template <int V> __device__ inline void get_part(const Part &t, const sd_cu_img &like, const Walk &w, float v[ITEMS][V])
+{
+	const sd_cu_img g = { const_cast<void *>(t.p), like.n, like.c, like.h, like.w, t.ld, t.type };
+	float x[ITEMS][V];
+
+	get<V>(g, w, v);
+	if (!t.back.on) {
+		loaded<V>({ g, t.norm, t.relu }, w.c, v);
+		return;
+	}
+	if (t.back.x)
+		get<V>(sd::back_image(g, t.back), w, x);
+#pragma unroll
+	for (int i = 0; i < V; i++) {
+		const sd::BackFactors f = sd::back_factors(t.norm, t.norm, t.back, w.c + i, w.n);
+
+#pragma unroll
+		for (int k = 0; k < ITEMS; k++)
+			if (w.at + k * w.step < w.n)
+				v[k][i] = f(v[k][i], t.back.x ? x[k][i] : 0.0f, t.back.sg, t.relu);
+	}
+}
 
 template <int V, int N> __global__ void sum_kernel(SD_MEMBERS(SumOf<N>) group)
 {
@@ -38,11 +69,9 @@ template <int V, int N> __global__ void sum_kernel(SD_MEMBERS(SumOf<N>) group)
 		for (int i = 0; i < V; i++)
 			sum[k][i] = x[k][i] = s.value;
 	if (s.n > 0 && sd::is_on(s.on)) {
-		get<V>(s.x[0].x, w, sum);
-		loaded<V>(s.x[0], w.c, sum);
+		get_part<V>(s.x[0], s.y.y, w, sum);
 		for (int j = 1; j < s.n; j++) {
-			get<V>(s.x[j].x, w, x);
-			loaded<V>(s.x[j], w.c, x);
+			get_part<V>(s.x[j], s.y.y, w, x);
 #pragma unroll
 			for (int k = 0; k < ITEMS; k++)
 #pragma unroll
@@ -85,27 +114,41 @@ template <int V, int N> __global__ void sum_kernel(SD_MEMBERS(SumOf<N>) group)
 	put<V>(s.y, w, sum);
 }
 
+template <int V, int N> void launch_sum_of(sd_cu_run *r, const Sum &s)
+{
+	SumOf<N> few = { s.n, {}, s.value, s.bias, s.f, s.f_rows, s.on, s.masked, s.mask, s.y };
+
+	for (int i = 0; i < s.n; i++)
+		few.x[i] = s.x[i];
+	SD_GROUP(r, (sum_kernel<V, N>), walk_blocks(s.y.y, V), THREADS, few);
+}
 template <int V> void launch_sum(sd_cu_run *r, const Sum &s)
 {
-	if (s.n <= FEW) {
-		SumOf<FEW> few = { s.n, {}, s.value, s.bias, s.f, s.f_rows, s.on, s.masked, s.mask, s.y };
-
-		for (int i = 0; i < s.n; i++)
-			few.x[i] = s.x[i];
-		SD_GROUP(r, (sum_kernel<V, FEW>), walk_blocks(s.y.y, V), THREADS, few);
-	} else {
-		SD_GROUP(r, (sum_kernel<V, SD_CU_ADD>), walk_blocks(s.y.y, V), THREADS, s);
-	}
+	if (s.n <= FEW)
+		launch_sum_of<V, FEW>(r, s);
+	else if (s.n <= SOME)
+		launch_sum_of<V, SOME>(r, s);
+	else
+		launch_sum_of<V, SD_CU_ADD>(r, s);
 }
 
-void sum(sd_cu_run *r, const Sum &s)
+/* Its operands are x. */
+void sum(sd_cu_run *r, Sum &s, int terms, const sd_cu_grad *x)
 {
-	const sd_cu_img *all[SD_CU_ADD + 2];
+	const sd_cu_img *all[2 * SD_CU_ADD + 2];
+	sd_cu_img back[SD_CU_ADD];
 	int n = 0, v;
 
+	s.n = terms;
 	all[n++] = &s.y.y;
-	for (int i = 0; i < s.n; i++)
-		all[n++] = &s.x[i].x;
+	for (int i = 0; i < terms; i++) {
+		const sd_cu_src &g = x[i].g;
+
+		s.x[i] = { g.x.p, g.x.ld, g.relu, g.norm, x[i].back, g.x.type };
+		back[i] = sd::back_image(g.x, x[i].back);
+		all[n++] = &g.x;
+		all[n++] = &back[i];
+	}
 	if (s.masked)
 		all[n++] = &s.mask.x;
 	v = sd::pack_width(all, n);
@@ -303,10 +346,10 @@ void sd_cu_fill(struct sd_cu_run *r, float value, const struct sd_cu_img *y)
 
 	s.value = value;
 	s.y.y = *y;
-	sum(r, s);
+	sum(r, s, 0, nullptr);
 }
 
-void sd_cu_add(struct sd_cu_run *r, int n, const struct sd_cu_src *x, const struct sd_cu_src *mask,
+void sd_cu_add(struct sd_cu_run *r, int n, const struct sd_cu_grad *x, const struct sd_cu_src *mask,
 	const struct sd_cu_dst *y)
 {
 	Sum s = {};
@@ -315,58 +358,51 @@ void sd_cu_add(struct sd_cu_run *r, int n, const struct sd_cu_src *x, const stru
 		s.masked = 1;
 		s.mask = *mask;
 	}
-	s.n = n;
-	for (int i = 0; i < n; i++)
-		s.x[i] = x[i];
 	s.y = *y;
-	sum(r, s);
+	sum(r, s, n, x);
 }
 
 void sd_cu_scale_rows(struct sd_cu_run *r, const struct sd_cu_src *x, const float *m,
 	const struct sd_cu_dst *y)
 {
+	const sd_cu_grad one = { *x, {} };
 	Sum s = {};
 
-	s.n = 1;
-	s.x[0] = *x;
 	s.f = m;
 	s.f_rows = 1;
 	s.y = *y;
-	sum(r, s);
+	sum(r, s, 1, &one);
 }
 
 void sd_cu_scale(struct sd_cu_run *r, const struct sd_cu_src *x, const float *f, const struct sd_cu_dst *y)
 {
+	const sd_cu_grad one = { *x, {} };
 	Sum s = {};
 
-	s.n = 1;
-	s.x[0] = *x;
 	s.f = f;
 	s.y = *y;
-	sum(r, s);
+	sum(r, s, 1, &one);
 }
 
 void sd_cu_add_bias(struct sd_cu_run *r, const float *bias, const struct sd_cu_img *y)
 {
+	const sd_cu_grad one = { { *y, {}, 0 }, {} };
 	Sum s = {};
 
-	s.n = 1;
-	s.x[0].x = *y;
 	s.bias = bias;
 	s.y.y = *y;
-	sum(r, s);
+	sum(r, s, 1, &one);
 }
 
 void sd_cu_select_image(struct sd_cu_run *r, struct sd_cu_on on, const struct sd_cu_img *x,
 	const struct sd_cu_dst *y)
 {
+	const sd_cu_grad one = { { *x, {}, 0 }, {} };
 	Sum s = {};
 
-	s.n = 1;
-	s.x[0].x = *x;
 	s.on = on;
 	s.y = *y;
-	sum(r, s);
+	sum(r, s, 1, &one);
 }
 
 void sd_cu_import(struct sd_cu_run *r, const float *nchw, const struct sd_cu_dst *y)

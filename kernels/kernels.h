@@ -52,6 +52,23 @@ struct sd_cu_src {
 	int relu;
 };
 
+/* How a gradient at the result of a norm is taken back to the norm's operand as it is loaded (on; 0: it is not):
+ * f scale (g - sg / M - xhat sgx / M), scale = gamma / sqrt(var + eps), M = N H W, the norm being the operand's; masked
+ * (the operand's relu) g counts only where the norm of x is > 0. */
+struct sd_cu_back {
+	const void *x;           /* the norm's operand, of g's shape and type; NULL: neither masked nor with sums */
+	const float *f;          /* on the device; NULL: 1 */
+	const float *sg, *sgx;   /* (C) as of sd_cu_norm_bwd_sums; NULL: f scale g */
+	int ld;                  /* of x */
+	int on;
+};
+
+/* An image operand that may be such a gradient. */
+struct sd_cu_grad {
+	struct sd_cu_src g;
+	struct sd_cu_back back;
+};
+
 /* Where an image op writes; with acc the value is added to what is there. */
 struct sd_cu_dst {
 	struct sd_cu_img y;
@@ -122,9 +139,9 @@ enum { SD_CU_POINTWISE = 256, SD_CU_POINTWISE_FP32 = 1024 };
  * mean set also the result's statistics as sd_cu_bn_stats has them: 1 if they are made, 0 if not. */
 int sd_cu_pointwise(struct sd_cu_run *r, const struct sd_cu_src *x, int odd, const float *w,
 	const struct sd_cu_dst *y, float *mean, float *var);
-void sd_cu_pointwise_bwd_x(struct sd_cu_run *r, const struct sd_cu_img *gy, const float *w,
+void sd_cu_pointwise_bwd_x(struct sd_cu_run *r, const struct sd_cu_grad *gy, const float *w,
 	const struct sd_cu_dst *gx);
-void sd_cu_pointwise_bwd_w(struct sd_cu_run *r, const struct sd_cu_src *x, int odd, const struct sd_cu_img *gy,
+void sd_cu_pointwise_bwd_w(struct sd_cu_run *r, const struct sd_cu_src *x, int odd, const struct sd_cu_grad *gy,
 	float *gw);
 
 /* ---- pool.cu ---- */
@@ -159,6 +176,8 @@ void sd_cu_norm_bwd_sums(struct sd_cu_run *r, const struct sd_cu_img *g, const s
 void sd_cu_norm_bwd_x(struct sd_cu_run *r, const struct sd_cu_img *g, const struct sd_cu_img *x,
 	const struct sd_cu_norm *norm, const struct sd_cu_norm *mask, const float *sg, const float *sgx,
 	int batch, const struct sd_cu_dst *gx);
+/* gx = g as it is loaded. */
+void sd_cu_grad_load(struct sd_cu_run *r, const struct sd_cu_grad *g, const struct sd_cu_dst *gx);
 /* rm = (1 - m) rm + m mean; rv = (1 - m) rv + m var count / (count - 1); nbt (may be NULL) += 1. */
 void sd_cu_bn_update(struct sd_cu_run *r, struct sd_cu_on on, int c, float *rm, float *rv, int32_t *nbt,
 	const float *mean, const float *var, int count, float m);
@@ -189,7 +208,7 @@ void sd_cu_fill(struct sd_cu_run *r, float value, const struct sd_cu_img *y);
 /* y = x_0 + x_1 + ... left to right, each as loaded; 1 <= n <= SD_CU_ADD.  With a mask, which may be NULL: 0 where it,
  * as loaded, is not > 0. */
 enum { SD_CU_ADD = 32 };
-void sd_cu_add(struct sd_cu_run *r, int n, const struct sd_cu_src *x, const struct sd_cu_src *mask,
+void sd_cu_add(struct sd_cu_run *r, int n, const struct sd_cu_grad *x, const struct sd_cu_src *mask,
 	const struct sd_cu_dst *y);
 void sd_cu_scale_rows(struct sd_cu_run *r, const struct sd_cu_src *x, const float *m, const struct sd_cu_dst *y);
 void sd_cu_scale(struct sd_cu_run *r, const struct sd_cu_src *x, const float *f, const struct sd_cu_dst *y);

@@ -317,20 +317,17 @@ void norm_bwd_sums(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, const s
 }
 
 /* The gradient at a norm's input, for batch norms, for the terms of a mixed edge and, with no norm, for a relu, in one
- * kernel so that all of them can go into one launch: gx = f gamma / sqrt(var + eps) (g - sg / M - xhat sgx / M),
- * computed in the form c1 (x - mean) + (scale g + c0): x - mean keeps its digits when the mean is large. */
+ * kernel so that all of them can go into one launch. */
 struct NormBwd {
 	sd_cu_norm norm;      /* mean NULL: gx = f g */
 	sd_cu_norm mask;      /* of x, where masked */
-	const float *f;       /* NULL: 1 */
-	const float *sg, *sgx;
-	int batch;            /* 0: gx = scale g */
+	sd_cu_back back;
 	int masked;           /* g counts only where mask's norm of x is > 0 */
 };
 
 struct NormBwdArgs {
 	NormBwd k;
-	sd_cu_img gi, x;
+	sd_cu_img gi;
 	sd_cu_dst gx;
 	Walk w;
 };
@@ -339,33 +336,27 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) norm_bwd_kernel(SD_MEM
 	alignas(16) __shared__ float part[6][TILE_CHANNELS];
 	SD_MEMBER(group, d);
 	const NormBwd &k = d.k;
-	const sd_cu_img &gi = d.gi, &x = d.x;
+	const sd_cu_img &gi = d.gi, x = back_image(gi, k.back);
 	const sd_cu_dst &gx = d.gx;
 	const Walk &w = d.w;
 	int ch = thread_channel<V>();
 	unsigned p = blockIdx.x * w.steps * STEP * blockDim.y + threadIdx.y;
-	bool masked = k.masked, batch = k.batch && k.norm.mean;
+	bool masked = k.masked, reads = k.back.x, summed = k.back.sg;
 	float scale[V], c0[V], c1[V], mean[V], ma[V], mb[V];
 
 	for (unsigned i = thread_rank(); i < blockDim.x * V; i += thread_count()) {
 		int c = block_channel<V>() + static_cast<int>(i);
-		float s, b, istd;
 
 		if (c >= gi.c)
 			break;
-		norm_factors(k.norm, c, s, b);
-		s *= k.f ? *k.f : 1.0f;
-		part[0][i] = s;
-		part[1][i] = part[2][i] = part[3][i] = 0;
-		if (batch) {
-			double m = -static_cast<double>(s) / w.pixels;
+		const BackFactors f = back_factors(k.norm, k.mask, k.back, c, w.pixels);
 
-			istd = 1.0f / sqrtf(k.norm.var[c] + k.norm.eps);
-			part[1][i] = static_cast<float>(m * k.sg[c]);
-			part[2][i] = static_cast<float>(m * istd * k.sgx[c]);
-			part[3][i] = k.norm.mean[c];
-		}
-		norm_factors(k.mask, c, part[4][i], part[5][i]);
+		part[0][i] = f.scale;
+		part[1][i] = f.c0;
+		part[2][i] = f.c1;
+		part[3][i] = f.mean;
+		part[4][i] = f.a;
+		part[5][i] = f.b;
 	}
 	__syncthreads();
 	if (ch >= gi.c)
@@ -384,7 +375,7 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) norm_bwd_kernel(SD_MEM
 		for (unsigned j = 0; j < STEP; j++)
 			if (p + j * blockDim.y < w.pixels) {
 				rg[j] = load_raw<T, V>(at<const T>(gi, p + j * blockDim.y, ch));
-				if (masked || batch)
+				if (reads)
 					rx[j] = load_raw<T, V>(at<const T>(x, p + j * blockDim.y, ch));
 			}
 		SD_UNROLL
@@ -394,16 +385,13 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) norm_bwd_kernel(SD_MEM
 			if (p + j * blockDim.y >= w.pixels)
 				return;
 			unpack(rg[j], g);
-			if (masked || batch)
+			if (reads)
 				unpack(rx[j], v);
 			SD_UNROLL
 			for (int i = 0; i < V; i++) {
-				if (masked && !(fmaf(ma[i], v[i], mb[i]) > 0.0f))
-					g[i] = 0;
-				if (batch)
-					g[i] = fmaf(c1[i], v[i] - mean[i], fmaf(scale[i], g[i], c0[i]));
-				else
-					g[i] *= scale[i];
+				const BackFactors f = { scale[i], c0[i], c1[i], mean[i], ma[i], mb[i] };
+
+				g[i] = f(g[i], v[i], summed, masked);
 			}
 			store_pack<T, V>(at<T>(gx.y, p + j * blockDim.y, ch), g, gx.acc);
 		}
@@ -411,21 +399,20 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) norm_bwd_kernel(SD_MEM
 }
 
 template <typename T, int V>
-void bwd_x_launch(sd_cu_run *r, const NormBwd &k, const sd_cu_img &g, const sd_cu_img &x, const sd_cu_dst &gx,
-	const Tile &t, const Walk &w)
+void bwd_x_launch(sd_cu_run *r, const NormBwd &k, const sd_cu_img &g, const sd_cu_dst &gx, const Tile &t, const Walk &w)
 {
-	SD_GROUP(r, (norm_bwd_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), (NormBwdArgs{ k, g, x, gx, w }));
+	SD_GROUP(r, (norm_bwd_kernel<T, V>), dim3(w.blocks, t.tiles), t.block(), (NormBwdArgs{ k, g, gx, w }));
 }
 
 template <typename T>
-void norm_bwd_x(sd_cu_run *r, const NormBwd &k, const sd_cu_img *g, const sd_cu_img *x, const sd_cu_dst *gx)
+void norm_bwd_x(sd_cu_run *r, const NormBwd &k, const sd_cu_img *g, const sd_cu_dst *gx)
 {
-	const sd_cu_img *img[] = { x, g, &gx->y };
+	const sd_cu_img x = back_image(*g, k.back), *img[] = { &x, g, &gx->y };
 	int v = pack_width(img, 3);
-	Tile t = make_tile(x->c, v);
-	Walk w = make_walk(pixels_of(*x), t);
+	Tile t = make_tile(g->c, v);
+	Walk w = make_walk(pixels_of(*g), t);
 
-	SD_BY_PACK(T, v, bwd_x_launch, r, k, *g, *x, *gx, t, w);
+	SD_BY_PACK(T, v, bwd_x_launch, r, k, *g, *gx, t, w);
 }
 
 struct BnUpdate {
@@ -466,9 +453,9 @@ void sd_cu_load(sd_cu_run *r, const sd_cu_src *x, const sd_cu_dst *y)
 
 void sd_cu_relu_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, const sd_cu_dst *gx)
 {
-	NormBwd k = { {}, x->norm, nullptr, nullptr, nullptr, 0, 1 };
+	NormBwd k = { {}, x->norm, { x->x.p, nullptr, nullptr, nullptr, x->x.ld, 1 }, 1 };
 
-	SD_BY_TYPE(x->x.type, norm_bwd_x, r, k, gy, &x->x, gx);
+	SD_BY_TYPE(x->x.type, norm_bwd_x, r, k, gy, gx);
 }
 
 void sd_cu_norm_bwd_sums(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, const sd_cu_norm *norm,
@@ -480,11 +467,21 @@ void sd_cu_norm_bwd_sums(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, c
 void sd_cu_norm_bwd_x(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, const sd_cu_norm *norm,
 	const sd_cu_norm *mask, const float *sg, const float *sgx, int batch, const sd_cu_dst *gx)
 {
-	NormBwd k = { *norm, {}, nullptr, sg, sgx, batch, mask && mask->mean };
+	NormBwd k = { *norm, {}, { nullptr, nullptr, batch ? sg : nullptr, batch ? sgx : nullptr, x->ld, 1 },
+		mask && mask->mean };
 
 	if (mask)
 		k.mask = *mask;
-	SD_BY_TYPE(x->type, norm_bwd_x, r, k, g, x, gx);
+	if (batch || k.masked)
+		k.back.x = x->p;
+	SD_BY_TYPE(x->type, norm_bwd_x, r, k, g, gx);
+}
+
+void sd_cu_grad_load(sd_cu_run *r, const sd_cu_grad *g, const sd_cu_dst *gx)
+{
+	NormBwd k = { g->g.norm, g->g.norm, g->back, g->g.relu };
+
+	SD_BY_TYPE(g->g.x.type, norm_bwd_x, r, k, &g->g.x, gx);
 }
 
 void sd_cu_bn_update(sd_cu_run *r, sd_cu_on on, int c, float *rm, float *rv, int32_t *nbt, const float *mean,
@@ -499,20 +496,20 @@ void sd_cu_bn_update(sd_cu_run *r, sd_cu_on on, int c, float *rm, float *rv, int
 void sd_cu_mix_bwd_x(sd_cu_run *r, const sd_cu_mix_term *t, int k, const float *f, const sd_cu_img *g,
 	const float *sg, const float *sgx, int batch, const sd_cu_dst *gx)
 {
-	NormBwd n = { {}, {}, f + k, nullptr, nullptr, 0, t->kind == SD_MIX_NORM_RELU };
+	sd_cu_grad n = { { *g, {}, t->kind == SD_MIX_NORM_RELU }, { nullptr, f + k, nullptr, nullptr, 0, 1 } };
 	size_t row = static_cast<size_t>(k) * static_cast<size_t>(g->c);
 
 	if (t->kind == SD_MIX_NORM || t->kind == SD_MIX_NORM_RELU) {
-		n.norm = t->norm;
-		n.norm.gamma = n.norm.beta = nullptr;
-		if (t->kind == SD_MIX_NORM_RELU)
-			n.mask = n.norm;
-		n.batch = batch;
+		n.g.norm = t->norm;
+		n.g.norm.gamma = n.g.norm.beta = nullptr;
 		if (batch) {
-			n.sg = sg + row;
-			n.sgx = sgx + row;
+			n.back.sg = sg + row;
+			n.back.sgx = sgx + row;
+		}
+		if (batch || n.g.relu) {
+			n.back.x = t->x.p;
+			n.back.ld = t->x.ld;
 		}
 	}
-	/* the gradient of a raw term never reads x, which may be gone */
-	SD_BY_TYPE(g->type, norm_bwd_x, r, n, g, t->kind == SD_MIX_RAW ? g : &t->x, gx);
+	sd_cu_grad_load(r, &n, gx);
 }

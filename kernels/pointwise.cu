@@ -21,7 +21,43 @@ enum { ROWS = 128, DEPTH = 16, BLOCK = 256 };
  * what lies outside is 0. */
 struct From {
 	sd_cu_src src;
-	int odd, h, w; /* odd >= 0: of the image that is taken */
+	sd_cu_back back; /* with on, of a gradient; odd < 0 */
+	int odd, h, w;   /* odd >= 0: of the image that is taken */
+};
+
+/* By channel: a x + b, or what takes a gradient back.  Shared memory. */
+template <int N> struct Factors {
+	float a[N], b[N], c0[N], c1[N], mean[N], scale[N];
+
+	/* of channel c, to place i */
+	__device__ void set(const From &f, int c, unsigned i, unsigned pixels)
+	{
+		if (!f.back.on) {
+			norm_factors(f.src.norm, c, a[i], b[i]);
+			return;
+		}
+		const BackFactors k = back_factors(f.src.norm, f.src.norm, f.back, c, pixels);
+
+		a[i] = k.a, b[i] = k.b, c0[i] = k.c0, c1[i] = k.c1, mean[i] = k.mean, scale[i] = k.scale;
+	}
+	/* V channels from place c on; x: of the norm, where there is one */
+	template <int V> __device__ void apply(const From &f, unsigned c, const float x[V], float v[V]) const
+	{
+		float low = f.src.relu ? 0.0f : -INFINITY;
+
+		SD_UNROLL
+		for (int k = 0; k < V; k++) {
+			if (f.back.on) {
+				const BackFactors t = { scale[c + k], c0[c + k], c1[c + k], mean[c + k], a[c + k], b[c + k] };
+
+				v[k] = t(v[k], x[k], f.back.sg, f.src.relu);
+			} else {
+				float t = fmaf(a[c + k], v[k], b[c + k]);
+
+				v[k] = low > t ? low : t;
+			}
+		}
+	}
 };
 
 struct Pointwise {
@@ -48,13 +84,13 @@ __device__ inline long long source_pixel(const From &f, unsigned p)
 	return pixel(f.src.x, p / w / h, i, j);
 }
 
-/* Channels [c0, c0 + DEPTH) of `rows` pixels from `first` on to shared memory: to[channel][pixel], 0 where there are
- * none.  a, b: the norm's factors of these channels. */
-template <typename T, int V, int R> __device__ inline void rows_to_shared(const From &f, unsigned first, unsigned end,
-	int c0, const float *a, const float *b, float (*to)[R + 4])
+/* Channels [c0, c0 + DEPTH) of R pixels from `first` on to shared memory: to[channel][pixel], 0 where there are none.
+ * Their factors begin at place `at`. */
+template <typename T, int V, int R, int N> __device__ inline void rows_to_shared(const From &f, unsigned first,
+	unsigned end, int c0, const Factors<N> &factors, unsigned at0, float (*to)[R + 4])
 {
 	enum { PACKS = DEPTH / V };
-	float low = f.src.relu ? 0.0f : -INFINITY;
+	const sd_cu_img x = back_image(f.src.x, f.back);
 
 	for (unsigned i = threadIdx.x; i < R * PACKS; i += BLOCK) {
 		unsigned r = i / PACKS, c = i % PACKS * V;
@@ -65,13 +101,12 @@ template <typename T, int V, int R> __device__ inline void rows_to_shared(const 
 		for (int k = 0; k < V; k++)
 			v[k] = 0;
 		if (p >= 0 && c0 + static_cast<int>(c) < f.src.x.c) {
-			load_pack<T, V>(at<const T>(f.src.x, static_cast<unsigned>(p), c0 + static_cast<int>(c)), v);
-			SD_UNROLL
-			for (int k = 0; k < V; k++) {
-				float t = fmaf(a[c + k], v[k], b[c + k]);
+			float u[V];
 
-				v[k] = low > t ? low : t;
-			}
+			load_pack<T, V>(at<const T>(f.src.x, static_cast<unsigned>(p), c0 + static_cast<int>(c)), v);
+			if (f.back.on && f.back.x)
+				load_pack<T, V>(at<const T>(x, static_cast<unsigned>(p), c0 + static_cast<int>(c)), u);
+			factors.template apply<V>(f, at0 + c, u, v);
 		}
 		SD_UNROLL
 		for (int k = 0; k < V; k++)
@@ -86,8 +121,7 @@ __global__ void __launch_bounds__(BLOCK, 2) pw_kernel(SD_MEMBERS(Pointwise) grou
 	enum { COLS = W / 4, LANES = BLOCK / COLS, EACH = ROWS / LANES };
 	__shared__ float x[DEPTH][ROWS + 4];
 	alignas(16) __shared__ float w[DEPTH][W];
-	__shared__ float a[DEPTH];
-	__shared__ float b[DEPTH];
+	__shared__ Factors<DEPTH> factors;
 	__shared__ float pivot[W];
 	__shared__ double fold[FOLD * TILE_CHANNELS];
 	__shared__ double means[TILE_CHANNELS];
@@ -106,7 +140,7 @@ __global__ void __launch_bounds__(BLOCK, 2) pw_kernel(SD_MEMBERS(Pointwise) grou
 	for (int c0 = 0; c0 < d.k; c0 += DEPTH) {
 		__syncthreads();
 		if (threadIdx.x < DEPTH && c0 + static_cast<int>(threadIdx.x) < d.k)
-			norm_factors(d.x.src.norm, c0 + static_cast<int>(threadIdx.x), a[threadIdx.x], b[threadIdx.x]);
+			factors.set(d.x, c0 + static_cast<int>(threadIdx.x), threadIdx.x, d.pixels);
 		for (unsigned i = threadIdx.x; i < DEPTH * W; i += BLOCK) {
 			/* neighbours read what lies side by side */
 			int k = static_cast<int>(d.sk == 1 ? i % DEPTH : i / W);
@@ -117,7 +151,7 @@ __global__ void __launch_bounds__(BLOCK, 2) pw_kernel(SD_MEMBERS(Pointwise) grou
 				      static_cast<size_t>(j0 + c) * static_cast<unsigned>(d.sj)] : 0.0f;
 		}
 		__syncthreads();
-		rows_to_shared<T, V, ROWS>(d.x, first, d.pixels, c0, a, b, x);
+		rows_to_shared<T, V, ROWS>(d.x, first, d.pixels, c0, factors, 0, x);
 		__syncthreads();
 		SD_UNROLL
 		for (int k = 0; k < DEPTH; k++) {
@@ -198,8 +232,7 @@ __global__ void __launch_bounds__(BLOCK, 2) pw_kernel(SD_MEMBERS(Pointwise) grou
 }
 
 struct PointwiseGrad {
-	From x;
-	sd_cu_img gy;
+	From x, gy;
 	Cut cut;
 	float *part;        /* (chunks, O, I) */
 };
@@ -212,24 +245,22 @@ __global__ void __launch_bounds__(BLOCK, 2) pw_grad(SD_MEMBERS(PointwiseGrad) gr
 	enum { STRIP = 16, SIDE = 16, SPAN = W / SIDE };
 	__shared__ float x[W][STRIP + 4];
 	__shared__ float g[W][STRIP + 4];
-	__shared__ float a[W];
-	__shared__ float b[W];
-	__shared__ float one[DEPTH];
-	__shared__ float none[DEPTH];
+	__shared__ Factors<W> of_x;
+	__shared__ Factors<W> of_g;
 	SD_MEMBER(group, d);
 	int tiles = (d.x.src.x.c + W - 1) / W;
 	int i0 = static_cast<int>(blockIdx.y) % tiles * W, o0 = static_cast<int>(blockIdx.y) / tiles * W;
 	unsigned ti = threadIdx.x % SIDE, to = threadIdx.x / SIDE;
 	unsigned first = blockIdx.x * d.cut.per, left = d.cut.count - first;
 	unsigned end = first + (left < d.cut.per ? left : d.cut.per);
-	const From gy = { { d.gy, {}, 0 }, -1, 0, 0 };
 	float s[SPAN][SPAN];
 
-	for (unsigned i = threadIdx.x; i < W; i += BLOCK)
+	for (unsigned i = threadIdx.x; i < W; i += BLOCK) {
 		if (i0 + static_cast<int>(i) < d.x.src.x.c)
-			norm_factors(d.x.src.norm, i0 + static_cast<int>(i), a[i], b[i]);
-	if (threadIdx.x < DEPTH)
-		norm_factors(gy.src.norm, 0, one[threadIdx.x], none[threadIdx.x]);
+			of_x.set(d.x, i0 + static_cast<int>(i), i, d.cut.count);
+		if (o0 + static_cast<int>(i) < d.gy.src.x.c)
+			of_g.set(d.gy, o0 + static_cast<int>(i), i, d.cut.count);
+	}
 	SD_UNROLL
 	for (int o = 0; o < SPAN; o++)
 		SD_UNROLL
@@ -239,8 +270,8 @@ __global__ void __launch_bounds__(BLOCK, 2) pw_grad(SD_MEMBERS(PointwiseGrad) gr
 		__syncthreads();
 		SD_UNROLL
 		for (int c = 0; c < W; c += DEPTH) {
-			rows_to_shared<T, V, STRIP>(d.x, p, end, i0 + c, a + c, b + c, x + c);
-			rows_to_shared<T, V, STRIP>(gy, p, end, o0 + c, one, none, g + c);
+			rows_to_shared<T, V, STRIP>(d.x, p, end, i0 + c, of_x, static_cast<unsigned>(c), x + c);
+			rows_to_shared<T, V, STRIP>(d.gy, p, end, o0 + c, of_g, static_cast<unsigned>(c), g + c);
 		}
 		__syncthreads();
 		for (unsigned q = 0; q < STRIP; q++) {
@@ -259,7 +290,7 @@ __global__ void __launch_bounds__(BLOCK, 2) pw_grad(SD_MEMBERS(PointwiseGrad) gr
 			}
 		}
 	}
-	float *part = d.part + static_cast<size_t>(blockIdx.x) * static_cast<unsigned>(d.gy.c) *
+	float *part = d.part + static_cast<size_t>(blockIdx.x) * static_cast<unsigned>(d.gy.src.x.c) *
 		static_cast<unsigned>(d.x.src.x.c);
 
 	SD_UNROLL
@@ -268,7 +299,7 @@ __global__ void __launch_bounds__(BLOCK, 2) pw_grad(SD_MEMBERS(PointwiseGrad) gr
 		for (int i = 0; i < SPAN; i++) {
 			int row = o0 + static_cast<int>(to) + o * SIDE, col = i0 + static_cast<int>(ti) + i * SIDE;
 
-			if (row < d.gy.c && col < d.x.src.x.c)
+			if (row < d.gy.src.x.c && col < d.x.src.x.c)
 				part[row * d.x.src.x.c + col] = s[o][i];
 		}
 }
@@ -310,9 +341,9 @@ template <typename T, int V, int U> void launch_pw(sd_cu_run *r, const Pointwise
 }
 template <typename T> void pw(sd_cu_run *r, const Pointwise &d)
 {
-	const sd_cu_img *x = &d.x.src.x, *y = &d.y.y;
+	const sd_cu_img at = back_image(d.x.src.x, d.x.back), *x[] = { &d.x.src.x, &at }, *y = &d.y.y;
 
-	if (pack_width(&x, 1) >= 4 && pack_width(&y, 1) >= 4)
+	if (pack_width(x, 2) >= 4 && pack_width(&y, 1) >= 4)
 		launch_pw<T, 4, 4>(r, d);
 	else
 		launch_pw<T, 1, 1>(r, d);
@@ -320,8 +351,8 @@ template <typename T> void pw(sd_cu_run *r, const Pointwise &d)
 
 template <typename T, int V> void launch_grad(sd_cu_run *r, const PointwiseGrad &d)
 {
-	int c = d.x.src.x.c > d.gy.c ? d.x.src.x.c : d.gy.c, w = width(c);
-	dim3 grid(d.cut.chunks, static_cast<unsigned>((d.x.src.x.c + w - 1) / w * ((d.gy.c + w - 1) / w)));
+	int i = d.x.src.x.c, o = d.gy.src.x.c, w = width(i > o ? i : o);
+	dim3 grid(d.cut.chunks, static_cast<unsigned>((i + w - 1) / w * ((o + w - 1) / w)));
 
 	switch (w) {
 	case 64: SD_GROUP(r, (pw_grad<T, V, 64>), grid, BLOCK, d); break;
@@ -331,11 +362,11 @@ template <typename T, int V> void launch_grad(sd_cu_run *r, const PointwiseGrad 
 }
 template <typename T> void pw_grads(sd_cu_run *r, PointwiseGrad &d, float *gw)
 {
-	const sd_cu_img *img[] = { &d.x.src.x, &d.gy };
-	unsigned count = static_cast<unsigned>(d.gy.c) * static_cast<unsigned>(d.x.src.x.c);
+	const sd_cu_img at = back_image(d.gy.src.x, d.gy.back), *img[] = { &d.x.src.x, &d.gy.src.x, &at };
+	unsigned count = static_cast<unsigned>(d.gy.src.x.c) * static_cast<unsigned>(d.x.src.x.c);
 
 	d.part = static_cast<float *>(sd_cu_take(r, sizeof(float) * d.cut.chunks * count));
-	if (pack_width(img, 1) >= 4 && pack_width(img + 1, 1) >= 4)
+	if (pack_width(img, 1) >= 4 && pack_width(img + 1, 2) >= 4)
 		launch_grad<T, 4>(r, d);
 	else
 		launch_grad<T, 1>(r, d);
@@ -346,7 +377,11 @@ template <typename T> void pw_grads(sd_cu_run *r, PointwiseGrad &d, float *gw)
 /* x as it is loaded, or every other of its pixels, as many as y has. */
 From from(const sd_cu_src *x, int odd, const sd_cu_img *y)
 {
-	return { *x, odd, y->h, y->w };
+	return { *x, {}, odd, y->h, y->w };
+}
+From from(const sd_cu_grad *gy)
+{
+	return { gy->g, gy->back, -1, 0, 0 };
 }
 
 } /* namespace */
@@ -370,22 +405,20 @@ int sd_cu_pointwise(sd_cu_run *r, const sd_cu_src *x, int odd, const float *w, c
 	return stats;
 }
 
-void sd_cu_pointwise_bwd_x(sd_cu_run *r, const sd_cu_img *gy, const float *w, const sd_cu_dst *gx)
+void sd_cu_pointwise_bwd_x(sd_cu_run *r, const sd_cu_grad *gy, const float *w, const sd_cu_dst *gx)
 {
-	sd_cu_src x = { *gy, {}, 0 };
-	Pointwise d = { from(&x, -1, gy), w, gy->c, gx->y.c, 1, pixels_of(gx->y), *gx, nullptr, nullptr, nullptr,
-		nullptr };
+	Pointwise d = { from(gy), w, gy->g.x.c, gx->y.c, 1, pixels_of(gx->y), *gx, nullptr, nullptr, nullptr, nullptr };
 
-	SD_BY_TYPE(gy->type, pw, r, d);
+	SD_BY_TYPE(gx->y.type, pw, r, d);
 }
 
-void sd_cu_pointwise_bwd_w(sd_cu_run *r, const sd_cu_src *x, int odd, const sd_cu_img *gy, float *gw)
+void sd_cu_pointwise_bwd_w(sd_cu_run *r, const sd_cu_src *x, int odd, const sd_cu_grad *gy, float *gw)
 {
-	unsigned pixels = pixels_of(*gy), per = 256;
+	unsigned pixels = pixels_of(gy->g.x), per = 256;
 
 	while ((pixels + per - 1) / per > 256)
 		per *= 2;
-	PointwiseGrad d = { from(x, odd, gy), *gy, { pixels, per, (pixels + per - 1) / per }, nullptr };
+	PointwiseGrad d = { from(x, odd, &gy->g.x), from(gy), { pixels, per, (pixels + per - 1) / per }, nullptr };
 
-	SD_BY_TYPE(gy->type, pw_grads, r, d, gw);
+	SD_BY_TYPE(x->x.type, pw_grads, r, d, gw);
 }

@@ -320,6 +320,8 @@ static double load_flops(const struct sd_graph *g, const struct sd_load *l)
 {
 	double x = count(g, l->x);
 
+	if (l->back)
+		return (l->sg != SD_NIL ? 4 : 1) * x + (l->relu ? 3 * x : 0);
 	return (l->mean != SD_NIL ? 2 * x : 0) + (l->relu ? x : 0);
 }
 

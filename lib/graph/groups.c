@@ -101,7 +101,8 @@ static int level_of(const struct levels *l, int step)
 		not_before_load(l, &pair->in[k], &level);
 	if (sum != SD_NIL)
 		not_before(&level, l->sum[sum]);
-	return level;
+	/* the gradient of a raw term of a mixed edge goes with those of the others, which wait for sums */
+	return n->op == SD_OP_SCALE ? level + 1 : level;
 }
 
 /* A write comes behind all that is none.  Running statistics wait for writes of the same ones alone, other writes for
@@ -182,7 +183,8 @@ static int can_wait(const struct levels *l, int step)
 	const struct sd_step *s = &l->b->p->step[step];
 	const struct sd_node *n = sd_step_node(l->b, step);
 
-	return l->kept[step] && !sd_op_is_write(n->op) && n->op != SD_OP_MIX && n->op != SD_OP_ADD && s->nin > 0 &&
+	return l->kept[step] && !sd_op_is_write(n->op) && n->op != SD_OP_MIX && n->op != SD_OP_ADD &&
+		n->op != SD_OP_MIX_BWD_X && n->op != SD_OP_SCALE && s->nin > 0 &&
 		s->in[0].x != SD_NIL && sd_is_image(l->b->g, s->in[0].x) && sum_of(l->b, n->out) == SD_NIL;
 }
 
@@ -198,7 +200,7 @@ static void put_off(struct levels *l)
 {
 	const struct sd_planner *b = l->b;
 	const struct sd_plan *p = b->p;
-	int i, k;
+	int i, j, k;
 
 	for (i = 0; i < p->nstep; i++)
 		l->reader[i] = INT_MAX;
@@ -211,13 +213,9 @@ static void put_off(struct levels *l)
 		/* what is only a view is read when its readers are */
 		level = s->skip ? l->reader[i] : l->level[i];
 		read_at(l, sd_step_node(b, i)->pred, level);
-		for (k = 0; k < s->nin; k++) {
-			read_at(l, s->in[k].x, level);
-			read_at(l, s->in[k].mean, level);
-			read_at(l, s->in[k].var, level);
-			read_at(l, s->in[k].gamma, level);
-			read_at(l, s->in[k].beta, level);
-		}
+		for (k = 0; k < s->nin; k++)
+			for (j = 0; j < SD_LOAD_READS; j++)
+				read_at(l, sd_load_read(&s->in[k], j), level);
 	}
 }
 
@@ -284,6 +282,8 @@ int sd_plan_find_groups(struct sd_planner *b)
 		sd_error(SD_ERR_IO, "out of memory for a plan");
 		goto out;
 	}
+	if (b->layout->back)
+		sd_plan_find_backs(b);
 	find_pairs(b);
 	find_kept(&l);
 	find_levels(&l);

@@ -12,15 +12,22 @@ struct sd_load {
 	sd_val mean, var, gamma, beta;     /* SD_NIL: no norm */
 	float eps;
 	int relu;
+	/* Where layout.back allows: x is the gradient at the result of a norm, or of a term of a mixed edge, and what is
+	 * loaded is the one at its operand `at`, as SD_OP_NORM_BWD_X or SD_OP_MIX_BWD_X has it; relu: masked by the norm
+	 * (as below).  Without a norm it is that of SD_OP_SCALE. */
+	int back;
+	sd_val at, sg, sgx;                /* SD_NIL: not read (sums: not a batch's norm) */
+	sd_val f;                          /* SD_NIL: 1 */
+	int term;                          /* which element of f, which row of the sums */
 };
 
 /* The values that a load reads: the i-th of SD_LOAD_READS, the first being x; SD_NIL where there is none. */
-enum { SD_LOAD_READS = 5 };
+enum { SD_LOAD_READS = 9 };
 static inline sd_val sd_load_read(const struct sd_load *l, int i)
 {
-	const sd_val v[SD_LOAD_READS] = { l->x, l->mean, l->var, l->gamma, l->beta };
+	const sd_val v[SD_LOAD_READS] = { l->x, l->mean, l->var, l->gamma, l->beta, l->at, l->sg, l->sgx, l->f };
 
-	return v[i];
+	return i < 5 || l->back ? v[i] : SD_NIL;
 }
 
 struct sd_step {
@@ -85,6 +92,8 @@ struct sd_layout {
 	int elem; /* bytes of one number of an image */
 	int halves; /* the engine runs halves of separable convolutions as one step */
 	int groups; /* the engine begins independent steps of one kind together: they are put side by side */
+	int back;   /* with groups: pointwise convolutions of up to so many channels, and sums of images, take gradients
+	               back through a norm as they load them */
 };
 
 enum { SD_PLAN_UNFUSED = 1 };

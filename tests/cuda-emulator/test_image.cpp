@@ -36,7 +36,7 @@ static void test_add()
 		static const int counts[] = {1, 2, 3, 8};
 		int n = counts[round % 4], acc = round / 4 % 2;
 		std::vector<Source> x;
-		std::vector<sd_cu_src> src;
+		std::vector<sd_cu_grad> src;
 		Image y(s, t, more, offset);
 		Run r;
 
@@ -45,7 +45,7 @@ static void test_add()
 			x.push_back(Source(Image(s, i % 3 == 2 ? SD_CU_F32 : t, i % 2 ? more : 0, i % 2 ? offset : 0).fill(),
 				(round + i) % 4));
 		for (const Source &i : x)
-			src.push_back(i.src());
+			src.push_back({i.src(), {}});
 		Image before = y;
 		sd_cu_dst to = {y.m, acc};
 
@@ -204,6 +204,7 @@ static void test_grids()
 		auto image = [](Shape s) { return sd_cu_img{any, s.n, s.c, s.h, s.w, s.c, SD_CU_F32}; };
 		sd_cu_img x = image(s), y = image(less);
 		sd_cu_src src = {x, {}, 1};
+		sd_cu_grad one = {src, {}};
 		sd_cu_dst to = {x, 0}, to_less = {y, 0};
 		sd_cu_norm norm = {any, any, NULL, NULL, 1e-5f};
 		cudaGraph_t graph = NULL;
@@ -219,7 +220,7 @@ static void test_grids()
 		TRY(sd_cu_import(&r, any, &to));
 		TRY(sd_cu_export(&r, &src, any));
 		TRY(sd_cu_fill(&r, 1, &x));
-		TRY(sd_cu_add(&r, 1, &src, nullptr, &to));
+		TRY(sd_cu_add(&r, 1, &one, nullptr, &to));
 		TRY(sd_cu_channel_sum(&r, &x, any));
 		TRY(sd_cu_dot(&r, &src, &x, any));
 		TRY(sd_cu_take_odd(&r, &src, 0, &y));

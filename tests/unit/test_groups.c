@@ -22,6 +22,8 @@ static const struct sd_layout groups = { .size = size, .segment = segment, .alig
 
 enum { N = 2, C = 8, SIDE = 16, TERMS = 4, VALUES = 4096 };
 
+static const struct sd_layout back = { .size = size, .segment = segment, .align = 4, .elem = 4, .groups = 1, .back = C };
+
 static sd_val normed(struct sd_graph *g, sd_val x, sd_val mean[2])
 {
 	sd_bn_stats(g, x, &mean[0], &mean[1]);
@@ -126,7 +128,7 @@ static void check_read(const struct sd_plan *p, struct span *span, sd_val v, int
 static void check_plan(const struct sd_plan *p)
 {
 	static struct span span[VALUES];
-	int i, k, v, u;
+	int i, j, k, v, u;
 
 	CHECK(p->nplace < VALUES);
 	for (v = 0; v < p->nplace; v++)
@@ -148,11 +150,8 @@ static void check_plan(const struct sd_plan *p)
 		for (k = 0; k < p->step[i].nin; k++) {
 			const struct sd_load *l = &p->step[i].in[k];
 
-			check_read(p, span, l->x, group);
-			check_read(p, span, l->mean, group);
-			check_read(p, span, l->var, group);
-			check_read(p, span, l->gamma, group);
-			check_read(p, span, l->beta, group);
+			for (j = 0; j < SD_LOAD_READS; j++)
+				check_read(p, span, sd_load_read(l, j), group);
 		}
 	}
 	for (v = 0; v < p->nplace; v++)
@@ -164,6 +163,27 @@ static void check_plan(const struct sd_plan *p)
 				continue;
 			CHECK(span[v].last < span[u].first || span[u].last < span[v].first);
 		}
+}
+
+/* Gradients of norms are made for pools alone, and of scaled parts for none: others take them as they load them. */
+static void check_backs(const struct sd_plan *p)
+{
+	int i, k, taken = 0;
+
+	for (i = 0; i < p->nstep; i++) {
+		const struct sd_node *n = &p->g->node[p->step[i].node];
+
+		CHECK(n->op != SD_OP_NORM_BWD_X || p->step[i].skip);
+		CHECK(n->op != SD_OP_SCALE || p->step[i].skip);
+		for (k = 0; k < p->step[i].nin && !p->step[i].skip; k++) {
+			const struct sd_load *l = &p->step[i].in[k];
+
+			CHECK(!l->back || n->op == SD_OP_ADD || n->op == SD_OP_CONV_BWD_X || n->op == SD_OP_CONV_BWD_W);
+			CHECK(!l->back || l->sg != SD_NIL || l->mean == SD_NIL);
+			taken += l->back;
+		}
+	}
+	CHECK(taken > 20);
 }
 
 static int group_of(const struct sd_plan *p, sd_val v)
@@ -217,6 +237,13 @@ int main(void)
 		for (i = 0; i < p->nstep; i++)
 			kinds += p->step[i].group == i;
 		CHECK(kinds * 2 < p->nstep);
+		sd_plan_free(p);
+	}
+	p = sd_plan_new(g, nroot, root, &back, 0);
+	CHECK(p != NULL);
+	if (p) {
+		check_plan(p);
+		check_backs(p);
 		sd_plan_free(p);
 	}
 	sd_graph_free(g);

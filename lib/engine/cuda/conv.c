@@ -290,33 +290,34 @@ int sd_cuda_conv(struct sd_cuda_step *st) /* x, w, bias */
 
 int sd_cuda_conv_bwd_x(struct sd_cuda_step *st) /* gy, w */
 {
-	struct sd_cu_img gy = sd_cuda_operand(st, 0);
+	struct sd_cu_grad g = sd_cuda_gradient(st, 0);
 	struct sd_cu_dst gx = sd_cuda_result(st);
 	const float *w = sd_cuda_rows(st, st->s->in[1].x);
 
 	if (!is_pointwise(&st->n->a.win))
-		return dense_bwd_x(st, &gy, w, &gx);
-	if (is_narrow(st, &gy, &gx.y)) {
-		sd_cu_pointwise_bwd_x(&st->run, &gy, w, &gx);
+		return dense_bwd_x(st, &g.g.x, w, &gx);
+	if (is_narrow(st, &g.g.x, &gx.y)) {
+		sd_cu_pointwise_bwd_x(&st->run, &g, w, &gx);
 		return 0;
 	}
-	return product_bwd_x(st, &gy, weights(st, w, (size_t)gy.c * (size_t)gx.y.c), &gx.y, gx.acc);
+	return product_bwd_x(st, &g.g.x, weights(st, w, (size_t)g.g.x.c * (size_t)gx.y.c), &gx.y, gx.acc);
 }
 
 int sd_cuda_conv_bwd_w(struct sd_cuda_step *st) /* x, gy */
 {
 	struct sd_cu_src x = sd_cuda_source(st, 0);
-	struct sd_cu_img gy = sd_cuda_operand(st, 1), xl;
+	struct sd_cu_grad g = sd_cuda_gradient(st, 1);
+	struct sd_cu_img xl;
 	float *gw = sd_cuda_rows(st, st->n->out);
 
 	if (!is_pointwise(&st->n->a.win))
-		return dense_bwd_w(st, &x, &gy, gw);
-	if (is_narrow(st, &x.x, &gy)) {
-		sd_cu_pointwise_bwd_w(&st->run, &x, -1, &gy, gw);
+		return dense_bwd_w(st, &x, &g.g.x, gw);
+	if (is_narrow(st, &x.x, &g.g.x)) {
+		sd_cu_pointwise_bwd_w(&st->run, &x, -1, &g, gw);
 		return 0;
 	}
 	xl = loaded(st, &x);
-	return product_bwd_w(st, &xl, &gy, gw);
+	return product_bwd_w(st, &xl, &g.g.x, gw);
 }
 
 /* Channels [first, first + count) of an image. */
@@ -326,6 +327,25 @@ static struct sd_cu_img channels(const struct sd_cu_img *x, int first, int count
 
 	y.p = (char *)x->p + (size_t)first * sd_cuda_elem(x->type);
 	y.c = count;
+	return y;
+}
+
+static void move(const float **p, int by)
+{
+	if (*p)
+		*p += by;
+}
+
+static struct sd_cu_grad channels_of(const struct sd_cu_grad *g, int first, int count)
+{
+	struct sd_cu_grad y = *g;
+	struct sd_cu_norm *n = &y.g.norm;
+
+	y.g.x = channels(&g->g.x, first, count);
+	if (y.back.x)
+		y.back.x = (const char *)y.back.x + (size_t)first * sd_cuda_elem(y.g.x.type);
+	move(&n->mean, first), move(&n->var, first), move(&n->gamma, first), move(&n->beta, first);
+	move(&y.back.sg, first), move(&y.back.sgx, first);
 	return y;
 }
 
@@ -357,7 +377,8 @@ int sd_cuda_frconv(struct sd_cuda_step *st) /* x, w1, w2 */
 
 int sd_cuda_frconv_bwd_x(struct sd_cuda_step *st) /* gy, w1, w2 */
 {
-	struct sd_cu_img gy = sd_cuda_operand(st, 0), g[2];
+	struct sd_cu_grad whole = sd_cuda_gradient(st, 0);
+	struct sd_cu_img gy = whole.g.x, g[2];
 	struct sd_cu_dst gx = sd_cuda_result(st);
 	int which, first = 0;
 
@@ -367,13 +388,15 @@ int sd_cuda_frconv_bwd_x(struct sd_cuda_step *st) /* gy, w1, w2 */
 		struct sd_cu_img part = channels(&gy, first, c);
 
 		g[which] = sd_cuda_scratch_image(st, gy.n, gx.y.c, gy.h, gy.w);
-		first += c;
 		if (is_narrow(st, &gy, &gx.y)) {
+			struct sd_cu_grad of = channels_of(&whole, first, c);
 			struct sd_cu_dst to = { g[which], 0 };
 
-			sd_cu_pointwise_bwd_x(&st->run, &part, sd_cuda_rows(st, wv), &to);
+			first += c;
+			sd_cu_pointwise_bwd_x(&st->run, &of, sd_cuda_rows(st, wv), &to);
 			continue;
 		}
+		first += c;
 		if (product_bwd_x(st, &part, weights(st, sd_cuda_rows(st, wv), (size_t)c * (size_t)gx.y.c),
 				&g[which], 0))
 			return -1;
@@ -385,14 +408,17 @@ int sd_cuda_frconv_bwd_x(struct sd_cuda_step *st) /* gy, w1, w2 */
 int sd_cuda_frconv_bwd_w(struct sd_cuda_step *st) /* x, gy; i: which, channels of w1 */
 {
 	struct sd_cu_src x = sd_cuda_source(st, 0);
-	struct sd_cu_img gy = sd_cuda_operand(st, 1), part, taken;
-	int which = st->n->a.i[0], c1 = st->n->a.i[1];
+	struct sd_cu_grad whole = sd_cuda_gradient(st, 1);
+	struct sd_cu_img gy = whole.g.x, part, taken;
+	int which = st->n->a.i[0], c1 = st->n->a.i[1], first = which ? c1 : 0, count = which ? gy.c - c1 : c1;
 
-	part = which ? channels(&gy, c1, gy.c - c1) : channels(&gy, 0, c1);
 	if (is_narrow(st, &x.x, &gy)) {
-		sd_cu_pointwise_bwd_w(&st->run, &x, which, &part, sd_cuda_rows(st, st->n->out));
+		struct sd_cu_grad of = channels_of(&whole, first, count);
+
+		sd_cu_pointwise_bwd_w(&st->run, &x, which, &of, sd_cuda_rows(st, st->n->out));
 		return 0;
 	}
+	part = channels(&gy, first, count);
 	taken = sd_cuda_scratch_image(st, x.x.n, x.x.c, gy.h, gy.w);
 	sd_cu_take_odd(&st->run, &x, which, &taken);
 	return product_bwd_w(st, &taken, &part, sd_cuda_rows(st, st->n->out));

@@ -183,6 +183,8 @@ int sd_cuda_frconv_bwd_x(struct sd_cuda_step *st);
 int sd_cuda_frconv_bwd_w(struct sd_cuda_step *st);
 /* Operand i as it is loaded; its memory alone; where the step's result goes. */
 struct sd_cu_src sd_cuda_source(const struct sd_cuda_step *st, int i);
+/* The same where it may be a gradient that is taken back through a norm. */
+struct sd_cu_grad sd_cuda_gradient(const struct sd_cuda_step *st, int i);
 struct sd_cu_img sd_cuda_operand(const struct sd_cuda_step *st, int i);
 struct sd_cu_dst sd_cuda_result(const struct sd_cuda_step *st);
 

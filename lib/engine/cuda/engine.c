@@ -61,10 +61,11 @@ static size_t segment_2(const struct sd_graph *g, sd_val v, int seg)
 	return segment_at(g, v, seg, 2);
 }
 
+/* Gradients are taken back through norms by pointwise.cu, whatever the precision. */
 const struct sd_layout sd_cuda_layout_4 = { .size = size_4, .segment = segment_4, .align = 256, .elem = 4,
-	.groups = 1 };
+	.groups = 1, .back = SD_CU_POINTWISE };
 const struct sd_layout sd_cuda_layout_2 = { .size = size_2, .segment = segment_2, .align = 256, .elem = 2,
-	.groups = 1 };
+	.groups = 1, .back = SD_CU_POINTWISE };
 
 /* ---- the engine ---- */
 

@@ -57,6 +57,11 @@ static struct sd_cu_norm norm_of_load(const struct sd_cuda_step *st, const struc
 	return norm_of(st, l->mean, l->var, l->gamma, l->beta, l->eps);
 }
 
+static const float *row_at(const float *p, size_t i)
+{
+	return (const float *)((uintptr_t)p + i * sizeof(*p));
+}
+
 struct sd_cu_src sd_cuda_source(const struct sd_cuda_step *st, int i)
 {
 	const struct sd_load *l = &st->s->in[i];
@@ -65,6 +70,30 @@ struct sd_cu_src sd_cuda_source(const struct sd_cuda_step *st, int i)
 	if (l->mean != SD_NIL)
 		s.norm = norm_of_load(st, l);
 	return s;
+}
+
+struct sd_cu_grad sd_cuda_gradient(const struct sd_cuda_step *st, int i)
+{
+	const struct sd_load *l = &st->s->in[i];
+	struct sd_cu_grad g = { .g = sd_cuda_source(st, i), .back.on = l->back };
+	size_t row;
+
+	if (!l->back)
+		return g;
+	row = (size_t)l->term * (size_t)g.g.x.c;
+	if (l->at != SD_NIL) {
+		struct sd_cu_img at = sd_cuda_image(st, l->at);
+
+		g.back.x = at.p;
+		g.back.ld = at.ld;
+	}
+	if (l->sg != SD_NIL) {
+		g.back.sg = row_at(sd_cuda_rows(st, l->sg), row);
+		g.back.sgx = row_at(sd_cuda_rows(st, l->sgx), row);
+	}
+	if (l->f != SD_NIL)
+		g.back.f = row_at(sd_cuda_rows(st, l->f), (size_t)l->term);
+	return g;
 }
 
 struct sd_cu_img sd_cuda_operand(const struct sd_cuda_step *st, int i)
@@ -180,7 +209,8 @@ static void exec_slice(struct sd_cuda_step *st)
 /* With the mask of a relu it goes where that has its result, as much at a time as a kernel adds. */
 static void exec_add(struct sd_cuda_step *st)
 {
-	struct sd_cu_src x[SD_CU_ADD], mask;
+	struct sd_cu_grad x[SD_CU_ADD];
+	struct sd_cu_src mask;
 	struct sd_cu_dst y = sd_cuda_result(st);
 	int i = 0, n;
 
@@ -196,9 +226,9 @@ static void exec_add(struct sd_cuda_step *st)
 	while (i < st->s->nin) {
 		n = 0;
 		if (i && !y.acc)
-			x[n++] = (struct sd_cu_src){ .x = y.y };
+			x[n++] = (struct sd_cu_grad){ .g.x = y.y };
 		for (; i < st->s->nin && n < SD_CU_ADD; i++)
-			x[n++] = sd_cuda_source(st, i);
+			x[n++] = sd_cuda_gradient(st, i);
 		sd_cu_add(&st->run, n, x, st->pair_done && i == st->s->nin ? &mask : NULL, &y);
 	}
 }
@@ -315,7 +345,7 @@ int sd_cuda_exec_image(struct sd_cuda_step *st)
 			sd_cu_mix_bwd_x(r, &raw, a->i[0], in(st, 1), &x.x, NULL, NULL, 0, &y);
 			return 1;
 		}
-		sd_cu_scale(r, &x, (const float *)((uintptr_t)in(st, 1) + (size_t)a->i[0] * sizeof(float)), &y);
+		sd_cu_scale(r, &x, row_at(in(st, 1), (size_t)a->i[0]), &y);
 		return 1;
 	case SD_OP_DOT:
 		x = sd_cuda_source(st, 0), g = sd_cuda_operand(st, 1);

@@ -222,7 +222,8 @@ static void choose(struct sd_cuda_step *st)
 static int add_chosen(struct sd_cuda_step *st)
 {
 	struct sd_cu_dst y = sd_cuda_result(st);
-	struct sd_cu_src old = { .x = y.y }, kept;
+	struct sd_cu_src old = { .x = y.y };
+	struct sd_cu_grad kept;
 	struct sd_cu_dst aside = { sd_cuda_scratch_image(st, y.y.n, y.y.c, y.y.h, y.y.w), 0 };
 
 	sd_cu_load(&st->run, &old, &aside);
@@ -230,7 +231,7 @@ static int add_chosen(struct sd_cuda_step *st)
 	if (dispatch(st))
 		return -1;
 	choose(st);
-	kept = (struct sd_cu_src){ .x = aside.y };
+	kept = (struct sd_cu_grad){ .g.x = aside.y };
 	sd_cu_add(&st->run, 1, &kept, NULL, &y);
 	return 0;
 }
