@@ -7,7 +7,8 @@ using namespace sd::pixels;
 
 /* ---- sums ---- */
 
-/* y = on ? (value + bias[c] + x_0 + x_1 + ...) * f : 0, each part where it is given; and 0 where mask is not > 0 */
+/* y = on ? (value + bias[c] + x_0 + x_1 + ...) * f : 0, each part where it is given; the sum of the first `masked` x is
+ * 0 where mask is not > 0 */
 struct Part {
 	const void *p;
 	int ld, relu;
@@ -55,6 +56,20 @@ template <int V> __device__ inline void get_part(const Part &t, const sd_cu_img 
 	}
 }
 
+/* v -> 0 where x, as it is loaded, is not > 0 */
+template <int V> __device__ inline void mask(const sd_cu_src &src, const Walk &w, float v[ITEMS][V])
+{
+	float x[ITEMS][V];
+
+	get<V>(src.x, w, x);
+	loaded<V>(src, w.c, x);
+#pragma unroll
+	for (int k = 0; k < ITEMS; k++)
+#pragma unroll
+		for (int i = 0; i < V; i++)
+			v[k][i] = x[k][i] > 0.0f ? v[k][i] : 0.0f;
+}
+
 template <int V, int N> __global__ void sum_kernel(SD_MEMBERS(SumOf<N>) group)
 {
 	SD_MEMBER(group, s);
@@ -71,6 +86,8 @@ template <int V, int N> __global__ void sum_kernel(SD_MEMBERS(SumOf<N>) group)
 	if (s.n > 0 && sd::is_on(s.on)) {
 		get_part<V>(s.x[0], s.y.y, w, sum);
 		for (int j = 1; j < s.n; j++) {
+			if (j == s.masked)
+				mask<V>(s.mask, w, sum);
 			get_part<V>(s.x[j], s.y.y, w, x);
 #pragma unroll
 			for (int k = 0; k < ITEMS; k++)
@@ -78,6 +95,8 @@ template <int V, int N> __global__ void sum_kernel(SD_MEMBERS(SumOf<N>) group)
 				for (int i = 0; i < V; i++)
 					sum[k][i] += x[k][i];
 		}
+		if (s.n == s.masked)
+			mask<V>(s.mask, w, sum);
 	}
 	if (s.bias) {
 #pragma unroll
@@ -101,15 +120,6 @@ template <int V, int N> __global__ void sum_kernel(SD_MEMBERS(SumOf<N>) group)
 			for (int i = 0; i < V; i++)
 				sum[k][i] *= f;
 		}
-	}
-	if (s.masked) {
-		get<V>(s.mask.x, w, x);
-		loaded<V>(s.mask, w.c, x);
-#pragma unroll
-		for (int k = 0; k < ITEMS; k++)
-#pragma unroll
-			for (int i = 0; i < V; i++)
-				sum[k][i] = x[k][i] > 0.0f ? sum[k][i] : 0.0f;
 	}
 	put<V>(s.y, w, sum);
 }
@@ -349,13 +359,13 @@ void sd_cu_fill(struct sd_cu_run *r, float value, const struct sd_cu_img *y)
 	sum(r, s, 0, nullptr);
 }
 
-void sd_cu_add(struct sd_cu_run *r, int n, const struct sd_cu_grad *x, const struct sd_cu_src *mask,
+void sd_cu_add(struct sd_cu_run *r, int n, const struct sd_cu_grad *x, int masked, const struct sd_cu_src *mask,
 	const struct sd_cu_dst *y)
 {
 	Sum s = {};
 
-	if (mask) {
-		s.masked = 1;
+	if (masked) {
+		s.masked = masked;
 		s.mask = *mask;
 	}
 	s.y = *y;

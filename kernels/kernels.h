@@ -205,10 +205,10 @@ void sd_cu_mix_bwd_x(struct sd_cu_run *r, const struct sd_cu_mix_term *t, int k,
 
 /* ---- image.cu ---- */
 void sd_cu_fill(struct sd_cu_run *r, float value, const struct sd_cu_img *y);
-/* y = x_0 + x_1 + ... left to right, each as loaded; 1 <= n <= SD_CU_ADD.  With a mask, which may be NULL: 0 where it,
- * as loaded, is not > 0. */
+/* y = x_0 + x_1 + ... left to right, each as loaded; 1 <= n <= SD_CU_ADD.  The sum of the first `masked`
+ * is 0 where the mask, as loaded, is not > 0; the mask is not read where there are none. */
 enum { SD_CU_ADD = 32 };
-void sd_cu_add(struct sd_cu_run *r, int n, const struct sd_cu_grad *x, const struct sd_cu_src *mask,
+void sd_cu_add(struct sd_cu_run *r, int n, const struct sd_cu_grad *x, int masked, const struct sd_cu_src *mask,
 	const struct sd_cu_dst *y);
 void sd_cu_scale_rows(struct sd_cu_run *r, const struct sd_cu_src *x, const float *m, const struct sd_cu_dst *y);
 void sd_cu_scale(struct sd_cu_run *r, const struct sd_cu_src *x, const float *f, const struct sd_cu_dst *y);

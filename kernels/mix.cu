@@ -4,8 +4,8 @@
  * norm, its relu) lies in shared memory, worked out once a block, and in the argument, which all lanes
  * read alike.  Backward, a block takes its chunk of pixels once for each term: the chunk of g is small
  * enough to stay in the first-level cache, so memory sees g once and each term once, and only one term's
- * sums are in registers.  The chunks' sums are added in double by a second kernel, which finds <g, t_k>
- * from the channel sums. */
+ * sums are in registers.  The chunks' sums are added in double by the last block, which finds
+ * <g, t_k> from the channel sums. */
 #include "kernels/tile.h"
 
 namespace {
@@ -198,11 +198,50 @@ template <int N> struct MixSums {
 	int plain;
 	Cut cut;
 	float *part;
+	unsigned *counters;
 	float *s, *sg, *sgx;
 };
+/* For channels [first, first + n) and term k: sg, sgx, and the sum of <g, t_k> over them, for thread 0.  plain has the
+ * sums of g; fold, sums and gs are shared memory as for sum_tile. */
+template <int N> __device__ inline double merge_term(const MixSums<N> &d, int k, unsigned first, unsigned n,
+	const double *plain, double *fold, double *sums, double *gs)
+{
+	const Term &t = d.m.t[k];
+	const float *part = d.part;
+	unsigned c = static_cast<unsigned>(d.gi.c), slots = static_cast<unsigned>(2 * d.m.nterm + 1);
+	auto add = [=](unsigned slot, double *to) {
+		sum_tile(d.cut.chunks, n, fold, to, [=](unsigned i, unsigned at) -> double {
+			return part[(static_cast<size_t>(i) * slots + slot) * c + first + at];
+		});
+	};
+	bool norm = t.kind >= SD_MIX_NORM, masked = t.kind == SD_MIX_NORM_RELU;
+	double all = 0;
+
+	if (masked)
+		add(2 * static_cast<unsigned>(k), gs);
+	if (t.kind != SD_MIX_NONE)
+		add(2 * static_cast<unsigned>(k) + 1, sums);
+	if (thread_rank() >= 32)
+		return 0;
+	for (unsigned i = thread_rank(); i < n; i += 32) {
+		size_t to = static_cast<size_t>(k) * c + first + i;
+		double q = t.kind == SD_MIX_NONE ? 0 : sums[i];
+
+		if (norm)
+			q *= 1.0f / sqrtf(t.var[first + i] + t.eps);
+		d.sg[to] = norm ? static_cast<float>(masked ? gs[i] : plain[i]) : 0.0f;
+		d.sgx[to] = norm ? static_cast<float>(q) : 0.0f;
+		all += q;
+	}
+	return warp_sum(all);
+}
+
 template <typename T, int V, int N> __global__ void SD_BOUNDS(V) mix_sums_chunk(SD_MEMBERS(MixSums<N>) group)
 {
 	__shared__ float sums[Threads<V>::most * V * 2];
+	__shared__ double fold[FOLD * TILE_CHANNELS];
+	__shared__ double added[3][TILE_CHANNELS];
+	__shared__ unsigned flag;
 	SD_MEMBER(group, d);
 	const Terms<N> &m = d.m;
 	const sd_cu_img &gi = d.gi;
@@ -246,50 +285,27 @@ template <typename T, int V, int N> __global__ void SD_BOUNDS(V) mix_sums_chunk(
 			}
 		}
 	}
-}
+	unsigned c = static_cast<unsigned>(gi.c), tiles = (c + blockDim.x * V - 1) / (blockDim.x * V);
 
-/* A block for each term. */
-template <int N> __global__ void __launch_bounds__(32 * FOLD) mix_sums_merge(SD_MEMBERS(MixSums<N>) group)
-{
-	__shared__ double sums[32 * FOLD];
-	SD_MEMBER(group, d);
-	const Terms<N> &m = d.m;
+	if (!is_last_of(d.counters + blockIdx.z, cut.chunks * tiles, &flag))
+		return;
 	const float *part = d.part;
-	unsigned chunks = d.cut.chunks;
-	int c = d.gi.c;
-	int k = static_cast<int>(blockIdx.x), kind = m.t[k].kind;
-	int from = kind == SD_MIX_NORM_RELU ? 2 * k : 2 * m.nterm;
-	double all = 0;
+	unsigned slots = static_cast<unsigned>(2 * m.nterm + 1);
 
-	for (int c0 = 0; c0 < c; c0 += 32) {
-		int ch = c0 + static_cast<int>(threadIdx.x), use = ch < c ? ch : c - 1;
-		auto get = [=](unsigned i, int slot) -> double {
-			return part[(static_cast<size_t>(i) * static_cast<unsigned>(2 * m.nterm + 1) +
-			             static_cast<unsigned>(slot)) * static_cast<unsigned>(c) + use];
-		};
-		double g = 0, q = 0;
+	for (unsigned c0 = 0; c0 < c; c0 += TILE_CHANNELS) {
+		unsigned n = c - c0 < TILE_CHANNELS ? c - c0 : TILE_CHANNELS * 1u;
 
-		if (kind >= SD_MIX_NORM)
-			g = sum_chunks(chunks, sums, [=](unsigned i) { return get(i, from); });
-		if (kind != SD_MIX_NONE)
-			q = sum_chunks(chunks, sums, [=](unsigned i) { return get(i, 2 * k + 1); });
-		if (kind >= SD_MIX_NORM)
-			q *= 1.0f / sqrtf(m.t[k].var[use] + m.t[k].eps);
-		if (threadIdx.y == 0 && ch < c) {
-			d.sg[k * c + ch] = static_cast<float>(g);
-			d.sgx[k * c + ch] = kind >= SD_MIX_NORM ? static_cast<float>(q) : 0.0f;
-			all += q;
+		if (plain)
+			sum_tile(cut.chunks, n, fold, added[0], [=](unsigned i, unsigned at) -> double {
+				return part[(static_cast<size_t>(i) * slots + slots - 1) * c + c0 + at];
+			});
+		for (int k = 0; k < m.nterm; k++) {
+			double all = merge_term<N>(d, k, c0, n, added[0], fold, added[1], added[2]);
+
+			if (thread_rank() == 0)
+				d.s[k] = static_cast<float>(c0 ? d.s[k] + all : all);
+			__syncthreads();
 		}
-	}
-	__syncthreads();
-	if (threadIdx.y == 0)
-		sums[threadIdx.x] = all;
-	__syncthreads();
-	if (thread_rank() == 0) {
-		all = 0;
-		for (int i = 0; i < 32; i++)
-			all += sums[i];
-		d.s[k] = static_cast<float>(all);
 	}
 }
 
@@ -298,12 +314,12 @@ template <typename T, int V, int N> void mix_sums_launch(sd_cu_run *r, const Mix
 	Tile t = make_tile(d.gi.c, V);
 
 	SD_GROUP(r, (mix_sums_chunk<T, V, N>), dim3(d.cut.chunks, t.tiles), t.block(), d);
-	SD_GROUP(r, mix_sums_merge<N>, static_cast<unsigned>(d.m.nterm), dim3(32, FOLD), d);
 }
 template <typename T, int V>
 void mix_sums_sized(sd_cu_run *r, const struct sd_cu_mix &m, const sd_cu_img &g, float *s, float *sg, float *sgx)
 {
-	Cut cut = make_cut(pixels_of(g), make_tile(g.c, V), 2 * STEP, 4096);
+	/* as many chunks as one block is to put together */
+	Cut cut = make_cut(pixels_of(g), make_tile(g.c, V), 2 * STEP, 256);
 	float *part = static_cast<float *>(sd_cu_take(r, sizeof(float) * cut.chunks *
 		static_cast<size_t>(2 * m.nterm + 1) * static_cast<size_t>(g.c)));
 	int plain = 0;
@@ -311,9 +327,9 @@ void mix_sums_sized(sd_cu_run *r, const struct sd_cu_mix &m, const sd_cu_img &g,
 	for (int k = 0; k < m.nterm; k++)
 		plain |= m.t[k].kind == SD_MIX_NORM;
 	if (m.nterm <= FEW)
-		mix_sums_launch<T, V, FEW>(r, { terms<FEW>(m), g, plain, cut, part, s, sg, sgx });
+		mix_sums_launch<T, V, FEW>(r, { terms<FEW>(m), g, plain, cut, part, r->counters, s, sg, sgx });
 	else
-		mix_sums_launch<T, V, SD_MIX_TERMS>(r, { terms<SD_MIX_TERMS>(m), g, plain, cut, part, s, sg, sgx });
+		mix_sums_launch<T, V, SD_MIX_TERMS>(r, { terms<SD_MIX_TERMS>(m), g, plain, cut, part, r->counters, s, sg, sgx });
 }
 
 template <typename T>

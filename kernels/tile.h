@@ -271,16 +271,14 @@ template <typename F> __device__ inline double sum_chunks(unsigned chunks, doubl
 	return s;
 }
 
-/* The same, by the last block of a member's row of blocks (blockIdx.x) to come here, for the block's channels: the
- * others have left their chunks' sums in memory.  Which block is last changes nothing in what is summed, nor its order.
+/* The same, by the last block of a member's row of blocks (blockIdx.x) to come here, for the block's channels, or by the
+ * last of as many as a counter is for: the others have left their chunks' sums in memory.  Which block is last changes nothing in what is summed, nor its order.
  * True for the threads of the last; all must call.  `flag` is shared memory. */
-__device__ inline bool is_last_block(unsigned *counters, unsigned blocks, unsigned *flag)
+__device__ inline bool is_last_of(unsigned *counter, unsigned blocks, unsigned *flag)
 {
 	__threadfence();
 	__syncthreads();
 	if (thread_rank() == 0) {
-		unsigned *counter = counters + blockIdx.z * gridDim.y + blockIdx.y;
-
 		*flag = atomicAdd(counter, 1u) + 1 == blocks;
 		if (*flag)
 			*counter = 0;
@@ -290,6 +288,10 @@ __device__ inline bool is_last_block(unsigned *counters, unsigned blocks, unsign
 		return false;
 	__threadfence();
 	return true;
+}
+__device__ inline bool is_last_block(unsigned *counters, unsigned blocks, unsigned *flag)
+{
+	return is_last_of(counters + blockIdx.z * gridDim.y + blockIdx.y, blocks, flag);
 }
 /* sum[i] = sum of f(chunk, i) over chunks for i < n; `part` and `sum` are shared memory for FOLD TILE_CHANNELS and
  * TILE_CHANNELS doubles.  All threads of the block call; barriers come before and after. */

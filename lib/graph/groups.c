@@ -196,11 +196,19 @@ static void read_at(struct levels *l, sd_val v, int level)
 		l->reader[made] = level;
 }
 
+static void read_load_at(struct levels *l, const struct sd_load *in, int level)
+{
+	int i;
+
+	for (i = 0; i < SD_LOAD_READS; i++)
+		read_at(l, sd_load_read(in, i), level);
+}
+
 static void put_off(struct levels *l)
 {
 	const struct sd_planner *b = l->b;
 	const struct sd_plan *p = b->p;
-	int i, j, k;
+	int i, k;
 
 	for (i = 0; i < p->nstep; i++)
 		l->reader[i] = INT_MAX;
@@ -214,8 +222,9 @@ static void put_off(struct levels *l)
 		level = s->skip ? l->reader[i] : l->level[i];
 		read_at(l, sd_step_node(b, i)->pred, level);
 		for (k = 0; k < s->nin; k++)
-			for (j = 0; j < SD_LOAD_READS; j++)
-				read_at(l, sd_load_read(&s->in[k], j), level);
+			read_load_at(l, &s->in[k], level);
+		for (k = 0; s->pair >= 0 && k < p->step[s->pair].nin; k++)
+			read_load_at(l, &p->step[s->pair].in[k], level);
 	}
 }
 
@@ -226,41 +235,6 @@ static int in_order(const void *pa, const void *pb)
 	if (a->level != b->level)
 		return a->level - b->level;
 	return a->kind != b->kind ? a->kind - b->kind : a->step - b->step;
-}
-
-static int is_pointwise(const struct sd_planner *b, int step)
-{
-	struct sd_window one = sd_window(1, 1, 0, 1);
-
-	return sd_step_node(b, step)->op == SD_OP_CONV && sd_step_node(b, step)->in[2] == SD_NIL &&
-		!memcmp(&sd_step_node(b, step)->a.win, &one, sizeof(one));
-}
-
-/* What needs a result as it is made is done in the same pass: statistics of what a pointwise convolution gives, and the
- * mask of a relu over a sum of gradients, which is then not written without it. */
-static void find_pairs(struct sd_planner *b)
-{
-	int i;
-
-	for (i = 0; i < b->p->nstep; i++) {
-		const struct sd_node *n = sd_step_node(b, i);
-		const struct sd_load *in = b->p->step[i].in;
-		int made, masked = n->op == SD_OP_RELU_BWD;
-
-		if ((n->op != SD_OP_BN_STATS && !masked) || in->mean != SD_NIL || in->relu || n->pred != SD_NIL)
-			continue;
-		made = b->step_of[b->g->val[in->x].node];
-		if (made < 0 || b->p->step[made].pair >= 0 || b->p->step[made].accumulate || b->p->step[made].skip ||
-				sd_step_node(b, made)->pred != SD_NIL || b->parent[sd_step_node(b, made)->out] >= 0)
-			continue;
-		if (masked ? sd_step_node(b, made)->op != SD_OP_ADD || b->uses[in->x] != 1 || b->p->step[i].accumulate
-				: !is_pointwise(b, made))
-			continue;
-		b->p->step[made].pair = i;
-		b->p->step[i].skip = 1;
-		if (masked)
-			b->hidden[in->x] = 1;
-	}
 }
 
 int sd_plan_find_groups(struct sd_planner *b)
@@ -284,7 +258,7 @@ int sd_plan_find_groups(struct sd_planner *b)
 	}
 	if (b->layout->back)
 		sd_plan_find_backs(b);
-	find_pairs(b);
+	sd_plan_find_pairs(b);
 	find_kept(&l);
 	find_levels(&l);
 	put_off(&l);

@@ -40,6 +40,8 @@ struct sd_step {
 	int pair;            /* the step done in the same pass (depthwise data and weight gradient; with groups
 	                        a pointwise convolution and statistics of its result, or a sum of gradients
 	                        and its mask, its result being written with that alone), or -1 */
+	int masked;          /* of a sum: so many of its first operands are summed first, and masked as `pair` has it;
+	                        0: none, or all, which are the pair's result */
 	int half;            /* the half of a separable convolution that is run here, its other steps skipped, or -1 */
 	int group;           /* steps of one group follow each other, are of one kind, and do not depend on one another;
 	                        where the layout asks for no groups each step is one */

@@ -28,6 +28,8 @@ static inline const struct sd_node *sd_step_node(const struct sd_planner *b, int
 int sd_plan_find_halves(struct sd_planner *b);
 /* Has gradients taken back through norms where they are loaded. */
 void sd_plan_find_backs(struct sd_planner *b);
+/* Has steps done with those that make what they read. */
+void sd_plan_find_pairs(struct sd_planner *b);
 /* Puts independent steps of one kind side by side, as groups; a step is run at (b->at) its group's first.  -1 with a
  * message.  b->step_of is stale afterwards. */
 int sd_plan_find_groups(struct sd_planner *b);

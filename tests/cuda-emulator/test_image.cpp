@@ -49,7 +49,7 @@ static void test_add()
 		Image before = y;
 		sd_cu_dst to = {y.m, acc};
 
-		sd_cu_add(r, n, src.data(), nullptr, &to);
+		sd_cu_add(r, n, src.data(), 0, nullptr, &to);
 		r.end();
 		check_image("add", y, [&](int b, int c, int h, int w) {
 			double sum = acc ? before.get(b, c, h, w) : 0;
@@ -220,7 +220,7 @@ static void test_grids()
 		TRY(sd_cu_import(&r, any, &to));
 		TRY(sd_cu_export(&r, &src, any));
 		TRY(sd_cu_fill(&r, 1, &x));
-		TRY(sd_cu_add(&r, 1, &one, nullptr, &to));
+		TRY(sd_cu_add(&r, 1, &one, 0, nullptr, &to));
 		TRY(sd_cu_channel_sum(&r, &x, any));
 		TRY(sd_cu_dot(&r, &src, &x, any));
 		TRY(sd_cu_take_odd(&r, &src, 0, &y));

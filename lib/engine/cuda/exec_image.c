@@ -206,13 +206,13 @@ static void exec_slice(struct sd_cuda_step *st)
 	sd_cu_load(&st->run, &x, &y);
 }
 
-/* With the mask of a relu it goes where that has its result, as much at a time as a kernel adds. */
+/* Where all of it is masked it goes where the relu's gradient has its place; as much at a time as a kernel adds. */
 static void exec_add(struct sd_cuda_step *st)
 {
 	struct sd_cu_grad x[SD_CU_ADD];
 	struct sd_cu_src mask;
 	struct sd_cu_dst y = sd_cuda_result(st);
-	int i = 0, n;
+	int i = 0, n, first, masked = 0;
 
 	if (st->s->pair >= 0) {
 		struct sd_cuda_step relu = sd_cuda_step_of(st->p, st->s->pair);
@@ -220,16 +220,19 @@ static void exec_add(struct sd_cuda_step *st)
 		relu.run = st->run;
 		relu.bind = st->bind;
 		mask = sd_cuda_source(&relu, 1);
-		y = sd_cuda_result(&relu);
+		if (!st->s->masked)
+			y = sd_cuda_result(&relu);
+		masked = st->s->masked ? st->s->masked : st->s->nin;
 		st->pair_done = 1;
 	}
 	while (i < st->s->nin) {
-		n = 0;
+		first = i, n = 0;
 		if (i && !y.acc)
 			x[n++] = (struct sd_cu_grad){ .g.x = y.y };
 		for (; i < st->s->nin && n < SD_CU_ADD; i++)
 			x[n++] = sd_cuda_gradient(st, i);
-		sd_cu_add(&st->run, n, x, st->pair_done && i == st->s->nin ? &mask : NULL, &y);
+		/* the mask once all that it masks is there */
+		sd_cu_add(&st->run, n, x, first < masked && masked <= i ? masked - first + (first && !y.acc) : 0, &mask, &y);
 	}
 }
 

@@ -232,7 +232,7 @@ static int add_chosen(struct sd_cuda_step *st)
 		return -1;
 	choose(st);
 	kept = (struct sd_cu_grad){ .g.x = aside.y };
-	sd_cu_add(&st->run, 1, &kept, NULL, &y);
+	sd_cu_add(&st->run, 1, &kept, 0, NULL, &y);
 	return 0;
 }
 

@@ -1,0 +1,103 @@
+/* pairs.c: what needs a result as it is made is done in the same pass: statistics of what a pointwise convolution
+ * gives, and the masks of relus over sums of gradients, which are then not written without them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/planner.h"
+
+static int is_pointwise(const struct sd_planner *b, int step)
+{
+	struct sd_window one = sd_window(1, 1, 0, 1);
+
+	return sd_step_node(b, step)->op == SD_OP_CONV && sd_step_node(b, step)->in[2] == SD_NIL &&
+		!memcmp(&sd_step_node(b, step)->a.win, &one, sizeof(one));
+}
+
+/* The step that makes what step i reads first, if that can do i's work too; or -1. */
+static int partner(const struct sd_planner *b, int i)
+{
+	const struct sd_node *n = sd_step_node(b, i);
+	const struct sd_load *in = b->p->step[i].in;
+	int made, masked = n->op == SD_OP_RELU_BWD;
+
+	if ((n->op != SD_OP_BN_STATS && !masked) || in->mean != SD_NIL || in->relu || n->pred != SD_NIL)
+		return -1;
+	made = b->step_of[b->g->val[in->x].node];
+	if (made < 0 || b->p->step[made].pair >= 0 || b->p->step[made].accumulate || b->p->step[made].skip ||
+			sd_step_node(b, made)->pred != SD_NIL || b->parent[sd_step_node(b, made)->out] >= 0)
+		return -1;
+	if (masked ? sd_step_node(b, made)->op != SD_OP_ADD || b->uses[in->x] != 1 || b->p->step[i].accumulate
+			: !is_pointwise(b, made))
+		return -1;
+	return made;
+}
+
+/* The sum that v is a plain part of, if that can begin with v's own parts, masked; or -1. */
+static int sum_with(const struct sd_planner *b, sd_val v, int *part)
+{
+	const struct sd_plan *p = b->p;
+	int s, k;
+
+	for (s = b->step_of[b->g->val[v].node] + 1; s < p->nstep; s++)
+		for (k = 0; k < p->step[s].nin; k++)
+			if (p->step[s].in[k].x == v && p->step[s].in[k].mean == SD_NIL && !p->step[s].in[k].relu) {
+				*part = k;
+				return sd_step_node(b, s)->op == SD_OP_ADD && sd_is_image(b->g, sd_step_node(b, s)->out) &&
+					sd_step_node(b, s)->pred == SD_NIL && p->step[s].pair < 0 &&
+					!p->step[s].accumulate && !p->step[s].skip ? s : -1;
+			}
+	return -1;
+}
+
+/* A masked gradient (relu, of what `made` sums, or of one that is none: -1) that is a part of a larger sum alone
+ * becomes its first parts. */
+static int join(struct sd_planner *b, int relu, int made)
+{
+	struct sd_step *step = b->p->step, *from = made < 0 ? &step[relu] : &step[made];
+	sd_val v = sd_step_node(b, relu)->out;
+	int n = made < 0 ? 1 : from->nin, k, part, s;
+	struct sd_load *in;
+
+	if (step[relu].accumulate || b->uses[v] != 1 || b->parent[v] >= 0 || sd_step_node(b, relu)->pred != SD_NIL)
+		return 0;
+	s = sum_with(b, v, &part);
+	in = s < 0 ? NULL : malloc(sizeof(*in) * (size_t)(n + step[s].nin));
+	if (!in)
+		return 0;
+	memcpy(in, from->in, sizeof(*in) * (size_t)n);
+	for (k = 0; k < step[s].nin; k++)
+		if (k != part)
+			in[n + k - (k > part)] = step[s].in[k];
+	free(step[s].in);
+	step[s].in = in;
+	step[s].nin += n - 1;
+	step[s].masked = n;
+	step[s].pair = relu;
+	step[relu].skip = 1;
+	b->hidden[v] = 1;
+	if (made >= 0) {
+		from->skip = 1;
+		from->nin = 0;
+	}
+	return 1;
+}
+
+void sd_plan_find_pairs(struct sd_planner *b)
+{
+	int i, made, masked;
+
+	for (i = 0; i < b->p->nstep; i++) {
+		if (b->p->step[i].skip)
+			continue;
+		masked = sd_step_node(b, i)->op == SD_OP_RELU_BWD;
+		made = partner(b, i);
+		if (made >= 0 && masked)
+			b->hidden[b->p->step[i].in->x] = 1;
+		if (masked && join(b, i, made))
+			continue;
+		if (made < 0)
+			continue;
+		b->p->step[made].pair = i;
+		b->p->step[i].skip = 1;
+	}
+}
