@@ -15,7 +15,7 @@
  * of tile.h.
  *
  * An output sums its taps from 0 in the order of the window; padding is 0 after norm and relu. */
-#include "kernels/tile.h"
+#include "kernels/stats.h"
 
 #include <numeric>
 
@@ -35,6 +35,12 @@ struct Dw {
 	int k, m;        /* the unrolled size and M; k 0: neither */
 	unsigned runs;   /* in a row of outputs */
 	unsigned items;  /* runs in all; outputs in the plain path */
+	/* with part the sums of a norm's gradient are taken of y on the way: x.norm is then the norm, and x.relu its mask */
+	const void *at;  /* its operand, of y's shape */
+	int ld_at;
+	float *part;     /* (blocks, 2, C) */
+	unsigned *counters;
+	float *sg, *sgx;
 };
 
 /* The block's weights to shared memory, (taps, channels of the block), turned round if asked for. */
@@ -70,8 +76,38 @@ __device__ inline Place place(unsigned item, unsigned runs, unsigned length, int
 }
 /* ---- forward, and the gradient of x for stride 1 ---- */
 
+/* Adds a run's results to the sums t of g and of g (x - mean). */
+template <typename T, int V> __device__ inline void add_sums(const Dw &d, const Place &p, int ch, float s[RUN][V],
+	const float *a, const float *b, float t[2 * V])
+{
+	sd_cu_img at_img = d.y.y;
+	const Load<V> mask = load_from_shared<V>(a, b, 0);
+
+	at_img.p = const_cast<void *>(d.at);
+	at_img.ld = d.ld_at;
+	SD_UNROLL
+	for (int r = 0; r < RUN; r++) {
+		int col = p.ox + r * d.apart;
+		float x[V];
+
+		if (col >= d.y.y.w)
+			continue;
+		load_pack<T, V>(at<const T>(at_img, pixel(at_img, p.n, p.oy, col), ch), x);
+		SD_UNROLL
+		for (int i = 0; i < V; i++) {
+			float g = to_float(from_float<T>(s[r][i]));
+
+			if (d.x.relu && !(fmaf(mask.a[i], x[i], mask.b[i]) > 0.0f))
+				g = 0;
+			t[i] += g;
+			t[V + i] = fmaf(g, x[i] - d.x.norm.mean[ch + i], t[V + i]);
+		}
+	}
+}
+
 /* w (K K TILE_CHANNELS), a and b (TILE_CHANNELS) are shared memory. */
-template <typename T, int V, int K, int M> __device__ inline void dw_runs(const Dw &d, float *w, float *a, float *b)
+template <typename T, int V, int K, int M>
+__device__ inline void dw_runs(const Dw &d, float *w, float *a, float *b, float t[2 * V])
 {
 	enum { COLS = M * (RUN - 1) + K };
 	const sd_cu_img &x = d.x.x, &y = d.y.y;
@@ -81,8 +117,14 @@ template <typename T, int V, int K, int M> __device__ inline void dw_runs(const 
 
 	weights_to_shared<V>(d.w, K * K, x.c, d.flip, w);
 	norm_to_shared<V>(d.x.norm, x.c, a, b);
-	const Load<V> load = load_from_shared<V>(a, b, d.x.relu);
+	Load<V> load = load_from_shared<V>(a, b, d.x.relu);
 
+	if (d.part) {
+		SD_UNROLL
+		for (int i = 0; i < V; i++)
+			load.a[i] = 1, load.b[i] = -0.0f;
+		load.low = -INFINITY;
+	}
 	if (item >= d.items || ch >= x.c)
 		return;
 	const Place p = place(item, d.runs, RUN, d.apart, y.h);
@@ -137,29 +179,60 @@ template <typename T, int V, int K, int M> __device__ inline void dw_runs(const 
 		if (col < y.w)
 			store_pack<T, V>(at<T>(y, pixel(y, p.n, p.oy, col), ch), s[r], d.y.acc);
 	}
+	if (d.part)
+		add_sums<T, V>(d, p, ch, s, a, b, t);
 }
 
 /* Kernels of 3 and 5 together: which one a block has is its member's. */
 template <typename T, int V, int K> __global__ void SD_BOUNDS(V) dw_run(SD_MEMBERS(Dw) group)
 {
+	/* weights, then a thread's sums each, then those of chunks */
 	alignas(16) __shared__ float w[K * K * TILE_CHANNELS];
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
+	__shared__ double sums[2][TILE_CHANNELS];
+	__shared__ unsigned flag;
+	static_assert(sizeof(w) >= sizeof(float) * Threads<V>::most * V * 2 &&
+		sizeof(w) >= sizeof(double) * FOLD * TILE_CHANNELS, "sums take the place of weights");
 	SD_MEMBER(group, d);
+	float t[2 * V];
 
+	SD_UNROLL
+	for (int i = 0; i < 2 * V; i++)
+		t[i] = 0;
 	if constexpr (K == 7) {
 		if (d.m == 1)
-			dw_runs<T, V, 7, 1>(d, w, a, b);
+			dw_runs<T, V, 7, 1>(d, w, a, b, t);
 		else
-			dw_runs<T, V, 7, 2>(d, w, a, b);
+			dw_runs<T, V, 7, 2>(d, w, a, b, t);
 	} else {
 		switch (d.k * 2 + d.m) {
-		case 7: dw_runs<T, V, 3, 1>(d, w, a, b); break;
-		case 8: dw_runs<T, V, 3, 2>(d, w, a, b); break;
-		case 11: dw_runs<T, V, 5, 1>(d, w, a, b); break;
-		default: dw_runs<T, V, 5, 2>(d, w, a, b); break;
+		case 7: dw_runs<T, V, 3, 1>(d, w, a, b, t); break;
+		case 8: dw_runs<T, V, 3, 2>(d, w, a, b, t); break;
+		case 11: dw_runs<T, V, 5, 1>(d, w, a, b, t); break;
+		default: dw_runs<T, V, 5, 2>(d, w, a, b, t); break;
 		}
 	}
+	if (!d.part)
+		return;
+	unsigned c = static_cast<unsigned>(d.y.y.c);
+	int ch = thread_channel<V>();
+
+	sum_rows<2 * V>(t, w);
+	if (threadIdx.y == 0 && ch < d.y.y.c) {
+		float *to = d.part + static_cast<size_t>(blockIdx.x) * 2 * c + ch;
+
+		SD_UNROLL
+		for (int i = 0; i < V; i++) {
+			to[i] = t[i];
+			to[c + static_cast<unsigned>(i)] = t[V + i];
+		}
+	}
+	unsigned chunks = (d.items + blockDim.y - 1) / blockDim.y;
+
+	if (is_last_block(d.counters, chunks, &flag))
+		merge_sums(d.part, chunks, c, static_cast<unsigned>(block_channel<V>()), block_channels<V>(d.y.y.c),
+			d.x.norm, reinterpret_cast<double *>(w), sums[0], sums[1], d.sg, d.sgx);
 }
 
 /* Any window, one output a thread. */
@@ -473,10 +546,12 @@ template <typename T, int V> void launch_forward(sd_cu_run *r, const Dw &d, cons
 	}
 	SD_GROUP(r, (dw_plain<T, V>), grid, t.block(), d);
 }
-template <typename T> void forward(sd_cu_run *r, Dw &d)
+/* With s not NULL the sums, too, of y as a gradient, where that is little work; whether they are is in *done. */
+template <typename T> void forward(sd_cu_run *r, Dw &d, const sd_cu_norm_sums *s, int *done)
 {
-	const sd_cu_img *img[] = { &d.x.x, &d.y.y };
-	int v = pack_width(img, 2);
+	sd_cu_img at = s ? s->x : d.y.y;
+	const sd_cu_img *img[] = { &d.x.x, &d.y.y, &at };
+	int v = pack_width(img, s ? 3 : 2);
 	Path p = choose(d.win);
 	Tile t = make_tile(d.x.x.c, v);
 
@@ -487,6 +562,18 @@ template <typename T> void forward(sd_cu_run *r, Dw &d)
 	d.apart = p.apart;
 	d.runs = runs_of(d.y.y.w, RUN, p.apart);
 	d.items = p.k ? rows_of(d.y.y) * d.runs : pixels_of(d.y.y);
+	*done = s && p.k && !d.y.acc && blocks_for(d.items, t.rows) <= MOST_CHUNKS;
+	if (*done) {
+		d.x.norm = s->norm;
+		d.x.relu = s->masked;
+		d.at = at.p;
+		d.ld_at = at.ld;
+		d.part = static_cast<float *>(sd_cu_take(r, sizeof(float) * blocks_for(d.items, t.rows) * 2 *
+			static_cast<size_t>(d.y.y.c)));
+		d.counters = r->counters;
+		d.sg = s->sg;
+		d.sgx = s->sgx;
+	}
 	SD_BY_PACK(T, v, launch_forward, r, d, t);
 }
 
@@ -561,24 +648,27 @@ template <typename T> void grad(sd_cu_run *r, DwGrad &d, float *gw)
 
 void sd_cu_dwconv(sd_cu_run *r, const sd_cu_src *x, const float *w, struct sd_window win, const sd_cu_dst *y)
 {
-	Dw d = { *x, w, win, *y, 0, 1, 0, 0, 0, 0 };
+	Dw d = { *x, w, win, *y, 0, 1, 0, 0, 0, 0, nullptr, 0, nullptr, nullptr, nullptr, nullptr };
+	int none;
 
-	SD_BY_TYPE(x->x.type, forward, r, d);
+	SD_BY_TYPE(x->x.type, forward, r, d, nullptr, &none);
 }
 
-void sd_cu_dwconv_bwd_x(sd_cu_run *r, const sd_cu_img *gy, const float *w, struct sd_window win,
-	const sd_cu_dst *gx)
+int sd_cu_dwconv_bwd_x(sd_cu_run *r, const sd_cu_img *gy, const float *w, struct sd_window win,
+	const sd_cu_dst *gx, const sd_cu_norm_sums *sums)
 {
 	sd_cu_src x = { *gy, {}, 0 };
-	Dw d = { x, w, win, *gx, 1, 1, 0, 0, 0, 0 };
+	Dw d = { x, w, win, *gx, 1, 1, 0, 0, 0, 0, nullptr, 0, nullptr, nullptr, nullptr, nullptr };
+	int done = 0;
 
 	if (win.sh != 1 || win.sw != 1) {
 		SD_BY_TYPE(gy->type, gather, r, d);
-		return;
+		return 0;
 	}
 	d.win.ph = win.dh * (win.kh - 1) - win.ph;
 	d.win.pw = win.dw * (win.kw - 1) - win.pw;
-	SD_BY_TYPE(gy->type, forward, r, d);
+	SD_BY_TYPE(gy->type, forward, r, d, sums, &done);
+	return done;
 }
 
 void sd_cu_dwconv_bwd_w(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, struct sd_window win,

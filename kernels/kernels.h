@@ -69,6 +69,15 @@ struct sd_cu_grad {
 	struct sd_cu_back back;
 };
 
+/* Sums of a gradient as sd_cu_norm_bwd_sums has them, which another kernel takes on its way; masked by the norm itself
+ * where `masked`. */
+struct sd_cu_norm_sums {
+	struct sd_cu_img x;
+	struct sd_cu_norm norm; /* gamma and beta are the mask's */
+	int masked;
+	float *sg, *sgx;
+};
+
 /* Where an image op writes; with acc the value is added to what is there. */
 struct sd_cu_dst {
 	struct sd_cu_img y;
@@ -127,8 +136,9 @@ static inline void *sd_cu_take(struct sd_cu_run *r, size_t bytes)
 /* ---- dwconv.cu: depthwise convolution; w, gw (C, 1, kh, kw) float32 ---- */
 void sd_cu_dwconv(struct sd_cu_run *r, const struct sd_cu_src *x, const float *w, struct sd_window win,
 	const struct sd_cu_dst *y);
-void sd_cu_dwconv_bwd_x(struct sd_cu_run *r, const struct sd_cu_img *gy, const float *w, struct sd_window win,
-	const struct sd_cu_dst *gx);
+/* With sums, which may be NULL, also those of gx as a gradient: 1 if they are made, 0 if not. */
+int sd_cu_dwconv_bwd_x(struct sd_cu_run *r, const struct sd_cu_img *gy, const float *w, struct sd_window win,
+	const struct sd_cu_dst *gx, const struct sd_cu_norm_sums *sums);
 void sd_cu_dwconv_bwd_w(struct sd_cu_run *r, const struct sd_cu_src *x, const struct sd_cu_img *gy,
 	struct sd_window win, float *gw);
 

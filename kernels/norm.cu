@@ -280,18 +280,8 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) sums_chunk(SD_MEMBERS(
 	}
 	if (!is_last_block(d.counters, cut.chunks, &flag))
 		return;
-	const float *part = d.part;
-	unsigned channels = static_cast<unsigned>(x.c), at0 = static_cast<unsigned>(block_channel<V>());
-	unsigned n = block_channels<V>(x.c);
-
-	for (unsigned what = 0; what < 2; what++)
-		sum_tile(cut.chunks, n, fold, what ? products : plain, [=](unsigned k, unsigned i) -> double {
-			return part[(static_cast<size_t>(k) * 2 + what) * channels + at0 + i];
-		});
-	for (unsigned i = thread_rank(); i < n; i += thread_count()) {
-		d.sg[at0 + i] = static_cast<float>(plain[i]);
-		d.sgx[at0 + i] = static_cast<float>(products[i] * (1.0f / sqrtf(norm.var[at0 + i] + norm.eps)));
-	}
+	merge_sums(d.part, cut.chunks, static_cast<unsigned>(x.c), static_cast<unsigned>(block_channel<V>()),
+		block_channels<V>(x.c), norm, fold, plain, products, d.sg, d.sgx);
 }
 
 template <typename T, int V> void sums_launch(sd_cu_run *r, const SumsChunk &d, const Tile &t)

@@ -389,9 +389,8 @@ From from(const sd_cu_grad *gy)
 int sd_cu_pointwise(sd_cu_run *r, const sd_cu_src *x, int odd, const float *w, const sd_cu_dst *y, float *mean,
 	float *var)
 {
-	enum { MOST = 2048 }; /* chunks that one block is to put together */
 	unsigned chunks = blocks_for(pixels_of(y->y), ROWS);
-	int stats = mean && !y->acc && chunks <= MOST;
+	int stats = mean && !y->acc && chunks <= MOST_CHUNKS;
 	Pointwise d = { from(x, odd, &y->y), w, x->x.c, 1, x->x.c, pixels_of(y->y), *y, nullptr, nullptr, nullptr,
 		nullptr };
 

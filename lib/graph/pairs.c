@@ -1,5 +1,5 @@
 /* pairs.c: what needs a result as it is made is done in the same pass: statistics of what a pointwise convolution
- * gives, and the masks of relus over sums of gradients, which are then not written without them. */
+ * gives, the sums of a norm's gradient where a depthwise convolution's is what they are of, and the masks of relus over sums of gradients, which are then not written without them. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,21 +13,29 @@ static int is_pointwise(const struct sd_planner *b, int step)
 		!memcmp(&sd_step_node(b, step)->a.win, &one, sizeof(one));
 }
 
+static int is_depthwise_gradient(const struct sd_planner *b, int step)
+{
+	const struct sd_node *n = sd_step_node(b, step);
+
+	return n->op == SD_OP_DWCONV_BWD_X && n->a.win.sh == 1 && n->a.win.sw == 1;
+}
+
 /* The step that makes what step i reads first, if that can do i's work too; or -1. */
 static int partner(const struct sd_planner *b, int i)
 {
 	const struct sd_node *n = sd_step_node(b, i);
 	const struct sd_load *in = b->p->step[i].in;
-	int made, masked = n->op == SD_OP_RELU_BWD;
+	int made, masked = n->op == SD_OP_RELU_BWD, sums = n->op == SD_OP_NORM_BWD_SUMS;
 
-	if ((n->op != SD_OP_BN_STATS && !masked) || in->mean != SD_NIL || in->relu || n->pred != SD_NIL)
+	if ((n->op != SD_OP_BN_STATS && !masked && !sums) || n->pred != SD_NIL ||
+			(!sums && (in->mean != SD_NIL || in->relu)))
 		return -1;
 	made = b->step_of[b->g->val[in->x].node];
 	if (made < 0 || b->p->step[made].pair >= 0 || b->p->step[made].accumulate || b->p->step[made].skip ||
 			sd_step_node(b, made)->pred != SD_NIL || b->parent[sd_step_node(b, made)->out] >= 0)
 		return -1;
 	if (masked ? sd_step_node(b, made)->op != SD_OP_ADD || b->uses[in->x] != 1 || b->p->step[i].accumulate
-			: !is_pointwise(b, made))
+			: sums ? !is_depthwise_gradient(b, made) : !is_pointwise(b, made))
 		return -1;
 	return made;
 }

@@ -232,7 +232,7 @@ static void test_grids()
 		TRY(sd_cu_norm_bwd_sums(&r, &x, &x, &norm, NULL, any, any));
 		TRY(sd_cu_norm_bwd_x(&r, &x, &x, &norm, NULL, any, any, 1, &to));
 		TRY(sd_cu_dwconv(&r, &src, any, win, &to_less));
-		TRY(sd_cu_dwconv_bwd_x(&r, &y, any, win, &to));
+		TRY(sd_cu_dwconv_bwd_x(&r, &y, any, win, &to, nullptr));
 		TRY(sd_cu_dwconv_bwd_w(&r, &src, &y, win, any));
 		TRY(sd_cu_maxpool(&r, &src, win, &to_less));
 		TRY(sd_cu_maxpool_bwd(&r, &src, &y, win, &to));

@@ -142,6 +142,38 @@ static void test_dwconv()
 	});
 }
 
+static int with_sums;
+
+/* The same again, and where the kernel takes them a norm's sums of it. */
+static void check_norm_sums(const Image &gy, const std::vector<float> &w, const struct sd_window &win, const Image &gx,
+	int round)
+{
+	Image x(moved(gx, 8, 0).fill()), again = gx;
+	Norm norm(gx.m.c, true);
+	std::vector<float> sg(gx.m.c, NAN), sgx = sg;
+	std::vector<double> want_sg(gx.m.c), want_sgx = want_sg;
+	sd_cu_norm_sums sums = {x.m, norm.norm(), round / 2 % 2, sg.data(), sgx.data()};
+	sd_cu_dst to = {again.m, 0};
+	Run r;
+	int done = sd_cu_dwconv_bwd_x(r, &gy.m, w.data(), win, &to, &sums);
+
+	r.end();
+	CHECK(same(again, gx), "dwconv_bwd_x: sums change what they are of");
+	if (!done)
+		return;
+	with_sums++;
+	gx.each([&](int n, int c, int h, int v) {
+		double g = gx.get(n, c, h, v), t = x.get(n, c, h, v);
+
+		if (sums.masked && !(norm(t, c) > 0))
+			return;
+		want_sg[c] += g;
+		want_sgx[c] += g * (t - norm.mean[c]) / sqrt(static_cast<double>(norm.var[c]) + 1e-3f);
+	});
+	check_close("dwconv_bwd_x's sg", sg, want_sg, 1e-4);
+	check_close("dwconv_bwd_x's sgx", sgx, want_sgx, 1e-4);
+}
+
 static void test_dwconv_bwd_x()
 {
 	all(convs, [](Shape s, Shape o, const struct sd_window &win, sd_cu_type t, int round) {
@@ -163,10 +195,13 @@ static void test_dwconv_bwd_x()
 		});
 		sd_cu_dst to = {gx.m, acc};
 
-		sd_cu_dwconv_bwd_x(r, &gy.m, w.data(), win, &to);
+		sd_cu_dwconv_bwd_x(r, &gy.m, w.data(), win, &to, nullptr);
 		r.end();
 		check_image("dwconv_bwd_x", gx, sum);
+		if (!acc)
+			check_norm_sums(gy, w, win, gx, round);
 	});
+	CHECK(with_sums > 20, "sums were taken %d times", with_sums);
 }
 
 static void test_dwconv_bwd_w()

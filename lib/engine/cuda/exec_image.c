@@ -137,6 +137,29 @@ static void exec_norm_bwd(struct sd_cuda_step *st)
 	sd_cu_norm_bwd_x(&st->run, &g, &x, &norm, &mask, in(st, 5), in(st, 6), st->n->a.i[0], &gx);
 }
 
+/* gy, w; with the sums of the norm that gx goes back through */
+static void exec_dwconv_bwd_x(struct sd_cuda_step *st)
+{
+	struct sd_cu_img g = sd_cuda_operand(st, 0);
+	struct sd_cu_dst gx = sd_cuda_result(st);
+	struct sd_cu_norm_sums s;
+
+	if (st->s->pair >= 0) {
+		struct sd_cuda_step sums = sd_cuda_step_of(st->p, st->s->pair);
+		const struct sd_load *l = sums.s->in;
+
+		sums.run = st->run;
+		sums.bind = st->bind;
+		s.x = sd_cuda_operand(&sums, 1);
+		s.masked = l[0].relu;
+		s.norm = l[0].relu ? norm_of_load(&sums, l)
+			: norm_of(&sums, l[2].x, l[3].x, SD_NIL, SD_NIL, sums.n->a.eps);
+		s.sg = out(&sums, 0);
+		s.sgx = out(&sums, 1);
+	}
+	st->pair_done = sd_cu_dwconv_bwd_x(&st->run, &g, in(st, 1), st->n->a.win, &gx, st->s->pair < 0 ? NULL : &s);
+}
+
 static struct sd_cu_mix_term mix_term(const struct sd_cuda_step *st, int kind, const struct sd_load *l, float eps)
 {
 	struct sd_cu_mix_term t = { .kind = kind };
@@ -289,8 +312,7 @@ int sd_cuda_exec_image(struct sd_cuda_step *st)
 		sd_cu_dwconv(r, &x, in(st, 1), a->win, &y);
 		return 1;
 	case SD_OP_DWCONV_BWD_X:
-		g = sd_cuda_operand(st, 0), y = sd_cuda_result(st);
-		sd_cu_dwconv_bwd_x(r, &g, in(st, 1), a->win, &y);
+		exec_dwconv_bwd_x(st);
 		return 1;
 	case SD_OP_DWCONV_BWD_W:
 		x = sd_cuda_source(st, 0), g = sd_cuda_operand(st, 1);
