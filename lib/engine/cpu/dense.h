@@ -221,17 +221,32 @@ static inline void sd_pw_pack(float *to, const float *w, size_t so, size_t si, c
 	}
 }
 
-/* ---- weight gradients: one sum an element, pixels in row order ---- */
+/* ---- weight gradients: one sum an element, pixels in row order ----
+ *
+ * A block of gy of few channels is taken the other way round: a channel of it by all lanes of x.  Of such a block the
+ * sums are [lane of gy][lane of x], of others [lane of x][lane of gy]. */
 
 /* Pixels of gy between what is read and what is asked for. */
 #define SD_GRAD_AHEAD 128
 
-/* R channels of x by B blocks of gy, over ni rows of nj pixels.  `next` is what will be read of x, a line for each
- * pixel, to be asked for together with what follows in gy; NULL where both are in the cache. */
-SD_INLINE void sd_grad_tile(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block,
-	size_t gy_row, int ni, int nj, const float *next, const int R, const int B)
+/* Lanes that are summed of a block of gy of few channels; 0 for other blocks. */
+SD_INLINE int sd_grad_turned(const struct sd_blk *gy)
 {
-	v16 s[SD_CONV_SUMS], gv[SD_CONV_BLOCKS];
+#if defined(SD_ISA_AVX512)
+	return gy->n > 8 ? 0 : gy->n > 4 ? 8 : 4;
+#else
+	(void)gy;
+	return 0;
+#endif
+}
+
+/* R channels of x by B blocks of gy, and all of x's by T of the block behind them, over ni rows of nj pixels.  `next` is
+ * what will be read of x, a line for each pixel, to be asked for together with what follows in gy; NULL where both are
+ * in the cache. */
+SD_INLINE void sd_grad_tile(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block,
+	size_t gy_row, int ni, int nj, const float *next, const int R, const int B, const int T)
+{
+	v16 s[SD_CONV_SUMS], t[8], gv[SD_CONV_BLOCKS];
 
 	SD_UNROLL(3)
 	for (int b = 0; b < B; b++) {
@@ -239,6 +254,9 @@ SD_INLINE void sd_grad_tile(float *part, const float *x, size_t x_row, const flo
 		for (int r = 0; r < R; r++)
 			s[r * B + b] = v16_load(part + b * 256 + r * 16);
 	}
+	SD_UNROLL(8)
+	for (int l = 0; l < T; l++)
+		t[l] = v16_load(part + B * 256 + l * 16);
 	for (int i = 0; i < ni; i++, x += x_row, gy += gy_row) {
 		for (size_t j = 0; j < (size_t)nj * 16; j += 16) {
 			SD_UNROLL(3)
@@ -248,7 +266,7 @@ SD_INLINE void sd_grad_tile(float *part, const float *x, size_t x_row, const flo
 				__builtin_prefetch(next);
 				next += 16;
 				SD_UNROLL(3)
-				for (int b = 0; b < B; b++)
+				for (int b = 0; b < B + !!T; b++)
 					__builtin_prefetch(gy + (size_t)b * gy_block + j + SD_GRAD_AHEAD * 16);
 			}
 			SD_UNROLL(16)
@@ -259,6 +277,13 @@ SD_INLINE void sd_grad_tile(float *part, const float *x, size_t x_row, const flo
 				for (int b = 0; b < B; b++)
 					s[r * B + b] = v16_fma(xv, gv[b], s[r * B + b]);
 			}
+			if (T) {
+				v16 xv = v16_load(x + j);
+
+				SD_UNROLL(8)
+				for (int l = 0; l < T; l++)
+					t[l] = v16_fma(xv, v16_bcast(gy + (size_t)B * gy_block + j + l), t[l]);
+			}
 		}
 	}
 	SD_UNROLL(3)
@@ -267,18 +292,32 @@ SD_INLINE void sd_grad_tile(float *part, const float *x, size_t x_row, const flo
 		for (int r = 0; r < R; r++)
 			v16_store(part + b * 256 + r * 16, s[r * B + b]);
 	}
+	SD_UNROLL(8)
+	for (int l = 0; l < T; l++)
+		v16_store(part + B * 256 + l * 16, t[l]);
 }
 
-/* n lanes of x, a few padding lanes with them, by B blocks. */
+/* n lanes of x, a few padding lanes with them, by B blocks and T lanes of one more. */
 SD_INLINE void sd_grad_lanes(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block,
-	size_t gy_row, int ni, int nj, int n, const float *next, const int B)
+	size_t gy_row, int ni, int nj, int n, const float *next, const int B, const int T)
 {
 	int r = 0;
 
-#define TRY(R, need) \
+#define RUN(R, TURNED) sd_grad_tile(part + r * 16, x + r, x_row, gy, gy_block, gy_row, ni, nj, next, R, B, TURNED)
+/* the first run takes the last block with it */
+#define TRY(R, need) do { \
+	if (T && !r && need <= n) { \
+		RUN(R, T); \
+		r = R; \
+	} \
 	for (; r + need <= n; r += R) \
-		sd_grad_tile(part + r * 16, x + r, x_row, gy, gy_block, gy_row, ni, nj, next, R, B)
+		RUN(R, 0); \
+} while (0)
 #if SD_CONV_SUMS == 24
+	if (!B) {
+		RUN(0, T);
+		return;
+	}
 	if (B == 1)
 		TRY(16, 9);
 	TRY(8, 5);
@@ -288,29 +327,61 @@ SD_INLINE void sd_grad_lanes(float *part, const float *x, size_t x_row, const fl
 #endif
 	TRY(4, 1);
 #undef TRY
+#undef RUN
 }
 
-/* The same by all of nblock blocks of gy, gy_block floats apart: adds to part[block of gy][lane of x][16]. */
+/* The same by all of nblock blocks of gy, gy_block floats apart, of which blk tells: adds to part[block of gy][16][16]. */
 static inline void sd_grad_blocks(float *part, const float *x, size_t x_row, const float *gy, size_t gy_block,
-	size_t gy_row, int ni, int nj, int lanes, int nblock, const float *next)
+	size_t gy_row, int ni, int nj, int lanes, const struct sd_blk *blk, int nblock, const float *next)
 {
 	for (int b = 0; b < nblock; ) {
-		int left = nblock - b;
+		int full = 0, turned = 0;
 
-#define CASE(B) { \
-	sd_grad_lanes(part + (size_t)b * 256, x, x_row, gy + (size_t)b * gy_block, gy_block, gy_row, ni, nj, \
-		lanes, next, B); \
-	b += B; \
-}
-		if (left == 1 || SD_CONV_BLOCKS == 1)
-			CASE(1)
-#if SD_CONV_BLOCKS > 1
-		else if (left == 2 || left == 4)
-			CASE(2)
+		while (b + full < nblock && !sd_grad_turned(&blk[b + full]))
+			full++;
+		if (full < SD_CONV_BLOCKS && b + full < nblock)
+			turned = sd_grad_turned(&blk[b + full]);
 		else
-			CASE(3)
+			full = SD_CONV_BLOCKS == 1 || full == 1 ? 1 : full == 2 || full == 4 ? 2 : 3;
+		switch (full * 16 + turned) {
+#define CASE(B, T) case B * 16 + T: \
+			sd_grad_lanes(part + (size_t)b * 256, x, x_row, gy + (size_t)b * gy_block, gy_block, gy_row, ni, nj, \
+				lanes, next, B, T); \
+			break
+		CASE(1, 0);
+#if SD_CONV_BLOCKS > 1
+		CASE(2, 0);
+		CASE(3, 0);
+		CASE(0, 4);
+		CASE(0, 8);
+		CASE(1, 4);
+		CASE(1, 8);
+		CASE(2, 4);
+		CASE(2, 8);
 #endif
 #undef CASE
+		}
+		b += full + !!turned;
+	}
+}
+
+/* Writes a pair of blocks' weight gradient, the sum over chunks of part[chunk * stride][16][16], by blocks bx of x and by
+ * of gy: channel c of x and l of gy to gw[l * so + c * si] for l in [first, last). */
+static inline void sd_grad_reduce(const float *part, size_t stride, int chunks, const struct sd_blk *bx,
+	const struct sd_blk *by, int first, int last, float *gw, size_t so, size_t si)
+{
+	int turned = sd_grad_turned(by) != 0;
+
+	for (int i = 0; i < (turned ? by->n : bx->n); i++) {
+		float lane[16];
+
+		v16_store(lane, v16_sum(part + i * 16, stride, chunks));
+		for (int k = 0; k < (turned ? bx->n : by->n); k++) {
+			int c = turned ? k : i, l = turned ? i : k;
+
+			if (l >= first && l < last)
+				gw[(size_t)l * so + (size_t)c * si] = lane[k];
+		}
 	}
 }
 

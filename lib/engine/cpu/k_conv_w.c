@@ -20,7 +20,7 @@ struct grad {
 	int block, nblock; /* the blocks they are in */
 	int chunks;
 	int k2;           /* window elements in gw */
-	float *part;      /* [chunk][block of x][tap][block of gy][lane of x][16] */
+	float *part;      /* [chunk][block of x][tap][block of gy][16][16] */
 	float *gw;
 	int direct;
 	float *tile;
@@ -37,7 +37,7 @@ static void grad_band(const struct grad *d, float *part, const float *src, size_
 	for (int t = 0; t < g->ntap; t++)
 		sd_grad_blocks(part + (size_t)(t * d->nblock) * 256, src + g->tap[t].off, x_row,
 			sd_img_at(d->gy, d->block, n) + ((size_t)band.i0 * (size_t)g->ow + (size_t)band.j0) * 16,
-			gy_block, gy_row, band.ni, band.nj, lanes, d->nblock,
+			gy_block, gy_row, band.ni, band.nj, lanes, d->gy->blk + d->block, d->nblock,
 			t ? NULL : img + (size_t)(band.ni * band.nj) * 16);
 }
 
@@ -82,21 +82,10 @@ static void reduce_task(void *ctx, int task, int thread)
 	for (int t = 0; t < d->g.ntap; t++) {
 		int k = d->k2 > 1 ? d->g.tap[t].k : 0;
 
-		for (int c = 0; c < bx->n; c++) {
-			const float *p = d->part + (size_t)ib * size
-				+ (size_t)((t * d->nblock + b) * 16 + c) * 16;
-			float lane[16];
-
-			v16_store(lane, v16_sum(p, (size_t)d->x->x.cb * size, d->chunks));
-			for (int l = 0; l < by->n; l++) {
-				int o = by->ch + l;
-				size_t row = (size_t)(o - d->first) * (size_t)d->x->x.c;
-				size_t at = (row + (size_t)(bx->ch + c)) * (size_t)d->k2 + (size_t)k;
-
-				if (o >= d->first && o < d->last)
-					d->gw[at] = lane[l];
-			}
-		}
+		sd_grad_reduce(d->part + (size_t)ib * size + (size_t)(t * d->nblock + b) * 256, (size_t)d->x->x.cb * size,
+			d->chunks, bx, by, d->first - by->ch, d->last - by->ch,
+			d->gw + ((ptrdiff_t)(by->ch - d->first) * d->x->x.c + bx->ch) * d->k2 + k,
+			(size_t)d->x->x.c * (size_t)d->k2, (size_t)d->k2);
 	}
 }
 

@@ -343,7 +343,7 @@ static void weight_gradients(const struct backward *w, int n, int from, int to, 
 				m16_first(16), 0, g->ow);
 		}
 		sd_grad_blocks(part + w->dw_part + (size_t)(b * h->g.cb) * 256, mid, 0, gy, gy_block, 0, 1,
-			(to - from) * g->ow, w->mid->blk[b].n, h->g.cb, NULL);
+			(to - from) * g->ow, w->mid->blk[b].n, h->g.blk, h->g.cb, NULL);
 	}
 }
 
@@ -456,14 +456,8 @@ static void reduce_pw(const struct backward *w, int b)
 	for (int k = 0; k < g->cb; k++) {
 		const struct sd_blk *by = &g->blk[k];
 
-		for (int c = 0; c < bx->n; c++) {
-			const float *p = w->part + w->dw_part + (size_t)(b * g->cb + k) * 256 + (size_t)c * 16;
-			float lane[16];
-
-			v16_store(lane, v16_sum(p, stride, w->chunks));
-			for (int l = 0; l < by->n; l++)
-				w->h->gpw[(size_t)(by->ch + l) * (size_t)x->c + (size_t)(bx->ch + c)] = lane[l];
-		}
+		sd_grad_reduce(w->part + w->dw_part + (size_t)(b * g->cb + k) * 256, stride, w->chunks, bx, by, 0, by->n,
+			w->h->gpw + (size_t)by->ch * (size_t)x->c + bx->ch, (size_t)x->c, 1);
 	}
 }
 
