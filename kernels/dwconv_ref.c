@@ -1,4 +1,4 @@
-/* dwconv_ref.c: what dwconv.cu computes. */
+/* dwconv_ref.c: what dwconv.cu and dwgrad.cu compute. */
 #include "ref.h"
 
 void sd_ref_dwconv(const double *x, const struct sd_shape *xs, const double *w, const struct sd_window *win,

@@ -133,7 +133,7 @@ static inline void *sd_cu_take(struct sd_cu_run *r, size_t bytes)
 	return p;
 }
 
-/* ---- dwconv.cu: depthwise convolution; w, gw (C, 1, kh, kw) float32 ---- */
+/* ---- dwconv.cu, dwgrad.cu: depthwise convolution; w, gw (C, 1, kh, kw) float32 ---- */
 void sd_cu_dwconv(struct sd_cu_run *r, const struct sd_cu_src *x, const float *w, struct sd_window win,
 	const struct sd_cu_dst *y);
 /* With sums, which may be NULL, also those of gx as a gradient: 1 if they are made, 0 if not. */

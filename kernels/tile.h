@@ -272,8 +272,8 @@ template <typename F> __device__ inline double sum_chunks(unsigned chunks, doubl
 }
 
 /* The same, by the last block of a member's row of blocks (blockIdx.x) to come here, for the block's channels, or by the
- * last of as many as a counter is for: the others have left their chunks' sums in memory.  Which block is last changes nothing in what is summed, nor its order.
- * True for the threads of the last; all must call.  `flag` is shared memory. */
+ * last of as many as a counter is for: the others have left their chunks' sums in memory.  Which block is last changes
+ * nothing in what is summed, nor its order.  True for the threads of the last; all must call.  `flag` is shared memory. */
 __device__ inline bool is_last_of(unsigned *counter, unsigned blocks, unsigned *flag)
 {
 	__threadfence();

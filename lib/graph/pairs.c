@@ -1,5 +1,6 @@
 /* pairs.c: what needs a result as it is made is done in the same pass: statistics of what a pointwise convolution
- * gives, the sums of a norm's gradient where a depthwise convolution's is what they are of, and the masks of relus over sums of gradients, which are then not written without them. */
+ * gives, the sums of a norm's gradient where a depthwise convolution's is what they are of, and the masks of relus over
+ * sums of gradients, which are then not written without them. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* test_window: dwconv.cu and pool.cu against their plain references (kernels/ref.h), gradients against plain loops. */
+/* test_window: dwconv.cu, dwgrad.cu and pool.cu against their plain references (kernels/ref.h), gradients against plain
+ * loops. */
 #include "kernel_test.h"
 #include "kernels/ref.h"
 
