@@ -19,6 +19,7 @@ static const struct geometry geometries[] = {
 	{ 1, 40, 36, { 16 }, { 16 }, { 7, 7, 1, 1, 3, 3, 1, 1 } },
 	{ 1, 2, 1100, { 3 }, { 17 }, { 3, 3, 1, 1, 1, 1, 1, 1 } }, /* a row is more than a task */
 	{ 2, 3, 4, { 6 }, { 7 }, { 1, 1, 1, 1, 0, 0, 1, 1 } },
+	{ 2, 2, 16, { 5 }, { 6 }, { 3, 3, 2, 2, 1, 1, 1, 1 } }, /* taps 18 pixels apart: 3 rows of 8 more than 2 */
 };
 
 static int out_size(int in, int pad, int dil, int k, int stride)
@@ -255,6 +256,6 @@ int main(int argc, char **argv)
 	kc_open();
 	for (size_t i = 0; i < sizeof(geometries) / sizeof(*geometries); i++)
 		check(&geometries[i], (int)i);
-	kc_close(0x1483caccece56d76);
+	kc_close(0x713f6aa9c0d67bd6);
 	return check_done();
 }

@@ -9,6 +9,8 @@
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/simd.h"
 
+#include <stdlib.h>
+
 /* Output pixels between fills: their part of the tile stays in the first-level cache. */
 #define SD_DW_PIXELS 128
 
@@ -116,7 +118,8 @@ static inline void sd_dw_row(float *y, size_t step, const float *p, const struct
 	int ntap = ph->ntap, j = 0;
 
 #if defined(SD_ISA_AVX512)
-	switch (ph->row * 8 + ph->apart) {
+	/* taps that are further apart are not in one row of registers */
+	switch (abs(ph->apart) > 2 ? 0 : ph->row * 8 + ph->apart) {
 #define CASE(K, APART) case K * 8 + APART: \
 		j = sd_dw_row_rows(y, step, p, tap, ntap, w, mask, acc, n, K, APART); \
 		break

@@ -61,11 +61,11 @@ static void find_rows(const struct sd_gather *g, struct sd_phase *ph)
 
 	while (row < ph->ntap && follows(&t[row], apart))
 		row++;
-	ph->row = ph->ntap % row ? 1 : row;
-	ph->apart = apart;
 	for (int i = 0; i < ph->ntap; i++)
-		if (i % ph->row && !follows(&t[i], apart))
-			ph->row = 1;
+		if (ph->ntap % row || (i % row && !follows(&t[i], apart)))
+			row = 1;
+	ph->row = row;
+	ph->apart = row > 1 ? apart : 0;
 }
 
 /* Widens the one plane of a whole image so that it has a place for every pixel of the source, in use or not. */

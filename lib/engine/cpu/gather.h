@@ -29,7 +29,7 @@ struct sd_phase {
 	int oy, ox;    /* output pixel of (0, 0); (i, j) is (oy + i oys, ox + j oxs) */
 	int ni, nj;
 	int row, apart; /* its taps are in rows of so many, each so many pixels of the tile behind the one before and
-	                   the window's next element; row is 1 where there are no such rows */
+	                   the window's next element; row is 1, apart 0 where there are no such rows */
 };
 
 struct sd_plane {
