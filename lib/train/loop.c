@@ -111,9 +111,14 @@ static int find_where(struct sd_loop *l, const struct sd_vars_copy *copy, uint32
 	return sd_error_in("the loss is not finite in epoch %d, step %u", epoch, last + 1);
 }
 
-static int stop_asked(const struct sd_loop *l, double began)
+/* When this process began, and after how many steps of the run. */
+struct start { double time; uint32_t done; };
+
+/* A limit of time lets one step through, so that a run that is begun again and again comes to its end. */
+static int stop_asked(const struct sd_loop *l, const struct start *s)
 {
-	return sd_sig_pending() || (l->max_seconds > 0 && now() - began >= l->max_seconds) ||
+	return sd_sig_pending() ||
+		(l->max_seconds > 0 && sd_loop_done(l) > s->done && now() - s->time >= l->max_seconds) ||
 		(l->stop_step && sd_loop_done(l) >= l->stop_step);
 }
 
@@ -148,7 +153,7 @@ static int show(struct sd_loop *l)
 }
 
 /* The steps of one epoch that are left; 1 when asked to stop, 2 when the step to be shown has been. */
-static int run_steps(struct sd_loop *l, int epoch, struct sd_vars_copy *copy, double began)
+static int run_steps(struct sd_loop *l, int epoch, struct sd_vars_copy *copy, const struct start *began)
 {
 	uint32_t from = l->steps_done;
 	if (from == 0 && sd_vars_find(l->vars, sd_step_sums(SD_STEP_ALPHAS)) &&
@@ -189,7 +194,8 @@ static int run_steps(struct sd_loop *l, int epoch, struct sd_vars_copy *copy, do
 
 int sd_loop_run(struct sd_loop *l)
 {
-	double began = now(), saved = began;
+	struct start began = { now(), sd_loop_done(l) };
+	double saved = began.time;
 	double *row = calloc((size_t)l->history.ncol, sizeof *row);
 	struct sd_vars_copy *copy = sd_vars_save(l->vars);
 	int ret = -1;
@@ -207,7 +213,7 @@ int sd_loop_run(struct sd_loop *l)
 	while (l->epochs_done < l->epochs) {
 		int epoch = l->first_epoch + l->epochs_done;
 		double start = now();
-		int asked = run_steps(l, epoch, copy, began);
+		int asked = run_steps(l, epoch, copy, &began);
 		if (asked < 0)
 			goto out;
 		if (asked == 2)
@@ -233,7 +239,7 @@ int sd_loop_run(struct sd_loop *l)
 			break;
 		/* here, and not before the next epoch's first step, which begins new sums: a checkpoint that is made
 		 * again between the epochs is the same */
-		if (l->epochs_done < l->epochs && stop_asked(l, began)) {
+		if (l->epochs_done < l->epochs && stop_asked(l, &began)) {
 			stop(l);
 			goto out;
 		}

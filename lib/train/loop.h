@@ -52,7 +52,7 @@ struct sd_loop {
 	bool quiet;
 	int first_epoch, epochs;  /* they run from first_epoch, and how many there are */
 	uint32_t steps;           /* in an epoch */
-	double max_seconds;       /* 0: no limit */
+	double max_seconds;       /* of this process, which does at least one step; 0: no limit */
 	uint32_t stop_step;       /* of the run, counted from 1: it stops after this one; 0: none */
 	double checkpoint_seconds; /* at least so long from one checkpoint to the next */
 	uint32_t report_steps;    /* a line every so many steps; 0: none */

@@ -70,7 +70,7 @@ on_gpu() {
 @test "cuda: a run that was stopped goes on to the same bits" {
 	long="$small --epochs 3 --report_freq 1"
 	on_gpu sd-search $long -o whole.h5
-	run on_gpu sd-search $long --max_time 0.001 -o part.h5
+	run on_gpu sd-search $long --max_time 0.000001 -o part.h5
 	assert_failure 75
 	on_gpu sd-search $long --resume auto -o part.h5
 	assert_equal "$(payload part.h5)" "$(payload whole.h5)"

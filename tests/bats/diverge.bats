@@ -25,14 +25,14 @@ claims: equal but for what came out'
 	run sd-verify --first-divergence a.h5 b.h5
 	assert_success
 	# stopped in the middle of an epoch, and gone on with
-	run $SEARCH -o b.h5 --max_time 0.01
+	run $SEARCH -o b.h5 --max_time 0.000001
 	assert_failure 75
 	$SEARCH -o b.h5 --resume auto
 	run sd-verify --first-divergence a.h5 b.h5
 	assert_success
 	assert_line -n 0 'equal through step 18 (epoch 3, batch 6 of 6), the last'
 	# a checkpoint goes as far as it goes
-	run $SEARCH -o c.h5 --max_time 0.01
+	run $SEARCH -o c.h5 --max_time 0.000001
 	run sd-verify --first-divergence a.h5 c.h5.ckpt
 	assert_success
 	assert_line -n 0 --partial ', where c.h5.ckpt ends'

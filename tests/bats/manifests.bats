@@ -19,7 +19,7 @@ all_kinds() {
 	sd-search --data digits.h5 --epochs 3 --init_channels 2 --layers 2 --layers_in_cells 1 --batch_size 32 \
 		--primitives DARTS_PRIMITIVES --limit-batches 2 -q -o search.h5
 	sd-search --data digits.h5 --epochs 30 --init_channels 2 --layers 2 --layers_in_cells 1 --batch_size 32 \
-		--primitives DARTS_PRIMITIVES -q -o more.h5 --max_time 0.01 || true
+		--primitives DARTS_PRIMITIVES -q -o more.h5 --max_time 0.000001 || true
 	sd-derive search.h5 --name A -o a.genotype
 	sd-derive --random 1 -o b.genotype
 	for arch in ./a.genotype ./b.genotype; do

@@ -119,12 +119,12 @@ kills() {
 	import h5py
 	f = h5py.File('m.h5.ckpt', 'r')
 	n = f['progress/steps_done'][()]
-	assert f['progress/sums/train'][3] == 32 * n, (n, f['progress/sums/train'][:])
+	assert f["progress/sums/train"][3] == min(32 * n, 1437), (n, f['progress/sums/train'][:])
 	EOS
 }
 
 @test "resume: other parameters begin a new run, with the checkpoint as its input" {
-	run $TRAIN -o a.h5 --max_time 0.02
+	run $TRAIN -o a.h5 --max_time 0.000001
 	assert_failure 75
 	run sd-train ${TRAIN#sd-train} -o b.h5 --resume a.h5.ckpt --epochs 2 --learning_rate 0.001 --restart_lr
 	assert_success
@@ -134,7 +134,7 @@ kills() {
 	sd-verify b.h5
 	sd-verify --chain b.h5
 	# stopped and run again, it goes on by itself
-	run $TRAIN -o c.h5 --resume a.h5.ckpt --epochs 2 --learning_rate 0.001 --restart_lr --max_time 0.01
+	run $TRAIN -o c.h5 --resume a.h5.ckpt --epochs 2 --learning_rate 0.001 --restart_lr --max_time 0.000001
 	assert_failure 75
 	$TRAIN -o c.h5 --resume a.h5.ckpt --epochs 2 --learning_rate 0.001 --restart_lr
 	cmp b.h5 c.h5
@@ -217,7 +217,7 @@ kills() {
 }
 
 @test "resume: a damaged checkpoint is refused" {
-	run $TRAIN -o a.h5 --max_time 0.02
+	run $TRAIN -o a.h5 --max_time 0.000001
 	assert_failure 75
 	flip a.h5.ckpt 20000
 	run $TRAIN -o a.h5 --resume auto
@@ -254,7 +254,7 @@ kills() {
 	for tool in "$TRAIN" "$SEARCH"; do
 		$tool -o whole.h5 --force
 		n=0
-		until $tool --max_time 0.02 --resume auto -o m.h5; do
+		until $tool --max_time 0.000001 --resume auto -o m.h5; do
 			[ $? = 75 ]
 			assert_file_not_exists m.h5
 			n=$((n + 1))

@@ -107,7 +107,7 @@ setup() {
 	manifest a.h5 | grep -q '"unrolled": *true'
 	local long="$SMALL --epochs 3 --unrolled"
 	sd-search $long --context none -o whole.h5
-	run sd-search $long --context none -o parts.h5 --max_time 0.05
+	run sd-search $long --context none -o parts.h5 --max_time 0.000001
 	assert_failure 75
 	sd-search $long --context none -o parts.h5 --resume auto
 	cmp whole.h5 parts.h5

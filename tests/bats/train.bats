@@ -190,7 +190,7 @@ setup() {
 	sd-train $padam -o a.h5
 	sd-train $padam --partial 0.25 -o b.h5
 	assert_not_equal "$(payload a.h5)" "$(payload b.h5)"
-	run sd-train $padam -o c.h5 --max_time 0.01
+	run sd-train $padam -o c.h5 --max_time 0.000001
 	assert_failure 75
 	sd-train $padam -o c.h5 --resume auto
 	cmp a.h5 c.h5
