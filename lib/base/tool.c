@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/progress.h"
 
@@ -36,6 +38,25 @@ int sd_tool_close(const char *tool)
 	fprintf(stderr, "%s: cannot write to standard output%s%s\n", tool, errno ? ": " : "",
 		errno ? strerror(errno) : "");
 	return SD_ERR_IO;
+}
+
+double sd_tool_age(void)
+{
+	unsigned long long begin = 0; /* in ticks since the system was started */
+	char line[1024], *p;
+	struct timespec now;
+	FILE *f = fopen("/proc/self/stat", "re");
+
+	if (!f)
+		return 0;
+	/* the program's name, in brackets, may hold anything; the time is the twentieth word behind it */
+	p = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
+	fclose(f);
+	if (!p || sscanf(p + 1, " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+		&begin) != 1)
+		return 0;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec - (double)begin / (double)sysconf(_SC_CLK_TCK);
 }
 
 void sd_tool_say(const char *tool, bool quiet, const char *fmt, ...)

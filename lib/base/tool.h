@@ -13,6 +13,9 @@ int sd_tool_fail(const char *tool);
 /* Flushes and closes stdout.  0, or 74 after a message: data that could not be written is a failure. */
 int sd_tool_close(const char *tool);
 
+/* Seconds since the process began, in hundredths; 0 where the system does not tell. */
+double sd_tool_age(void);
+
 /* A message on stderr, "tool: text" and a line feed; a progress line on show is wiped first.
  * Nothing when quiet. */
 void sd_tool_say(const char *tool, bool quiet, const char *fmt, ...) SD_PRINTF(3, 4);

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "base/rng.h"
@@ -12,6 +13,7 @@ struct buffer {
 	uint32_t n, index;
 	float *images;
 	int32_t *labels, *ids;
+	double seconds;
 };
 
 enum work { WORK_NONE, WORK_WANTED, WORK_DONE };
@@ -95,6 +97,14 @@ static void fill(struct sd_loader *l, struct buffer *b, uint32_t index)
 	}
 }
 
+static double thread_seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static void *work(void *arg)
 {
 	struct sd_loader *l = arg;
@@ -109,7 +119,9 @@ static void *work(void *arg)
 		uint32_t wanted = l->wanted;
 
 		pthread_mutex_unlock(&l->lock);
+		b->seconds = -thread_seconds();
 		fill(l, b, wanted);
+		b->seconds += thread_seconds();
 		pthread_mutex_lock(&l->lock);
 		l->work = WORK_DONE;
 		pthread_cond_broadcast(&l->turn);
@@ -292,6 +304,7 @@ int sd_loader_next(struct sd_loader *l, struct sd_batch *batch)
 		.images = b->images,
 		.labels = b->labels,
 		.ids = b->ids,
+		.seconds = b->seconds,
 	};
 	return 1;
 }

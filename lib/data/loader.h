@@ -39,6 +39,7 @@ struct sd_batch {
 	const float *images;   /* (n, C, H, W), normalised */
 	const int32_t *labels; /* (n) */
 	const int32_t *ids;    /* (n), index of the image in its split: what draws per sample count by */
+	double seconds;        /* of a processor, that it took the thread to make it */
 };
 
 struct sd_loader;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "base/tool.h"
 #include "engine/ops.h"
 
 /* Estimates are made for as many threads as these. */
@@ -25,7 +26,10 @@ struct sd_profile_state {
 	enum sd_profile what;
 	struct sd_limits limits;
 	int measured;
+	double age;                       /* of the program when it began to measure */
 	double began, in_runs, began_cpu; /* began_cpu: of the processor's time */
+	double first;                     /* when the first run was begun; 0: not yet */
+	double part[SD_PARTS];
 	struct family *family;
 	int n, cap;
 	/* of the step under way, in parallel runs */
@@ -62,6 +66,7 @@ int sd_engine_profile(struct sd_engine *e, enum sd_profile what, const struct sd
 	if (!s)
 		return sd_error(SD_ERR_IO, "out of memory for a profile");
 	s->what = what;
+	s->age = sd_tool_age();
 	if (limits)
 		s->limits = *limits;
 	if (s->limits.flops <= 0 || s->limits.bandwidth <= 0) {
@@ -184,7 +189,20 @@ void sd_engine_note_tasks(void *ctx, int ntask, double seconds)
 
 void sd_engine_note_run(struct sd_engine *e, double seconds)
 {
+	if (!e->noted->first)
+		e->noted->first = sd_engine_now() - seconds;
 	e->noted->in_runs += seconds;
+}
+
+double sd_engine_clock(const struct sd_engine *e)
+{
+	return e->noted ? sd_engine_now() : 0;
+}
+
+void sd_engine_note_part(struct sd_engine *e, enum sd_part part, double seconds)
+{
+	if (e->noted)
+		e->noted->part[part] += seconds;
 }
 
 /* ---- the table ---- */
@@ -230,6 +248,25 @@ static void print_row(FILE *f, const struct sd_profile_state *s, const struct fa
 	fputc('\n', f);
 }
 
+/* What lies outside of the table. */
+static void print_rest(FILE *f, const struct sd_profile_state *s, double in_steps)
+{
+	const double *part = s->part;
+	double wall = sd_engine_now() - s->began, outside = wall - s->in_runs;
+	double known = part[SD_PART_DATA] + part[SD_PART_SUMS] + part[SD_PART_DIGESTS] + part[SD_PART_CHECKPOINTS];
+
+	fprintf(f, "# %.3f ms in steps, %.3f ms in runs between steps, %.3f ms outside of runs\n", 1e3 * in_steps,
+		1e3 * (s->in_runs - in_steps), 1e3 * outside);
+	fprintf(f, "# of these: %.3f ms data, %.3f ms sums, %.3f ms digests, %.3f ms checkpoints, %.3f ms others\n",
+		1e3 * part[SD_PART_DATA], 1e3 * part[SD_PART_SUMS], 1e3 * part[SD_PART_DIGESTS],
+		1e3 * part[SD_PART_CHECKPOINTS], 1e3 * (outside - known));
+	fprintf(f, "# %.3f ms of a processor for batches made meanwhile; these, data, sums, digests and checkpoints: %.2f %% "
+		"of the time\n", 1e3 * part[SD_PART_AHEAD], 100 * (known + part[SD_PART_AHEAD]) / wall);
+	if (s->age > 0 && s->first > 0)
+		fprintf(f, "# %.0f ms from the program's start to its first step\n", 1e3 * (s->age + s->first - s->began));
+	fprintf(f, "# %.3f ms of the processors' time in %.3f ms\n", 1e3 * (cpu_time() - s->began_cpu), 1e3 * wall);
+}
+
 static void print_choice(void *ctx, const char *name, const char *value)
 {
 	fprintf(ctx, "# %s: %s\n", name, value);
@@ -239,7 +276,6 @@ int sd_engine_profile_print(struct sd_engine *e, FILE *f)
 {
 	struct sd_profile_state *s = e->noted;
 	struct family sum = { .name = "all" };
-	double wall = sd_engine_now() - s->began;
 	int i, k;
 
 	for (i = 0; i < s->n; i++)
@@ -259,9 +295,7 @@ int sd_engine_profile_print(struct sd_engine *e, FILE *f)
 	for (i = 0; i < s->n; i++)
 		print_row(f, s, &s->family[i], sum.seconds);
 	print_row(f, s, &sum, larger(sum.seconds, 1e-9));
-	fprintf(f, "# %.3f ms in steps, %.3f ms in runs between steps, %.3f ms outside of runs\n", 1e3 * sum.seconds,
-		1e3 * (s->in_runs - sum.seconds), 1e3 * (wall - s->in_runs));
-	fprintf(f, "# %.3f ms of the processors' time in %.3f ms\n", 1e3 * (cpu_time() - s->began_cpu), 1e3 * wall);
+	print_rest(f, s, sum.seconds);
 	sd_engine_choices(e, print_choice, f);
 	return fflush(f) || ferror(f) ? sd_error(SD_ERR_IO, "cannot write the profile") : 0;
 }

@@ -9,6 +9,7 @@ int sd_feed_init(struct sd_feed *f, struct sd_engine *e, const struct sd_dataset
 	const struct sd_loader_options *o)
 {
 	memset(f, 0, sizeof *f);
+	f->engine = e;
 	f->loader = sd_loader_new(ds, o);
 	if (!f->loader)
 		return -1;
@@ -33,17 +34,24 @@ uint32_t sd_feed_batches(const struct sd_feed *f)
 
 int sd_feed_epoch(struct sd_feed *f, uint32_t epoch, uint32_t from)
 {
+	double began = sd_engine_clock(f->engine);
 	f->next = from;
-	return f->device ? sd_device_feed_epoch(f->device, epoch, from) : sd_loader_epoch(f->loader, epoch, from);
+	int ret = f->device ? sd_device_feed_epoch(f->device, epoch, from) : sd_loader_epoch(f->loader, epoch, from);
+	sd_engine_note_part(f->engine, SD_PART_DATA, sd_engine_clock(f->engine) - began);
+	return ret;
 }
 
 int sd_feed_next(struct sd_feed *f, struct sd_step_batch *b)
 {
 	if (!f->device) {
 		struct sd_batch host;
+		double began = sd_engine_clock(f->engine);
 		int got = sd_loader_next(f->loader, &host);
-		if (got > 0)
+		sd_engine_note_part(f->engine, SD_PART_DATA, sd_engine_clock(f->engine) - began);
+		if (got > 0) {
 			*b = (struct sd_step_batch){ (int)host.n, host.images, host.labels, host.ids, NULL };
+			sd_engine_note_part(f->engine, SD_PART_AHEAD, host.seconds);
+		}
 		return got;
 	}
 	if (f->next >= sd_feed_batches(f))

@@ -6,6 +6,7 @@
 #include "train/step.h"
 
 struct sd_feed {
+	struct sd_engine *engine;
 	struct sd_loader *loader;
 	struct sd_device_feed *device; /* NULL: the loader makes the batches */
 	struct sd_feed_spec spec;

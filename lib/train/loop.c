@@ -55,6 +55,7 @@ static double now(void)
 static int bad_losses(const struct sd_loop *l, double *bad)
 {
 	static const enum sd_step_kind kind[] = { SD_STEP_ALPHAS, SD_STEP_WEIGHTS };
+	double began = sd_engine_clock(l->vars->engine);
 	*bad = 0;
 	for (size_t i = 0; i < sizeof kind / sizeof *kind; i++) {
 		struct sd_sums s;
@@ -64,7 +65,34 @@ static int bad_losses(const struct sd_loop *l, double *bad)
 			return -1;
 		*bad += s.bad;
 	}
+	sd_engine_note_part(l->vars->engine, SD_PART_SUMS, sd_engine_clock(l->vars->engine) - began);
 	return 0;
+}
+
+/* Keeps how the epoch was begun, for going back to it. */
+static int keep(const struct sd_loop *l, struct sd_vars_copy *copy)
+{
+	double began = sd_engine_clock(l->vars->engine);
+	int ret = sd_vars_resave(l->vars, copy);
+	sd_engine_note_part(l->vars->engine, SD_PART_CHECKPOINTS, sd_engine_clock(l->vars->engine) - began);
+	return ret;
+}
+
+static int checkpoint(const struct sd_loop *l)
+{
+	double began = sd_engine_clock(l->vars->engine);
+	int ret = l->watch.checkpoint(l->watch.ctx);
+	sd_engine_note_part(l->vars->engine, SD_PART_CHECKPOINTS, sd_engine_clock(l->vars->engine) - began);
+	return ret;
+}
+
+/* Leaves the digest of the step that has been done. */
+static int digest(struct sd_loop *l)
+{
+	double began = sd_engine_clock(l->vars->engine);
+	int ret = sd_trace_step(&l->trace, sd_loop_done(l));
+	sd_engine_note_part(l->vars->engine, SD_PART_DIGESTS, sd_engine_clock(l->vars->engine) - began);
+	return ret;
 }
 
 /* Goes back to how the epoch was begun: `copy`, at batch `from`. */
@@ -126,19 +154,23 @@ static int stop_asked(const struct sd_loop *l, const struct start *s)
 static int stop(struct sd_loop *l)
 {
 	sd_progress_clear();
-	if (l->watch.checkpoint(l->watch.ctx))
+	if (checkpoint(l))
 		return -1;
 	return sd_error(SD_ERR_STOPPED, "stopped in epoch %d after %u of %u steps",
 		l->first_epoch + l->epochs_done, l->steps_done, l->steps);
 }
 
-/* The means over the epoch's steps so far. */
-static void report_steps(const struct sd_loop *l, int epoch)
+/* How it goes: the means over the epoch's steps so far, where a line is due, and the progress. */
+static void tell(const struct sd_loop *l, int epoch)
 {
+	double began = sd_engine_clock(l->vars->engine);
 	struct sd_sums s;
-	if (!sd_step_sums_get(l->vars, SD_STEP_WEIGHTS, &s))
+	if (l->report_steps && l->steps_done % l->report_steps == 0 && !sd_step_sums_get(l->vars, SD_STEP_WEIGHTS, &s))
 		sd_tool_say(l->name, false, "epoch %d, step %u/%u: train loss %.4f top1 %.2f top5 %.2f", epoch,
 			l->steps_done, l->steps, s.loss / s.n, 100 * s.top1 / s.n, 100 * s.top5 / s.n);
+	sd_progress(l->quiet, (uint64_t)l->epochs_done * l->steps + l->steps_done, (uint64_t)l->epochs * l->steps,
+		"%s: epoch %d, step %u/%u", l->name, epoch, l->steps_done, l->steps);
+	sd_engine_note_part(l->vars->engine, SD_PART_SUMS, sd_engine_clock(l->vars->engine) - began);
 }
 
 /* The next step, looked at in full.  2, or -1 with a message. */
@@ -161,7 +193,7 @@ static int run_steps(struct sd_loop *l, int epoch, struct sd_vars_copy *copy, co
 		return -1;
 	if (from == 0 && sd_step_sums_zero(l->vars, SD_STEP_WEIGHTS))
 		return -1;
-	if (sd_vars_resave(l->vars, copy) || l->ops->start(l->ctx, epoch, from) || sd_trace_epoch(&l->trace))
+	if (keep(l, copy) || l->ops->start(l->ctx, epoch, from) || sd_trace_epoch(&l->trace))
 		return -1;
 	while (l->steps_done < l->steps) {
 		double bad = 0;
@@ -181,13 +213,9 @@ static int run_steps(struct sd_loop *l, int epoch, struct sd_vars_copy *copy, co
 		if (bad > 0)
 			return find_where(l, copy, from);
 		l->steps_done++;
-		if (sd_trace_step(&l->trace, sd_loop_done(l)))
+		if (digest(l))
 			return -1;
-		if (l->report_steps && l->steps_done % l->report_steps == 0)
-			report_steps(l, epoch);
-		sd_progress(l->quiet, (uint64_t)l->epochs_done * l->steps + l->steps_done,
-			(uint64_t)l->epochs * l->steps,
-			"%s: epoch %d, step %u/%u", l->name, epoch, l->steps_done, l->steps);
+		tell(l, epoch);
 	}
 	return 0;
 }
@@ -244,7 +272,7 @@ int sd_loop_run(struct sd_loop *l)
 			goto out;
 		}
 		if (l->epochs_done < l->epochs && now() - saved >= l->checkpoint_seconds) {
-			if (l->watch.checkpoint(l->watch.ctx))
+			if (checkpoint(l))
 				goto out;
 			saved = now();
 		}

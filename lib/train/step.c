@@ -291,6 +291,7 @@ struct sd_step_program *sd_step_program_new(struct sd_vars *vars, const struct s
 	p->kind = kind;
 	p->batch = batch;
 	p->seed = vars->seed;
+	p->engine = vars->engine;
 	p->logits_aux = p->weights_normal = p->weights_reduce = p->argmax = p->grad_norm = SD_NIL;
 	p->grad_alphas[0] = p->grad_alphas[1] = SD_NIL;
 	p->graph = sd_graph_new();
@@ -362,9 +363,12 @@ int sd_step_add_batch(struct sd_step_list *l, struct sd_step_program *p, const s
 		l->work[l->n++] = (struct sd_work){ .feed = b->device, .x = p->x, .labels = p->labels, .ids = p->ids };
 		return 0;
 	}
-	if (sd_buffer_write(p->x, b->images) || sd_buffer_write(p->labels, b->labels))
+	double began = sd_engine_clock(p->engine);
+	if (sd_buffer_write(p->x, b->images) || sd_buffer_write(p->labels, b->labels) ||
+	    (p->ids && sd_buffer_write(p->ids, b->ids)))
 		return -1;
-	return p->ids ? sd_buffer_write(p->ids, b->ids) : 0;
+	sd_engine_note_part(p->engine, SD_PART_DATA, sd_engine_clock(p->engine) - began);
+	return 0;
 }
 
 void sd_step_add(struct sd_step_list *l, struct sd_program *p, const struct sd_bind *bind)

@@ -70,6 +70,7 @@ struct sd_step_program {
 	enum sd_step_kind kind;
 	int batch;
 	uint64_t seed; /* of the run, for the draws of drop path */
+	struct sd_engine *engine;
 	struct sd_graph *graph;
 	struct sd_build build;
 	struct sd_program *program;

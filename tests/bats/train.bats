@@ -127,6 +127,16 @@ setup() {
 	assert_line -n 1 $'family\tcalls\tlaunches\tms\tshare_%\tGFLOP/s\tGB/s\tlimit\troofline_%\tms_above'
 	assert_line --regexp $'^conv 1x1\t'
 	assert_line --regexp '^# [0-9.]+ ms in steps, [0-9.]+ ms in runs between steps, [0-9.]+ ms outside of runs$'
+	assert_line --regexp '^# of these: [0-9.]+ ms data, [0-9.]+ ms sums, [0-9.]+ ms digests, [0-9.]+ ms checkpoints, [0-9.]+ ms others$'
+	assert_line --regexp '^# [0-9.]+ ms of a processor for batches made meanwhile; .*: [0-9.]+ % of the time$'
+	assert_line --regexp '^# [0-9]+ ms from the program.s start to its first step$'
+	# no part is left out, and a checkpoint is one
+	sd-train $run --epochs 2 --limit_batches 3 --checkpoint_seconds 0 --profile -o c.h5 > tablec
+	for t in table3 tablec; do
+		awk '/outside of runs$/ { out = $12 } /^# of these/ { for (i = 4; i < 14; i += 3) if (!($i > 0)) exit 1
+			sum = $4 + $7 + $10 + $13 + $16; exit !(sum > 0.99 * out - 0.01 && sum < 1.01 * out + 0.01) }' $t
+	done
+	awk '/^# of these/ { t[FILENAME] = $13 } END { exit !(t["tablec"] > 2 * t["table3"]) }' table3 tablec
 	# families are in the order of their times, and the last row is their sum
 	awk -F'\t' 'NR < 3 || /^#/ { next } $1 == "all" { exit !(ms > 0.99 * $4 && ms < 1.01 * $4) }
 		{ if (last && $4 > last) exit 1; last = $4; ms += $4 }' table3
