@@ -2,15 +2,15 @@
  *
  *   bench_step --mode search|train|eval [--device DEVICE] [--precision P] [--threads N] [--steps K]
  *              [--together N] [--batch B] [--arch NAME] [--layers L] [--channels C] [--primitives LIST]
- *              [--max-w] [--unrolled] [--unfused] [--profile] [--plan]
+ *              [--ops OPS|DARTS_OPS] [--max-w] [--unrolled] [--unfused] [--profile] [--plan]
  *
  * search: an architecture step and a weight step of the reference's size (16 channels, 8 cells, 4 nodes,
  * DARTS_PRIMITIVES, 32x32, batch 64), of second order with --unrolled.  train: a weight step of the network
  * that is trained (SHARPSEPCONV_DARTS, 36 channels, 20 cells, auxiliary head).  eval: that network, evaluated.
  * A step is over when its sums have been read.  On a GPU, where reading waits for the device, only one in
  * ten (--together N) is read, and the time is that of all ten by ten, as in an epoch.
- * Prints TSV: mode, threads, median seconds a step, bytes of arena, peak resident bytes, and the median seconds
- * that a row of the trace (train/trace.h) takes.  With --plan nothing is run and no device needed, and printed are:
+ * Prints TSV: mode, threads, median seconds a step, bytes of arena, peak resident bytes, the median seconds
+ * that a row of the trace (train/trace.h) takes, and how many parameters the network has.  With --plan nothing is run and no device needed, and printed are:
  * mode, launches a step, bytes of arena. */
 #include <getopt.h>
 #include <stdio.h>
@@ -21,6 +21,7 @@
 
 #include "base/err.h"
 #include "base/rng.h"
+#include "model/count.h"
 #include "train/step.h"
 #include "train/trace.h"
 #include "train/unrolled.h"
@@ -50,7 +51,7 @@ static size_t larger(size_t a, size_t b)
 }
 
 struct options {
-	const char *mode, *device, *precision, *arch, *primitives;
+	const char *mode, *device, *precision, *arch, *primitives, *ops;
 	int threads, steps, together, batch, layers, channels, max_w, unrolled, unfused, profile, plan;
 };
 
@@ -61,7 +62,7 @@ static int parse(struct options *o, int argc, char **argv)
 		{ "together", 1, 0, 'n' }, { "threads", 1, 0, 't' }, { "steps", 1, 0, 's' },
 		{ "batch", 1, 0, 'b' },
 		{ "arch", 1, 0, 'a' }, { "layers", 1, 0, 'l' }, { "channels", 1, 0, 'c' },
-		{ "primitives", 1, 0, 'p' }, { "max-w", 0, 0, 'w' }, { "unrolled", 0, 0, 'U' },
+		{ "primitives", 1, 0, 'p' }, { "ops", 1, 0, 'o' }, { "max-w", 0, 0, 'w' }, { "unrolled", 0, 0, 'U' },
 		{ "unfused", 0, 0, 'u' }, { "profile", 0, 0, 'P' }, { "plan", 0, 0, 'N' }, { 0, 0, 0, 0 }
 	};
 	int c;
@@ -78,6 +79,7 @@ static int parse(struct options *o, int argc, char **argv)
 		case 'l': o->layers = atoi(optarg); break;
 		case 'c': o->channels = atoi(optarg); break;
 		case 'p': o->primitives = optarg; break;
+		case 'o': o->ops = optarg; break;
 		case 'w': o->max_w = 1; break;
 		case 'U': o->unrolled = 1; break;
 		case 'u': o->unfused = 1; break;
@@ -89,6 +91,8 @@ static int parse(struct options *o, int argc, char **argv)
 	int search = !strcmp(o->mode, "search");
 	if (!search && strcmp(o->mode, "train") && strcmp(o->mode, "eval"))
 		return sd_error(SD_ERR_USAGE, "no mode '%s'", o->mode);
+	if (strcmp(o->ops, "OPS") && strcmp(o->ops, "DARTS_OPS"))
+		return sd_error(SD_ERR_USAGE, "no ops '%s'", o->ops);
 	if (!o->layers)
 		o->layers = search ? 8 : 20;
 	if (!o->channels)
@@ -106,6 +110,29 @@ static int set_precision(struct sd_engine *e, const char *name)
 		if (!strcmp(name, sd_precision_names[p]))
 			return sd_engine_set_precision(e, (enum sd_precision)p);
 	return sd_error(SD_ERR_USAGE, "no precision '%s'", name);
+}
+
+/* The network that is asked for, of which parts are kept in `prims` or `genotype`.  -1 with a message. */
+static int choose(struct sd_net *net, const struct options *o, struct sd_primitive_list *prims, struct sd_genotype *genotype)
+{
+	enum sd_op_table ops = strcmp(o->ops, "OPS") ? SD_DARTS_OPS : SD_OPS;
+	*net = (struct sd_net){ .kind = SD_NET_CIFAR, .channels_in = 3, .height = 32, .width = 32 };
+	if (!strcmp(o->mode, "search")) {
+		net->kind = SD_NET_SUPERNET;
+		net->supernet = (struct sd_supernet){ .channels = o->channels, .classes = 10, .layers = o->layers, .steps = 4,
+			.prims = prims, .ops = ops, .weighting = o->max_w ? SD_MAX_W : SD_SCALAR_W };
+		return sd_primitive_list_parse(prims, o->primitives);
+	}
+	net->network = (struct sd_network){ .channels = o->channels, .classes = 10, .layers = o->layers, .auxiliary = 1,
+		.mid_channels = 32, .ops = ops, .genotype = genotype };
+	return sd_genotype_load(genotype, o->arch, NULL);
+}
+
+static int count(struct sd_count *c, const struct sd_net *net)
+{
+	return net->kind == SD_NET_SUPERNET ?
+		sd_count_supernet(c, &net->supernet, net->channels_in, net->height, net->width) :
+		sd_count_network_cifar(c, &net->network, net->channels_in, net->height, net->width);
 }
 
 /* One step of the alphas, of either order, and one of the weights, as one piece of work. */
@@ -127,27 +154,17 @@ static int one_step(const struct sd_step_batch *b, struct sd_step_program *alpha
 int main(int argc, char **argv)
 {
 	struct options o = { .mode = "search", .device = "cpu", .precision = "fp32", .arch = "SHARPSEPCONV_DARTS",
-		.primitives = "DARTS_PRIMITIVES", .steps = 5, .batch = 64 };
+		.primitives = "DARTS_PRIMITIVES", .ops = "OPS", .steps = 5, .batch = 64 };
 	if (parse(&o, argc, argv))
 		return die();
 	struct sd_primitive_list prims;
 	struct sd_genotype genotype;
 	sd_genotype_init(&genotype);
-	struct sd_net net = { .kind = SD_NET_CIFAR, .channels_in = 3, .height = 32, .width = 32 };
+	struct sd_net net;
+	struct sd_count size;
 	int search = !strcmp(o.mode, "search");
-	if (search) {
-		if (sd_primitive_list_parse(&prims, o.primitives))
-			return die();
-		net.kind = SD_NET_SUPERNET;
-		net.supernet = (struct sd_supernet){ .channels = o.channels, .classes = 10,
-			.layers = o.layers, .steps = 4, .prims = &prims, .ops = SD_OPS,
-			.weighting = o.max_w ? SD_MAX_W : SD_SCALAR_W };
-	} else {
-		if (sd_genotype_load(&genotype, o.arch, NULL))
-			return die();
-		net.network = (struct sd_network){ .channels = o.channels, .classes = 10, .layers = o.layers,
-			.auxiliary = 1, .mid_channels = 32, .ops = SD_OPS, .genotype = &genotype };
-	}
+	if (choose(&net, &o, &prims, &genotype) || count(&size, &net))
+		return die();
 
 	struct sd_engine *e = o.plan ? sd_engine_open_plans(o.device, o.threads) : sd_engine_open(o.device, o.threads);
 	if (!e || set_precision(e, o.precision))
@@ -227,8 +244,8 @@ int main(int argc, char **argv)
 	qsort(traced, (size_t)o.steps, sizeof *traced, by_value);
 	struct rusage use;
 	getrusage(RUSAGE_SELF, &use);
-	printf("%s\t%d\t%.6f\t%zu\t%zu\t%.6f\n", o.mode, sd_engine_threads(e), seconds[o.steps / 2], arena,
-		(size_t)use.ru_maxrss * 1024, traced[o.steps / 2]);
+	printf("%s\t%d\t%.6f\t%zu\t%zu\t%.6f\t%zu\n", o.mode, sd_engine_threads(e), seconds[o.steps / 2], arena,
+		(size_t)use.ru_maxrss * 1024, traced[o.steps / 2], size.params);
 	fprintf(stderr, "mean loss %.6f\n", sums.loss / sums.n);
 	if (o.profile)
 		sd_engine_profile_print(e, stderr);

@@ -1,19 +1,21 @@
 #!/usr/bin/python3
 """peer: the same networks as a plain PyTorch program, to be timed beside ours.
 
-    peer.py --mode search|train|eval [--threads N] [--steps K] [--batch B] [--lean]
-            [--arch NAME] [--layers L] [--channels C]
+    peer.py --mode search|train|eval [--threads N] [--steps K] [--batch B] [--lean] [--unrolled]
+            [--arch NAME] [--ops OPS|DARTS_OPS] [--layers L] [--channels C]
             [--device cuda] [--precision fp32|tf32|bf16] [--channels-last] [--compile]
     peer.py --check GOLDEN.h5...
 
 search: an architecture step (first order, Adam) and a weight step (SGD, clipped) of the DARTS supernet with
 the layers of sharpDARTS: 16 channels, 8 cells, 4 nodes, DARTS_PRIMITIVES.  With --lean the architecture step
-asks for the gradients of the alphas alone, which the published code does not.  train, eval: the CIFAR
-network, 36 channels, 20 cells, auxiliary head.
-Prints TSV: mode, threads, median seconds a step, 0, peak resident bytes.
---check loads recorded parameters by their names and compares logits, loss and gradients."""
+asks for the gradients of the alphas alone, which the published code does not; with --unrolled it is of second order,
+as published.  train, eval: the CIFAR network, 36 channels, 20 cells, auxiliary head.
+Prints TSV: mode, threads, median seconds a step, 0, peak resident bytes, 0, how many parameters the network has.
+--check loads recorded parameters by their names and compares logits, loss and gradients; of recorded steps of the
+architecture of second order, the gradients of the alphas and what they are made of."""
 
 import argparse
+import copy
 import resource
 import sys
 import time
@@ -247,10 +249,64 @@ def parse_genotype(text):
     return eval(text[text.index("Genotype("):], {"__builtins__": {}}, {"Genotype": dict, "range": range})
 
 
+def alpha_gradients(net, x, target):
+    return torch.autograd.grad(F.cross_entropy(net(x), target), net.alphas)
+
+
+def unrolled_gradients(net, train, valid, eta, momentum, buffers, decay):
+    """The gradients of the alphas of second order (Liu and others, "DARTS", 2019, equations 7 and 8), as the published
+    code computes them.  buffers: those of momentum, by parameter.  Returns them, and the two terms."""
+    params = list(net.parameters())
+    grads = torch.autograd.grad(F.cross_entropy(net(train[0]), train[1]), params)
+    ahead = copy.deepcopy(net)
+    ahead.alphas = [a.detach().clone().requires_grad_() for a in net.alphas]
+    with torch.no_grad():
+        for to, p, g in zip(ahead.parameters(), params, grads):
+            to.copy_(p - eta * (momentum * buffers.get(p, 0) + g + decay * p))
+    F.cross_entropy(ahead(valid[0]), valid[1]).backward()
+    vector = [p.grad for p in ahead.parameters()]
+    r = 0.01 / torch.cat([v.reshape(-1) for v in vector]).norm()
+
+    def beside(factor):
+        with torch.no_grad():
+            for p, v in zip(params, vector):
+                p.add_(v, alpha=float(factor))
+
+    beside(r)
+    plus = alpha_gradients(net, *train)
+    beside(-2 * r)
+    minus = alpha_gradients(net, *train)
+    beside(r)
+    first = [a.grad for a in ahead.alphas]
+    implicit = [(p - m) / (2 * r) for p, m in zip(plus, minus)]
+    return [f - eta * i for f, i in zip(first, implicit)], first, implicit
+
+
+def check_unrolled(net, file, a):
+    net.double().train()
+    net.alphas = [a.detach().double().requires_grad_() for a in net.alphas]
+    buffers = {p: torch.tensor(file["momentum_buffer/" + k][...]).double() for k, p in net.named_parameters()}
+    train, valid = ((torch.tensor(file["x_" + k][...]).double(), torch.tensor(file["target_" + k][...]))
+                    for k in ("train", "valid"))
+    got = unrolled_gradients(net, train, valid, a["eta"], a["momentum"], buffers, a["weight_decay"])
+    return {"%s/%s" % (name, k): g for name, gs in zip(("grads_alphas", "unrolled_grads_alphas",
+            "implicit_grads_alphas"), got) for k, g in zip(("normal", "reduce"), gs)}
+
+
+def compare(path, file, results):
+    import numpy
+    bad = 0
+    for name, got in results.items():
+        want = file[name][...]
+        err = numpy.abs(got.detach().numpy() - want).max() / numpy.abs(want).max()
+        bad += not err < 1e-3
+        print("%s\t%s\t%s\t%.2e" % ("ok" if err < 1e-3 else "FAILED", path.split("/")[-1], name, err))
+    return bad
+
+
 def check(path):
     import h5py
     import json
-    import numpy
     file = h5py.File(path)
     a = {k: (v.item() if hasattr(v, "item") else v) for k, v in file.attrs.items()}
     if "genotype_str" in a:
@@ -267,6 +323,8 @@ def check(path):
     missing = [k for k in missing if not k.endswith("num_batches_tracked")]
     if missing or unexpected:
         raise SystemExit("peer: %s: other names: %s %s" % (path, missing[:3], unexpected[:3]))
+    if "vector_norm" in file:
+        return compare(path, file, check_unrolled(net, file, a))
     x, target = torch.tensor(file["x"][...]), torch.tensor(file["target"][...])
     if x.dim() == 5:
         x, target = x[0], target[0]
@@ -288,13 +346,7 @@ def check(path):
         results["logits_aux"] = aux
     if isinstance(net, Supernet):
         results.update({"grads_alphas/" + k: v.grad for k, v in zip(("normal", "reduce"), net.alphas)})
-    bad = 0
-    for name, got in results.items():
-        want = file[name][...]
-        err = numpy.abs(got.detach().numpy() - want).max() / numpy.abs(want).max()
-        bad += not err < 1e-3
-        print("%s\t%s\t%s\t%.2e" % ("ok" if err < 1e-3 else "FAILED", path.split("/")[-1], name, err))
-    return bad
+    return compare(path, file, results)
 
 
 def bench(o):
@@ -305,9 +357,10 @@ def bench(o):
     else:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     if o.mode == "search":
-        net = Supernet(o.channels or 16, layers=o.layers or 8)
+        net = Supernet(o.channels or 16, layers=o.layers or 8, table=o.ops)
     else:
-        net = Network(parse_genotype(open(GENOTYPES % o.arch).read()), o.channels or 36, layers=o.layers or 20)
+        net = Network(parse_genotype(open(GENOTYPES % o.arch).read()), o.channels or 36, layers=o.layers or 20,
+                      table=o.ops)
     net.to(o.device)
     x = torch.randn(o.batch, 3, 32, 32, device=o.device)
     if o.channels_last:
@@ -341,7 +394,12 @@ def bench(o):
         elif o.mode == "train":
             weight_step(0.2)
         else:
-            if o.lean:
+            if o.unrolled:
+                buffers = {p: sgd.state[p]["momentum_buffer"] for p in sgd.state}
+                grads = unrolled_gradients(net, (x, target), (x, target), 0.025, 0.9, buffers, 3e-4)[0]
+                for a, g in zip(net.alphas, grads):
+                    a.grad = g
+            elif o.lean:
                 for a, g in zip(net.alphas, torch.autograd.grad(forward(), net.alphas)):
                     a.grad = g
             else:
@@ -365,7 +423,8 @@ def bench(o):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     if o.device.startswith("cuda"):
         peak = torch.cuda.max_memory_allocated()
-    print("%s\t%d\t%.6f\t0\t%d" % (o.mode, o.threads, seconds[len(seconds) // 2], peak))
+    print("%s\t%d\t%.6f\t0\t%d\t0\t%d" % (o.mode, o.threads, seconds[len(seconds) // 2], peak,
+                                         sum(p.numel() for p in net.parameters())))
 
 
 def main():
@@ -378,6 +437,8 @@ def main():
     p.add_argument("--layers", type=int)
     p.add_argument("--channels", type=int)
     p.add_argument("--lean", action="store_true")
+    p.add_argument("--unrolled", action="store_true")
+    p.add_argument("--ops", choices=["OPS", "DARTS_OPS"], default="OPS")
     p.add_argument("--device", default="cpu")
     p.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32")
     p.add_argument("--channels-last", action="store_true")
