@@ -154,6 +154,12 @@ void sd_cu_pointwise_bwd_x(struct sd_cu_run *r, const struct sd_cu_grad *gy, con
 void sd_cu_pointwise_bwd_w(struct sd_cu_run *r, const struct sd_cu_src *x, int odd, const struct sd_cu_grad *gy,
 	float *gw);
 
+/* ---- half.cu: depthwise convolution, then pointwise, as sd_cu_dwconv and sd_cu_pointwise have them ---- */
+/* dw (C, 1, kh, kw), pw (O, C); mid: where the first one's result goes, of no acc; NULL: nowhere.  mean, var and what is
+ * returned as of sd_cu_pointwise. */
+int sd_cu_half(struct sd_cu_run *r, const struct sd_cu_src *x, const float *dw, struct sd_window win,
+	const struct sd_cu_img *mid, const float *pw, const struct sd_cu_dst *y, float *mean, float *var);
+
 /* ---- pool.cu ---- */
 /* First index (row-major in the window) wins a tie; NaN passes on; padding never wins. */
 void sd_cu_maxpool(struct sd_cu_run *r, const struct sd_cu_src *x, struct sd_window win,

@@ -1,21 +1,16 @@
 /* pointwise.cu: 1 x 1 convolutions, and the halves of a factorised reduce, of not too many channels.
  *
  * With 16 to 256 channels a product of an image and a matrix reads and writes more than it multiplies, so these
- * are tiled for memory: a block takes ROWS pixels and W of the results' channels, the operand passes through shared
- * memory DEPTH channels at a time, with norm and relu on the way, and a thread keeps 4 channels of some pixels in
- * registers.  The matrix stays in float32 for all types of images.  A result is one chain of multiply-adds from 0
- * over the operand's channels in order, whatever the tile.  Mean and variance of the results, as they are stored, are
- * taken on the way where they are asked for: each block's about its first pixel, put together by the last (norm.cu).
+ * are tiled for memory (product.h): the operand passes through shared memory, with norm and relu on the way.  The
+ * matrix stays in float32 for all types of images.
  *
  * The gradient of the matrix is cut into chunks of pixels; a block sums a W by W tile of it over its chunk in
  * the order of the pixels, and a second kernel adds the chunks in double. */
-#include "kernels/stats.h"
+#include "kernels/product.h"
 
 namespace {
 
 using namespace sd;
-
-enum { ROWS = 128, DEPTH = 16, BLOCK = 256 };
 
 /* An image whose pixels are those of another's rows and columns 2 i + odd (odd < 0: its own), as they are loaded;
  * what lies outside is 0. */
@@ -62,13 +57,7 @@ template <int N> struct Factors {
 
 struct Pointwise {
 	From x;
-	const float *w;     /* element (k, j) at k sk + j sj */
-	int k, sk, sj;
-	unsigned pixels;
-	sd_cu_dst y;
-	float *part;        /* (blocks, 3, C) of y's statistics; NULL: not wanted */
-	unsigned *counters;
-	float *mean, *var;
+	Product p;
 };
 
 /* The pixel of x that pixel p of what is taken comes from, or -1. */
@@ -118,117 +107,24 @@ template <typename T, int V, int R, int N> __device__ inline void rows_to_shared
 template <typename T, int V, int U, int W>
 __global__ void __launch_bounds__(BLOCK, 2) pw_kernel(SD_MEMBERS(Pointwise) group)
 {
-	enum { COLS = W / 4, LANES = BLOCK / COLS, EACH = ROWS / LANES };
-	__shared__ float x[DEPTH][ROWS + 4];
-	alignas(16) __shared__ float w[DEPTH][W];
+	__shared__ ProductTile<W> tile;
 	__shared__ Factors<DEPTH> factors;
-	__shared__ float pivot[W];
-	__shared__ double fold[FOLD * TILE_CHANNELS];
-	__shared__ double means[TILE_CHANNELS];
-	__shared__ double squares[TILE_CHANNELS];
-	__shared__ unsigned flag;
 	SD_MEMBER(group, d);
-	unsigned first = blockIdx.x * ROWS, lane = threadIdx.x / COLS;
-	int j0 = static_cast<int>(blockIdx.y) * W, j = static_cast<int>(threadIdx.x % COLS) * 4;
-	float s[EACH][4];
+	unsigned first = blockIdx.x * ROWS;
+	float s[ProductTile<W>::EACH][4];
 
-	SD_UNROLL
-	for (int r = 0; r < EACH; r++)
-		SD_UNROLL
-		for (int i = 0; i < 4; i++)
-			s[r][i] = 0;
-	for (int c0 = 0; c0 < d.k; c0 += DEPTH) {
+	clear<W>(s);
+	for (int c0 = 0; c0 < d.p.k; c0 += DEPTH) {
 		__syncthreads();
-		if (threadIdx.x < DEPTH && c0 + static_cast<int>(threadIdx.x) < d.k)
-			factors.set(d.x, c0 + static_cast<int>(threadIdx.x), threadIdx.x, d.pixels);
-		for (unsigned i = threadIdx.x; i < DEPTH * W; i += BLOCK) {
-			/* neighbours read what lies side by side */
-			int k = static_cast<int>(d.sk == 1 ? i % DEPTH : i / W);
-			int c = static_cast<int>(d.sk == 1 ? i / DEPTH : i % W);
-
-			w[k][c] = c0 + k < d.k && j0 + c < d.y.y.c
-				? d.w[static_cast<size_t>(c0 + k) * static_cast<unsigned>(d.sk) +
-				      static_cast<size_t>(j0 + c) * static_cast<unsigned>(d.sj)] : 0.0f;
-		}
+		if (threadIdx.x < DEPTH && c0 + static_cast<int>(threadIdx.x) < d.p.k)
+			factors.set(d.x, c0 + static_cast<int>(threadIdx.x), threadIdx.x, d.p.pixels);
+		matrix_to_shared(d.p, c0, tile);
 		__syncthreads();
-		rows_to_shared<T, V, ROWS>(d.x, first, d.pixels, c0, factors, 0, x);
+		rows_to_shared<T, V, ROWS>(d.x, first, d.p.pixels, c0, factors, 0, tile.x);
 		__syncthreads();
-		SD_UNROLL
-		for (int k = 0; k < DEPTH; k++) {
-			float wk[4];
-
-			if (c0 + k >= d.k)
-				break;
-			load_floats<4>(&w[k][j], wk);
-			SD_UNROLL
-			for (int r = 0; r < EACH; r++) {
-				float v = x[k][lane + static_cast<unsigned>(r) * LANES];
-
-				SD_UNROLL
-				for (int i = 0; i < 4; i++)
-					s[r][i] = fmaf(v, wk[i], s[r][i]);
-			}
-		}
+		multiply(d.p, c0, tile, s);
 	}
-	SD_UNROLL
-	for (int r = 0; r < EACH; r++) {
-		unsigned p = first + lane + static_cast<unsigned>(r) * LANES;
-
-		if (p >= d.pixels)
-			continue;
-		T *to = at<T>(d.y.y, p, j0 + j);
-
-		if (U == 4 && j0 + j < d.y.y.c) {
-			store_pack<T, U>(to, s[r], d.y.acc);
-			continue;
-		}
-		for (int i = 0; i < 4 && j0 + j + i < d.y.y.c; i++)
-			store_pack<T, 1>(to + i, s[r] + i, d.y.acc);
-	}
-	if (!d.part)
-		return;
-	/* statistics: sums over the rows, through the memory that x had */
-	float *sums = &x[0][0], t[2][4];
-	unsigned c = static_cast<unsigned>(d.y.y.c), c0 = static_cast<unsigned>(j0), n = c - c0 < W ? c - c0 : W;
-
-	SD_UNROLL
-	for (int r = 0; r < EACH; r++)
-		SD_UNROLL
-		for (int i = 0; i < 4; i++)
-			s[r][i] = to_float(from_float<T>(s[r][i]));
-	if (lane == 0)
-		SD_UNROLL
-		for (int i = 0; i < 4; i++)
-			pivot[j + i] = s[0][i];
-	__syncthreads();
-	SD_UNROLL
-	for (int i = 0; i < 4; i++) {
-		t[0][i] = t[1][i] = 0;
-		SD_UNROLL
-		for (int r = 0; r < EACH; r++)
-			if (first + lane + static_cast<unsigned>(r) * LANES < d.pixels) {
-				float apart = s[r][i] - pivot[j + i];
-
-				t[0][i] += apart;
-				t[1][i] = fmaf(apart, apart, t[1][i]);
-			}
-		sums[lane * W + static_cast<unsigned>(j + i)] = t[0][i];
-		sums[(LANES + lane) * W + static_cast<unsigned>(j + i)] = t[1][i];
-	}
-	__syncthreads();
-	for (unsigned k = threadIdx.x; k < 3 * W; k += BLOCK) {
-		unsigned what = k / W, i = k % W;
-		float sum = what ? 0.0f : pivot[i];
-
-		for (unsigned l = 0; what && l < LANES; l++)
-			sum += sums[((what - 1) * LANES + l) * W + i];
-		if (i < n)
-			d.part[(static_cast<size_t>(blockIdx.x) * 3 + what) * c + c0 + i] = sum;
-	}
-	const Cut cut = { d.pixels, ROWS, (d.pixels + ROWS - 1) / ROWS };
-
-	if (is_last_block(d.counters, cut.chunks, &flag))
-		merge_stats(d.part, cut, c, c0, n, fold, means, squares, d.mean, d.var);
+	finish<T, U>(d.p, tile, s);
 }
 
 struct PointwiseGrad {
@@ -325,13 +221,10 @@ __global__ void __launch_bounds__(32 * FOLD) pw_grad_merge(SD_MEMBERS(GradMerge)
 
 /* ---- launching ---- */
 
-/* Channels of a tile: its size follows from the channels alone. */
-int width(int c) { return c > 32 ? 64 : c > 16 ? 32 : 16; }
-
 template <typename T, int V, int U> void launch_pw(sd_cu_run *r, const Pointwise &d)
 {
-	int w = width(d.y.y.c);
-	dim3 grid(blocks_for(d.pixels, ROWS), static_cast<unsigned>((d.y.y.c + w - 1) / w));
+	int w = product_width(d.p.y.y.c);
+	dim3 grid(blocks_for(d.p.pixels, ROWS), static_cast<unsigned>((d.p.y.y.c + w - 1) / w));
 
 	switch (w) {
 	case 64: SD_GROUP(r, (pw_kernel<T, V, U, 64>), grid, BLOCK, d); break;
@@ -341,7 +234,7 @@ template <typename T, int V, int U> void launch_pw(sd_cu_run *r, const Pointwise
 }
 template <typename T> void pw(sd_cu_run *r, const Pointwise &d)
 {
-	const sd_cu_img at = back_image(d.x.src.x, d.x.back), *x[] = { &d.x.src.x, &at }, *y = &d.y.y;
+	const sd_cu_img at = back_image(d.x.src.x, d.x.back), *x[] = { &d.x.src.x, &at }, *y = &d.p.y.y;
 
 	if (pack_width(x, 2) >= 4 && pack_width(&y, 1) >= 4)
 		launch_pw<T, 4, 4>(r, d);
@@ -351,7 +244,7 @@ template <typename T> void pw(sd_cu_run *r, const Pointwise &d)
 
 template <typename T, int V> void launch_grad(sd_cu_run *r, const PointwiseGrad &d)
 {
-	int i = d.x.src.x.c, o = d.gy.src.x.c, w = width(i > o ? i : o);
+	int i = d.x.src.x.c, o = d.gy.src.x.c, w = product_width(i > o ? i : o);
 	dim3 grid(d.cut.chunks, static_cast<unsigned>((i + w - 1) / w * ((o + w - 1) / w)));
 
 	switch (w) {
@@ -389,24 +282,17 @@ From from(const sd_cu_grad *gy)
 int sd_cu_pointwise(sd_cu_run *r, const sd_cu_src *x, int odd, const float *w, const sd_cu_dst *y, float *mean,
 	float *var)
 {
-	unsigned chunks = blocks_for(pixels_of(y->y), ROWS);
-	int stats = mean && !y->acc && chunks <= MOST_CHUNKS;
-	Pointwise d = { from(x, odd, &y->y), w, x->x.c, 1, x->x.c, pixels_of(y->y), *y, nullptr, nullptr, nullptr,
-		nullptr };
+	Pointwise d = { from(x, odd, &y->y), { w, x->x.c, 1, x->x.c, pixels_of(y->y), *y, nullptr, nullptr, nullptr,
+		nullptr } };
+	int stats = want_stats(r, d.p, mean, var);
 
-	if (stats) {
-		d.part = static_cast<float *>(sd_cu_take(r, sizeof(float) * chunks * 3 * static_cast<size_t>(y->y.c)));
-		d.counters = r->counters;
-		d.mean = mean;
-		d.var = var;
-	}
 	SD_BY_TYPE(x->x.type, pw, r, d);
 	return stats;
 }
 
 void sd_cu_pointwise_bwd_x(sd_cu_run *r, const sd_cu_grad *gy, const float *w, const sd_cu_dst *gx)
 {
-	Pointwise d = { from(gy), w, gy->g.x.c, gx->y.c, 1, pixels_of(gx->y), *gx, nullptr, nullptr, nullptr, nullptr };
+	Pointwise d = { from(gy), { w, gy->g.x.c, gx->y.c, 1, pixels_of(gx->y), *gx, nullptr, nullptr, nullptr, nullptr } };
 
 	SD_BY_TYPE(gx->y.type, pw, r, d);
 }

@@ -276,8 +276,8 @@ static void visit(const struct sd_plan *p, int i, const struct visit *to)
 
 	if (!h) {
 		visit_one(p, i, NULL, -1, to);
-		if (s->pair >= 0)
-			visit_one(p, s->pair, NULL, s->node, to);
+		for (r = i; p->step[r].pair >= 0; r = p->step[r].pair)
+			visit_one(p, p->step[r].pair, NULL, p->step[r].node, to);
 		return;
 	}
 	for (r = 0; r < SD_HALF_ROLES; r++)
@@ -356,10 +356,13 @@ static double half_flops(const struct sd_plan *p, const struct sd_half_steps *h)
 static double step_flops(const struct sd_plan *p, int i)
 {
 	const struct sd_step *s = &p->step[i];
+	double sum = 0;
 
 	if (s->half >= 0)
 		return half_flops(p, &p->half[s->half]);
-	return one_flops(p, i) + (s->pair >= 0 ? one_flops(p, s->pair) : 0);
+	for (; i >= 0; i = p->step[i].pair)
+		sum += one_flops(p, i);
+	return sum;
 }
 
 struct sd_cost sd_step_cost(const struct sd_plan *p, int i, int elem)
@@ -506,6 +509,7 @@ void sd_step_family(const struct sd_plan *p, int i, int shapes, char name[64])
 	const struct sd_value *v = s->nin && s->in[0].x != SD_NIL ? &p->g->val[s->in[0].x] : &p->g->val[n->out];
 	int at = snprintf(name, 64, "%s%s", op,
 		p->step[i].pair < 0 ? "" : p->g->node[p->step[i].node].op == SD_OP_CONV ? "+stats" :
+		p->g->node[p->step[i].node].op == SD_OP_DWCONV ? "+conv" :
 		p->g->node[p->step[i].node].op == SD_OP_ADD ? "+mask" : "+w");
 
 	if (w->kh)

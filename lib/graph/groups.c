@@ -90,15 +90,18 @@ static void not_before_load(const struct levels *l, const struct sd_load *in, in
 
 static int level_of(const struct levels *l, int step)
 {
-	const struct sd_step *s = &l->b->p->step[step], *pair = s->pair < 0 ? NULL : &l->b->p->step[s->pair];
+	const struct sd_step *s = &l->b->p->step[step], *pair;
 	const struct sd_node *n = sd_step_node(l->b, step);
 	sd_val sum = n->op == SD_OP_ADD ? n->out : sum_of(l->b, n->out);
-	int k, level = ready(l, n->pred);
+	int k, i, level = ready(l, n->pred);
 
 	for (k = 0; k < s->nin; k++)
 		not_before_load(l, &s->in[k], &level);
-	for (k = 1; pair && k < pair->nin; k++)
-		not_before_load(l, &pair->in[k], &level);
+	for (i = s->pair; i >= 0; i = pair->pair) {
+		pair = &l->b->p->step[i];
+		for (k = 1; k < pair->nin; k++)
+			not_before_load(l, &pair->in[k], &level);
+	}
 	if (sum != SD_NIL)
 		not_before(&level, l->sum[sum]);
 	/* the gradient of a raw term of a mixed edge goes with those of the others, which wait for sums */
@@ -208,7 +211,7 @@ static void put_off(struct levels *l)
 {
 	const struct sd_planner *b = l->b;
 	const struct sd_plan *p = b->p;
-	int i, k;
+	int i, j, k;
 
 	for (i = 0; i < p->nstep; i++)
 		l->reader[i] = INT_MAX;
@@ -223,8 +226,9 @@ static void put_off(struct levels *l)
 		read_at(l, sd_step_node(b, i)->pred, level);
 		for (k = 0; k < s->nin; k++)
 			read_load_at(l, &s->in[k], level);
-		for (k = 0; s->pair >= 0 && k < p->step[s->pair].nin; k++)
-			read_load_at(l, &p->step[s->pair].in[k], level);
+		for (j = s->pair; j >= 0; j = p->step[j].pair)
+			for (k = 0; k < p->step[j].nin; k++)
+				read_load_at(l, &p->step[j].in[k], level);
 	}
 }
 
@@ -245,7 +249,7 @@ int sd_plan_find_groups(struct sd_planner *b)
 	struct order *order = malloc(sizeof(*order) * n);
 	struct sd_step *step = calloc(n, sizeof(*step));
 	int *now = calloc(n, sizeof(*now)); /* by step as it was */
-	int i, first = 0, rc = -1;
+	int i, k, first = 0, rc = -1;
 
 	l.level = calloc(n, sizeof(*l.level));
 	l.reader = calloc(n, sizeof(*l.reader));
@@ -274,10 +278,11 @@ int sd_plan_find_groups(struct sd_planner *b)
 		now[order[i].step] = i;
 	}
 	for (i = 0; i < p->nstep; i++)
-		if (step[i].pair >= 0) {
+		if (step[i].pair >= 0)
 			step[i].pair = now[step[i].pair];
-			b->at[step[i].pair] = b->at[i];
-		}
+	for (i = 0; i < p->nstep; i++)
+		for (k = step[i].skip ? -1 : step[i].pair; k >= 0; k = step[k].pair)
+			b->at[k] = b->at[i];
 	memcpy(p->step, step, sizeof(*step) * (size_t)p->nstep);
 	rc = 0;
 out:

@@ -1,5 +1,5 @@
-/* pairs.c: what needs a result as it is made is done in the same pass: statistics of what a pointwise convolution
- * gives, the sums of a norm's gradient where a depthwise convolution's is what they are of, and the masks of relus over
+/* pairs.c: what needs a result as it is made is done in the same pass: a pointwise convolution of what a depthwise one
+ * gives, statistics of what a pointwise one gives, the sums of a norm's gradient where a depthwise convolution's is what they are of, and the masks of relus over
  * sums of gradients, which are then not written without them. */
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +91,36 @@ static int join(struct sd_planner *b, int relu, int made)
 	return 1;
 }
 
+/* Whether step i is a depthwise convolution and can do step k, a pointwise one of its result, too. */
+static int is_half(const struct sd_planner *b, int i, int k)
+{
+	const struct sd_step *s = &b->p->step[i], *t = &b->p->step[k];
+	const struct sd_graph *g = b->g;
+	const struct sd_node *n = sd_step_node(b, i), *m = sd_step_node(b, k);
+
+	return n->op == SD_OP_DWCONV && is_pointwise(b, k) && n->pred == SD_NIL && m->pred == SD_NIL && s->pair < 0 &&
+		!s->skip && !t->skip && !s->accumulate && !t->accumulate && b->parent[n->out] < 0 &&
+		t->in[0].mean == SD_NIL && !t->in[0].relu && g->val[n->out].shape.d[1] <= b->layout->back &&
+		g->val[m->out].shape.d[1] <= b->layout->back;
+}
+
+/* Halves of separable convolutions forward; what lies between is written where others read it. */
+static void find_halves(struct sd_planner *b)
+{
+	int i, made;
+
+	for (i = 0; i < b->p->nstep; i++) {
+		const struct sd_step *s = &b->p->step[i];
+
+		made = s->nin && s->in[0].x != SD_NIL ? b->step_of[b->g->val[s->in[0].x].node] : -1;
+		if (made < 0 || !is_half(b, made, i))
+			continue;
+		b->hidden[s->in[0].x] = b->uses[s->in[0].x] == 1;
+		b->p->step[made].pair = i;
+		b->p->step[i].skip = 1;
+	}
+}
+
 void sd_plan_find_pairs(struct sd_planner *b)
 {
 	int i, made, masked;
@@ -109,4 +139,5 @@ void sd_plan_find_pairs(struct sd_planner *b)
 		b->p->step[made].pair = i;
 		b->p->step[i].skip = 1;
 	}
+	find_halves(b);
 }

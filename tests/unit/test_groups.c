@@ -82,14 +82,14 @@ static int step_of(const struct sd_plan *p, sd_val v)
 	return -1;
 }
 
-/* The group in which step i is run: its own, or its partner's. */
+/* The group in which step i is run: its own, or that of the step that it is a partner of. */
 static int run_in(const struct sd_plan *p, int i)
 {
 	int k;
 
 	for (k = 0; k < p->nstep; k++)
 		if (p->step[k].pair == i)
-			return p->step[k].group;
+			return run_in(p, k);
 	return p->step[i].group;
 }
 
@@ -186,6 +186,24 @@ static void check_backs(const struct sd_plan *p)
 	CHECK(taken > 20);
 }
 
+/* Every half is one step with its statistics, and is kept from memory in the middle where weights have no gradients. */
+static void check_halves(const struct sd_plan *p, int weights)
+{
+	int i, halves = 0;
+
+	for (i = 0; i < p->nstep; i++) {
+		const struct sd_step *s = &p->step[i], *pw = s->pair < 0 ? NULL : &p->step[s->pair];
+
+		if (p->g->node[s->node].op != SD_OP_DWCONV)
+			continue;
+		CHECK(pw && pw->skip && p->g->node[pw->node].op == SD_OP_CONV);
+		CHECK(pw && pw->pair >= 0 && p->g->node[p->step[pw->pair].node].op == SD_OP_BN_STATS);
+		CHECK(p->place[p->g->node[s->node].out].alive == weights);
+		halves++;
+	}
+	CHECK(halves == 15);
+}
+
 static int group_of(const struct sd_plan *p, sd_val v)
 {
 	return p->step[step_of(p, v)].group;
@@ -244,6 +262,15 @@ int main(void)
 	if (p) {
 		check_plan(p);
 		check_backs(p);
+		check_halves(p, 1);
+		sd_plan_free(p);
+	}
+	root[0] = grad[n - 1]; /* of alphas */
+	p = sd_plan_new(g, 1, root, &back, 0);
+	CHECK(p != NULL);
+	if (p) {
+		check_plan(p);
+		check_halves(p, 0);
 		sd_plan_free(p);
 	}
 	sd_graph_free(g);

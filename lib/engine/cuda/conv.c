@@ -273,7 +273,7 @@ int sd_cuda_conv(struct sd_cuda_step *st) /* x, w, bias */
 	if (is_pointwise(&st->n->a.win) && is_narrow(st, &x.x, &y.y)) {
 		sd_val stats = st->s->pair < 0 ? SD_NIL : st->p->g->node[st->p->plan->step[st->s->pair].node].out;
 
-		st->pair_done = sd_cu_pointwise(&st->run, &x, -1, w, &y, sd_cuda_rows(st, stats),
+		st->pairs_done = sd_cu_pointwise(&st->run, &x, -1, w, &y, sd_cuda_rows(st, stats),
 			stats == SD_NIL ? NULL : sd_cuda_rows(st, stats + 1));
 	} else if (is_pointwise(&st->n->a.win)) {
 		struct sd_cu_img xl = loaded(st, &x);

@@ -123,7 +123,7 @@ struct sd_cuda_step {
 	const struct sd_bind *bind;          /* NULL in a dry run */
 	const struct sd_cuda_bound *bound;   /* NULL in a dry run */
 	int index;                           /* of the step */
-	int pair_done;                       /* the step's own kernels did its partner's work too */
+	int pairs_done;                      /* so many of its partners' work the step's own kernels did too */
 	struct sd_cu_run run;
 };
 

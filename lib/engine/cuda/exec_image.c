@@ -137,6 +137,29 @@ static void exec_norm_bwd(struct sd_cuda_step *st)
 	sd_cu_norm_bwd_x(&st->run, &g, &x, &norm, &mask, in(st, 5), in(st, 6), st->n->a.i[0], &gx);
 }
 
+/* x, w; with the pointwise convolution of the result, and statistics of that one's */
+static void exec_dwconv(struct sd_cuda_step *st)
+{
+	struct sd_cu_src x = sd_cuda_source(st, 0);
+	struct sd_cu_dst y = sd_cuda_result(st), z;
+	const struct sd_plan *plan = st->p->plan;
+	struct sd_cuda_step pw;
+	sd_val stats;
+
+	if (st->s->pair < 0) {
+		sd_cu_dwconv(&st->run, &x, in(st, 1), st->n->a.win, &y);
+		return;
+	}
+	pw = sd_cuda_step_of(st->p, st->s->pair);
+	pw.run = st->run;
+	pw.bind = st->bind;
+	z = sd_cuda_result(&pw);
+	stats = pw.s->pair < 0 ? SD_NIL : st->p->g->node[plan->step[pw.s->pair].node].out;
+	st->pairs_done = 1 + sd_cu_half(&st->run, &x, in(st, 1), st->n->a.win,
+		plan->place[plan->place[st->n->out].root].alive ? &y.y : NULL, in(&pw, 1), &z, sd_cuda_rows(st, stats),
+		stats == SD_NIL ? NULL : sd_cuda_rows(st, stats + 1));
+}
+
 /* gy, w; with the sums of the norm that gx goes back through */
 static void exec_dwconv_bwd_x(struct sd_cuda_step *st)
 {
@@ -157,7 +180,7 @@ static void exec_dwconv_bwd_x(struct sd_cuda_step *st)
 		s.sg = out(&sums, 0);
 		s.sgx = out(&sums, 1);
 	}
-	st->pair_done = sd_cu_dwconv_bwd_x(&st->run, &g, in(st, 1), st->n->a.win, &gx, st->s->pair < 0 ? NULL : &s);
+	st->pairs_done = sd_cu_dwconv_bwd_x(&st->run, &g, in(st, 1), st->n->a.win, &gx, st->s->pair < 0 ? NULL : &s);
 }
 
 static struct sd_cu_mix_term mix_term(const struct sd_cuda_step *st, int kind, const struct sd_load *l, float eps)
@@ -246,7 +269,7 @@ static void exec_add(struct sd_cuda_step *st)
 		if (!st->s->masked)
 			y = sd_cuda_result(&relu);
 		masked = st->s->masked ? st->s->masked : st->s->nin;
-		st->pair_done = 1;
+		st->pairs_done = 1;
 	}
 	while (i < st->s->nin) {
 		first = i, n = 0;
@@ -308,8 +331,7 @@ int sd_cuda_exec_image(struct sd_cuda_step *st)
 		sd_cu_channel_sum(r, &g, out(st, 0));
 		return 1;
 	case SD_OP_DWCONV:
-		x = sd_cuda_source(st, 0), y = sd_cuda_result(st);
-		sd_cu_dwconv(r, &x, in(st, 1), a->win, &y);
+		exec_dwconv(st);
 		return 1;
 	case SD_OP_DWCONV_BWD_X:
 		exec_dwconv_bwd_x(st);

@@ -239,6 +239,7 @@ static int add_chosen(struct sd_cuda_step *st)
 int sd_cuda_exec(struct sd_cuda_step *st)
 {
 	const struct sd_step *s = st->s;
+	int pair;
 
 	if (st->n->pred == SD_NIL || sd_op_is_write(st->n->op)) {
 		if (dispatch(st))
@@ -251,11 +252,13 @@ int sd_cuda_exec(struct sd_cuda_step *st)
 			return -1;
 		choose(st);
 	}
-	if (s->pair < 0 || st->pair_done)
+	/* partners that other kernels or engines run in the same pass */
+	for (pair = s->pair; pair >= 0 && st->pairs_done; st->pairs_done--)
+		pair = st->p->plan->step[pair].pair;
+	if (pair < 0)
 		return 0;
-	/* the partner that other kernels or engines run in the same pass */
-	st->index = s->pair;
-	st->s = &st->p->plan->step[s->pair];
+	st->index = pair;
+	st->s = &st->p->plan->step[pair];
 	st->n = &st->p->g->node[st->s->node];
 	return sd_cuda_exec(st);
 }

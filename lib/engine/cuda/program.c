@@ -198,7 +198,7 @@ static int run_group(struct sd_cuda_program *p, int i, const struct sd_bind *bin
 {
 	struct sd_cuda_engine *e = p->e;
 	struct sd_cu_run run = { .stream = e->stream, .scratch = e->arena + e->values_size, .counters = e->counters };
-	int k, pair, end = i + sd_cuda_group_size(p->plan, i);
+	int k, end = i + sd_cuda_group_size(p->plan, i);
 
 	if (sd_cuda_group_exec(p, i, bind, b, &run) || sd_cuda_check(sd_op_name(p->g->node[p->plan->step[i].node].op)))
 		return -1;
@@ -209,12 +209,12 @@ static int run_group(struct sd_cuda_program *p, int i, const struct sd_bind *bin
 	for (k = i; k < end; k++) {
 		if (p->plan->step[k].skip)
 			continue;
-		pair = p->plan->step[k].pair;
-		if (e->base.seen && (sd_engine_show_step(&p->base, k) ||
-				(pair >= 0 && sd_engine_show_step(&p->base, pair))))
-			return -1;
-		if (e->base.trace_nan && (check_finite(p, k) || (pair >= 0 && check_finite(p, pair))))
-			return -1;
+		for (i = k; e->base.seen && i >= 0; i = p->plan->step[i].pair)
+			if (sd_engine_show_step(&p->base, i))
+				return -1;
+		for (i = k; e->base.trace_nan && i >= 0; i = p->plan->step[i].pair)
+			if (check_finite(p, i))
+				return -1;
 	}
 	return 0;
 }
