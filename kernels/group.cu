@@ -126,6 +126,12 @@ void sd_cu_group_skip(sd_cu_run *r)
 		r->group->place++;
 }
 
+void sd_cu_group_beside(sd_cu_run *r)
+{
+	if (r->group && r->group->place)
+		r->group->place--;
+}
+
 void sd_cu_group_flush(sd_cu_run *r)
 {
 	sd_cu_group *g = r->group;

@@ -117,6 +117,8 @@ void sd_cu_group_begin(struct sd_cu_run *r, struct sd_cu_group *g);
 void sd_cu_group_step(struct sd_cu_run *r);
 /* The step's next launch is as though it had one before it. */
 void sd_cu_group_skip(struct sd_cu_run *r);
+/* The step's next launch does not depend on its last, and may begin with it. */
+void sd_cu_group_beside(struct sd_cu_run *r);
 /* Begins what waits.  What goes to the stream by another way than SD_GROUP comes after it. */
 void sd_cu_group_flush(struct sd_cu_run *r);
 void sd_cu_group_end(struct sd_cu_run *r);
@@ -161,15 +163,16 @@ int sd_cu_half(struct sd_cu_run *r, const struct sd_cu_src *x, const float *dw, 
 	const struct sd_cu_img *mid, const float *pw, const struct sd_cu_dst *y, float *mean, float *var);
 
 /* ---- pool.cu ---- */
+/* mean, var (NULL: not wanted) and what is returned as of sd_cu_pointwise. */
 /* First index (row-major in the window) wins a tie; NaN passes on; padding never wins. */
-void sd_cu_maxpool(struct sd_cu_run *r, const struct sd_cu_src *x, struct sd_window win,
-	const struct sd_cu_dst *y);
+int sd_cu_maxpool(struct sd_cu_run *r, const struct sd_cu_src *x, struct sd_window win, const struct sd_cu_dst *y,
+	float *mean, float *var);
 /* The winner is found again from x; each input pixel gathers, nothing scatters. */
 void sd_cu_maxpool_bwd(struct sd_cu_run *r, const struct sd_cu_src *x, const struct sd_cu_img *gy,
 	struct sd_window win, const struct sd_cu_dst *gx);
 /* Divides by kh * kw (include_pad) or by the number of taps inside the image. */
-void sd_cu_avgpool(struct sd_cu_run *r, const struct sd_cu_src *x, struct sd_window win, int include_pad,
-	const struct sd_cu_dst *y);
+int sd_cu_avgpool(struct sd_cu_run *r, const struct sd_cu_src *x, struct sd_window win, int include_pad,
+	const struct sd_cu_dst *y, float *mean, float *var);
 void sd_cu_avgpool_bwd(struct sd_cu_run *r, const struct sd_cu_img *gy, struct sd_window win, int include_pad,
 	const struct sd_cu_dst *gx);
 void sd_cu_gap(struct sd_cu_run *r, const struct sd_cu_src *x, float *y);             /* (N, C) row-major */

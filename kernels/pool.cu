@@ -11,7 +11,7 @@
  *
  * The first index (row-major in the window) wins a tie, the first NaN wins over everything, padding never
  * wins. */
-#include "kernels/tile.h"
+#include "kernels/stats.h"
 
 namespace {
 
@@ -29,6 +29,10 @@ struct Pool {
 	unsigned runs;     /* in a row of outputs */
 	unsigned items;    /* runs in all; pixels where there are no runs */
 	void *won;         /* (N, H, W, C) of the output, packed */
+	/* forward, with part y's statistics are taken on the way */
+	float *part;       /* (blocks, 3, C) */
+	unsigned *counters;
+	float *mean, *var;
 };
 
 /* Whether x takes the place of the maximum so far: the first NaN stays. */
@@ -61,9 +65,10 @@ __device__ inline float share(const Pool &d, int i, int j, int h, int w)
 
 /* ---- forward ---- */
 
-/* 3 x 3, dilation 1, stride M along the row. */
-/* a, b (TILE_CHANNELS) are shared memory. */
-template <typename T, int V, Kind kind, int M> __device__ inline void pool_runs(const Pool &d, float *a, float *b)
+/* 3 x 3, dilation 1, stride M along the row.  a, b (TILE_CHANNELS) are shared memory.  Whether the thread has a run; s is
+ * what it gives. */
+template <typename T, int V, Kind kind, int M>
+__device__ inline bool pool_runs(const Pool &d, float *a, float *b, float s[RUN / M][V])
 {
 	enum { LENGTH = RUN / M, COLS = M * (LENGTH - 1) + 3 };
 	const sd_cu_img &x = d.x.x, &y = d.y.y;
@@ -74,13 +79,12 @@ template <typename T, int V, Kind kind, int M> __device__ inline void pool_runs(
 	const Load<V> load = load_from_shared<V>(a, b, d.x.relu);
 
 	if (item >= d.items || ch >= x.c)
-		return;
+		return false;
 	unsigned row = item / d.runs, n = row / static_cast<unsigned>(y.h);
 	int oy = static_cast<int>(row % static_cast<unsigned>(y.h));
 	int ox = static_cast<int>(item % d.runs) * LENGTH;
 	int i0 = oy * d.win.sh - d.win.ph, j0 = ox * M - d.win.pw;
 	Raw<T, V> raw[3][COLS];
-	float s[LENGTH][V];
 
 	SD_UNROLL
 	for (int k = 0; k < 3; k++)
@@ -125,7 +129,7 @@ template <typename T, int V, Kind kind, int M> __device__ inline void pool_runs(
 	SD_UNROLL
 	for (int r = 0; r < LENGTH; r++) {
 		if (ox + r >= y.w)
-			return;
+			return true;
 		if (kind == AVG) {
 			float f = share(d, oy, ox + r, x.h, x.w);
 
@@ -135,6 +139,59 @@ template <typename T, int V, Kind kind, int M> __device__ inline void pool_runs(
 		}
 		store_pack<T, V>(at<T>(y, pixel(y, n, oy, ox + r), ch), s[r], d.y.acc);
 	}
+	return true;
+}
+
+/* Statistics of runs of N, all of them whole, as they are stored: a block's are about its first pixel. */
+template <typename T, int V, int N> __device__ inline void take_stats(const Pool &d, bool is, float s[N][V])
+{
+	__shared__ float sums[Threads<V>::most * V * 2];
+	__shared__ float pivot[TILE_CHANNELS];
+	__shared__ double fold[FOLD * TILE_CHANNELS];
+	__shared__ double means[TILE_CHANNELS];
+	__shared__ double squares[TILE_CHANNELS];
+	__shared__ unsigned flag;
+	unsigned c = static_cast<unsigned>(d.y.y.c), pixels = d.items * N, per = blockDim.y * N;
+	int ch = thread_channel<V>();
+	float t[2 * V];
+
+	SD_UNROLL
+	for (int i = 0; i < V; i++) {
+		t[i] = t[V + i] = 0;
+		SD_UNROLL
+		for (int r = 0; r < N; r++)
+			s[r][i] = to_float(from_float<T>(s[r][i]));
+		if (threadIdx.y == 0 && is)
+			pivot[threadIdx.x * V + static_cast<unsigned>(i)] = s[0][i];
+	}
+	__syncthreads();
+	if (is) {
+		SD_UNROLL
+		for (int i = 0; i < V; i++)
+			SD_UNROLL
+			for (int r = 0; r < N; r++) {
+				float apart = s[r][i] - pivot[threadIdx.x * V + static_cast<unsigned>(i)];
+
+				t[i] += apart;
+				t[V + i] = fmaf(apart, apart, t[V + i]);
+			}
+	}
+	sum_rows<2 * V>(t, sums);
+	if (threadIdx.y == 0 && is) {
+		float *to = d.part + static_cast<size_t>(blockIdx.x) * 3 * c + ch;
+
+		SD_UNROLL
+		for (int i = 0; i < V; i++) {
+			to[i] = pivot[threadIdx.x * V + static_cast<unsigned>(i)];
+			to[c + static_cast<unsigned>(i)] = t[i];
+			to[2 * c + static_cast<unsigned>(i)] = t[V + i];
+		}
+	}
+	const Cut cut = { pixels, per, (pixels + per - 1) / per };
+
+	if (is_last_block(d.counters, cut.chunks, &flag))
+		merge_stats(d.part, cut, c, static_cast<unsigned>(block_channel<V>()), block_channels<V>(d.y.y.c), fold, means,
+			squares, d.mean, d.var);
 }
 
 template <typename T, int V, int M> __global__ void SD_BOUNDS(V) pool_run(SD_MEMBERS(Pool) group)
@@ -143,10 +200,11 @@ template <typename T, int V, int M> __global__ void SD_BOUNDS(V) pool_run(SD_MEM
 	alignas(16) __shared__ float b[TILE_CHANNELS];
 	SD_MEMBER(group, d);
 
-	if (d.kind == MAX)
-		pool_runs<T, V, MAX, M>(d, a, b);
-	else
-		pool_runs<T, V, AVG, M>(d, a, b);
+	float s[RUN / M][V];
+	bool is = d.kind == MAX ? pool_runs<T, V, MAX, M>(d, a, b, s) : pool_runs<T, V, AVG, M>(d, a, b, s);
+
+	if (d.part)
+		take_stats<T, V, RUN / M>(d, is, s);
 }
 
 /* Any window, one output a thread; columns first as above, so that how an output is reached changes no
@@ -386,6 +444,7 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) gap_bwd_kernel(const f
 
 /* ---- launching ---- */
 
+/* d.mean stays set where statistics are taken. */
 template <typename T, int V, Kind kind> void launch_pool(sd_cu_run *r, Pool &d, const Tile &t)
 {
 	const sd_cu_img &y = d.y.y;
@@ -398,6 +457,12 @@ template <typename T, int V, Kind kind> void launch_pool(sd_cu_run *r, Pool &d, 
 			d.items = rows_of(y) * d.runs;
 			dim3 grid(blocks_for(d.items, t.rows), t.tiles);
 
+			if (d.y.acc || y.w % length || grid.x > MOST_CHUNKS)
+				d.mean = nullptr;
+			if (d.mean)
+				d.part = static_cast<float *>(sd_cu_take(r, sizeof(float) * grid.x * 3 *
+					static_cast<size_t>(y.c)));
+			d.counters = r->counters;
 			if (d.win.sw == 1)
 				SD_GROUP(r, (pool_run<T, V, 1>), grid, t.block(), d);
 			else
@@ -405,6 +470,7 @@ template <typename T, int V, Kind kind> void launch_pool(sd_cu_run *r, Pool &d, 
 			return;
 		}
 	}
+	d.mean = nullptr;
 	d.items = pixels_of(y);
 	SD_GROUP(r, (pool_plain<T, V, kind>), dim3(blocks_for(d.items, t.rows), t.tiles), t.block(), d);
 }
@@ -417,7 +483,7 @@ template <typename T, int V> void launch_avg(sd_cu_run *r, Pool &d, const Tile &
 	launch_pool<T, V, AVG>(r, d, t);
 }
 
-template <typename T> void pool(sd_cu_run *r, Pool &d, Kind kind)
+template <typename T> void pool(sd_cu_run *r, Pool &d, Kind kind, int *stats)
 {
 	const sd_cu_img *img[] = { &d.x.x, &d.y.y };
 	int v = pack_width(img, 2);
@@ -427,6 +493,7 @@ template <typename T> void pool(sd_cu_run *r, Pool &d, Kind kind)
 		SD_BY_PACK(T, v, launch_max, r, d, t);
 	else
 		SD_BY_PACK(T, v, launch_avg, r, d, t);
+	*stats = d.mean != nullptr;
 }
 
 template <typename T, int V, int K, typename W>
@@ -456,8 +523,8 @@ void maxpool_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, struct s
 	size_t won = static_cast<size_t>(pixels_of(*gy)) * static_cast<size_t>(c);
 	void *mem = sd_cu_take(r, win.kh * win.kw <= 256 ? won : won * 2);
 	Tile t = make_tile(c, v);
-	Pool find = { *x, win, { *gy, 0 }, 0, MAX, 0, pixels_of(*gy), mem };
-	Pool give = { { *gy, {}, 0 }, win, *gx, 0, MAX, 0, pixels_of(gx->y), mem };
+	Pool find = { *x, win, { *gy, 0 }, 0, MAX, 0, pixels_of(*gy), mem, nullptr, nullptr, nullptr, nullptr };
+	Pool give = { { *gy, {}, 0 }, win, *gx, 0, MAX, 0, pixels_of(gx->y), mem, nullptr, nullptr, nullptr, nullptr };
 
 	SD_BY_PACK(T, v, launch_max_bwd, r, find, give, t);
 }
@@ -509,11 +576,13 @@ template <typename T> void gap_bwd(sd_cu_run *r, const float *gy, const sd_cu_ds
 
 } /* namespace */
 
-void sd_cu_maxpool(sd_cu_run *r, const sd_cu_src *x, struct sd_window win, const sd_cu_dst *y)
+int sd_cu_maxpool(sd_cu_run *r, const sd_cu_src *x, struct sd_window win, const sd_cu_dst *y, float *mean, float *var)
 {
-	Pool d = { *x, win, *y, 0, MAX, 0, 0, nullptr };
+	Pool d = { *x, win, *y, 0, MAX, 0, 0, nullptr, nullptr, nullptr, mean, var };
+	int stats = 0;
 
-	SD_BY_TYPE(x->x.type, pool, r, d, MAX);
+	SD_BY_TYPE(x->x.type, pool, r, d, MAX, &stats);
+	return stats;
 }
 
 void sd_cu_maxpool_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, struct sd_window win,
@@ -522,18 +591,20 @@ void sd_cu_maxpool_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, st
 	SD_BY_TYPE(gy->type, maxpool_bwd, r, x, gy, win, gx);
 }
 
-void sd_cu_avgpool(sd_cu_run *r, const sd_cu_src *x, struct sd_window win, int include_pad,
-	const sd_cu_dst *y)
+int sd_cu_avgpool(sd_cu_run *r, const sd_cu_src *x, struct sd_window win, int include_pad, const sd_cu_dst *y,
+	float *mean, float *var)
 {
-	Pool d = { *x, win, *y, include_pad, AVG, 0, 0, nullptr };
+	Pool d = { *x, win, *y, include_pad, AVG, 0, 0, nullptr, nullptr, nullptr, mean, var };
+	int stats = 0;
 
-	SD_BY_TYPE(x->x.type, pool, r, d, AVG);
+	SD_BY_TYPE(x->x.type, pool, r, d, AVG, &stats);
+	return stats;
 }
 
 void sd_cu_avgpool_bwd(sd_cu_run *r, const sd_cu_img *gy, struct sd_window win, int include_pad,
 	const sd_cu_dst *gx)
 {
-	Pool d = { { *gy, {}, 0 }, win, *gx, include_pad, AVG, 0, pixels_of(gx->y), nullptr };
+	Pool d = { { *gy, {}, 0 }, win, *gx, include_pad, AVG, 0, pixels_of(gx->y), nullptr, nullptr, nullptr, nullptr, nullptr };
 
 	SD_BY_TYPE(gy->type, avgpool_bwd, r, d);
 }

@@ -1,5 +1,5 @@
 /* pairs.c: what needs a result as it is made is done in the same pass: a pointwise convolution of what a depthwise one
- * gives, statistics of what a pointwise one gives, the sums of a norm's gradient where a depthwise convolution's is what they are of, and the masks of relus over
+ * gives, statistics of what a pointwise one or a pool gives, the sums of a norm's gradient where a depthwise convolution's is what they are of, and the masks of relus over
  * sums of gradients, which are then not written without them. */
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +12,14 @@ static int is_pointwise(const struct sd_planner *b, int step)
 
 	return sd_step_node(b, step)->op == SD_OP_CONV && sd_step_node(b, step)->in[2] == SD_NIL &&
 		!memcmp(&sd_step_node(b, step)->a.win, &one, sizeof(one));
+}
+
+/* Whether statistics can be taken of what the step gives on the way. */
+static int takes_stats(const struct sd_planner *b, int step)
+{
+	enum sd_op op = sd_step_node(b, step)->op;
+
+	return op == SD_OP_FRCONV || op == SD_OP_MAXPOOL || op == SD_OP_AVGPOOL || is_pointwise(b, step);
 }
 
 static int is_depthwise_gradient(const struct sd_planner *b, int step)
@@ -36,7 +44,7 @@ static int partner(const struct sd_planner *b, int i)
 			sd_step_node(b, made)->pred != SD_NIL || b->parent[sd_step_node(b, made)->out] >= 0)
 		return -1;
 	if (masked ? sd_step_node(b, made)->op != SD_OP_ADD || b->uses[in->x] != 1 || b->p->step[i].accumulate
-			: sums ? !is_depthwise_gradient(b, made) : !is_pointwise(b, made))
+			: sums ? !is_depthwise_gradient(b, made) : !takes_stats(b, made))
 		return -1;
 	return made;
 }
@@ -100,8 +108,8 @@ static int is_half(const struct sd_planner *b, int i, int k)
 
 	return n->op == SD_OP_DWCONV && is_pointwise(b, k) && n->pred == SD_NIL && m->pred == SD_NIL && s->pair < 0 &&
 		!s->skip && !t->skip && !s->accumulate && !t->accumulate && b->parent[n->out] < 0 &&
-		t->in[0].mean == SD_NIL && !t->in[0].relu && g->val[n->out].shape.d[1] <= b->layout->back &&
-		g->val[m->out].shape.d[1] <= b->layout->back;
+		t->in[0].mean == SD_NIL && !t->in[0].relu && g->val[n->out].shape.d[1] <= b->layout->half &&
+		g->val[m->out].shape.d[1] <= b->layout->half;
 }
 
 /* Halves of separable convolutions forward; what lies between is written where others read it. */

@@ -97,7 +97,8 @@ struct sd_layout {
 	int halves; /* the engine runs halves of separable convolutions as one step */
 	int groups; /* the engine begins independent steps of one kind together: they are put side by side */
 	int back;   /* with groups: pointwise convolutions of up to so many channels, and sums of images, take gradients
-	               back through a norm as they load them; and such convolutions are done with a depthwise one in
+	               back through a norm as they load them */
+	int half;   /* with groups: pointwise convolutions of up to so many channels are done with a depthwise one in
 	               front of them */
 };
 

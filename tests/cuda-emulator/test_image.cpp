@@ -234,9 +234,9 @@ static void test_grids()
 		TRY(sd_cu_dwconv(&r, &src, any, win, &to_less));
 		TRY(sd_cu_dwconv_bwd_x(&r, &y, any, win, &to, nullptr));
 		TRY(sd_cu_dwconv_bwd_w(&r, &src, &y, win, any));
-		TRY(sd_cu_maxpool(&r, &src, win, &to_less));
+		TRY(sd_cu_maxpool(&r, &src, win, &to_less, nullptr, nullptr));
 		TRY(sd_cu_maxpool_bwd(&r, &src, &y, win, &to));
-		TRY(sd_cu_avgpool(&r, &src, win, 0, &to_less));
+		TRY(sd_cu_avgpool(&r, &src, win, 0, &to_less, nullptr, nullptr));
 		TRY(sd_cu_avgpool_bwd(&r, &y, win, 0, &to));
 		TRY(sd_cu_gap(&r, &src, any));
 		TRY(sd_cu_gap_bwd(&r, any, &to));

@@ -332,7 +332,7 @@ static void test_maxpool()
 		sd_cu_src src = x.src();
 		sd_cu_dst to = {y.m, acc}, back = {gx.m, acc};
 
-		sd_cu_maxpool(r, &src, win, &to);
+		sd_cu_maxpool(r, &src, win, &to, nullptr, nullptr);
 		r.end();
 		check_nan("maxpool", y, reference(x, o, acc, before,
 			[&](const double *from, const struct sd_shape *xs, const struct sd_shape *ys, double *want) {
@@ -349,6 +349,53 @@ static void test_maxpool()
 		r.end();
 		check_image("maxpool_bwd", gx, sum);
 	});
+}
+
+/* The statistics that pools take of their results, and the results with them. */
+static void test_pool_stats()
+{
+	static const Shape some[] = {{2, 16, 8, 8}, {3, 36, 9, 12}, {1, 136, 6, 4}, {2, 8, 5, 7}, {5, 12, 16, 16}};
+	int round = 0, taken = 0;
+
+	for (const Shape &s : some)
+		for (int k = 0; k < 12; k++, round++) {
+			struct sd_window win = {3, 3, 1 + k % 2, 1 + k % 2, 1, 1, 1, 1};
+			sd_cu_type t = types[k / 2 % 3];
+			Shape o;
+			output(s, win, &o);
+			Source x(Image(s, t).fill(), round % 4);
+			Image y(o, t), want(o, t);
+			std::vector<float> mean(s.c, NAN), var = mean;
+			std::vector<double> sum(s.c), square(s.c);
+			sd_cu_src src = x.src();
+			sd_cu_dst to = {y.m, 0}, plain = {want.m, 0};
+			double n = static_cast<double>(o.n) * o.h * o.w;
+			Run r;
+
+			int done = k < 6 ? sd_cu_maxpool(r, &src, win, &to, mean.data(), var.data())
+				: sd_cu_avgpool(r, &src, win, 0, &to, mean.data(), var.data());
+			r.end();
+			if (k < 6)
+				sd_cu_maxpool(r, &src, win, &plain, nullptr, nullptr);
+			else
+				sd_cu_avgpool(r, &src, win, 0, &plain, nullptr, nullptr);
+			r.end();
+			CHECK(y.memory == want.memory, "pool: statistics change what they are of");
+			if (!done)
+				continue;
+			taken++;
+			y.each([&](int n, int c, int h, int w) { sum[c] += y.get(n, c, h, w); });
+			for (double &v : sum)
+				v /= n;
+			y.each([&](int n, int c, int h, int w) { square[c] += pow(y.get(n, c, h, w) - sum[c], 2); });
+			for (double &v : square)
+				v /= n;
+			check_close("pool's mean", mean, sum);
+			check_close("pool's variance", var, square);
+			digest(mean);
+			digest(var);
+		}
+	CHECK(taken == 54, "statistics were taken %d times", taken);
 }
 
 static void test_avgpool()
@@ -374,7 +421,7 @@ static void test_avgpool()
 		sd_cu_src src = x.src();
 		sd_cu_dst to = {y.m, acc}, back = {gx.m, acc};
 
-		sd_cu_avgpool(r, &src, win, include_pad, &to);
+		sd_cu_avgpool(r, &src, win, include_pad, &to, nullptr, nullptr);
 		r.end();
 		check_image("avgpool", y, reference(x, o, acc, before,
 			[&](const double *from, const struct sd_shape *xs, const struct sd_shape *ys, double *want) {
@@ -433,6 +480,7 @@ static void tests()
 	test_dwconv_bwd_w();
 	test_dwconv_long();
 	test_maxpool();
+	test_pool_stats();
 	test_avgpool();
 	test_gap();
 }

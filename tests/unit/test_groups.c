@@ -22,7 +22,8 @@ static const struct sd_layout groups = { .size = size, .segment = segment, .alig
 
 enum { N = 2, C = 8, SIDE = 16, TERMS = 4, VALUES = 4096 };
 
-static const struct sd_layout back = { .size = size, .segment = segment, .align = 4, .elem = 4, .groups = 1, .back = C };
+static const struct sd_layout back = { .size = size, .segment = segment, .align = 4, .elem = 4, .groups = 1, .back = C,
+	.half = C };
 
 static sd_val normed(struct sd_graph *g, sd_val x, sd_val mean[2])
 {

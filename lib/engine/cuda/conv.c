@@ -271,10 +271,10 @@ int sd_cuda_conv(struct sd_cuda_step *st) /* x, w, bias */
 	const float *w = sd_cuda_rows(st, st->s->in[1].x), *bias = sd_cuda_rows(st, st->s->in[2].x);
 
 	if (is_pointwise(&st->n->a.win) && is_narrow(st, &x.x, &y.y)) {
-		sd_val stats = st->s->pair < 0 ? SD_NIL : st->p->g->node[st->p->plan->step[st->s->pair].node].out;
+		float *mean, *var;
 
-		st->pairs_done = sd_cu_pointwise(&st->run, &x, -1, w, &y, sd_cuda_rows(st, stats),
-			stats == SD_NIL ? NULL : sd_cuda_rows(st, stats + 1));
+		sd_cuda_stats_of(st, &mean, &var);
+		st->pairs_done = sd_cu_pointwise(&st->run, &x, -1, w, &y, mean, var);
 	} else if (is_pointwise(&st->n->a.win)) {
 		struct sd_cu_img xl = loaded(st, &x);
 
@@ -353,7 +353,10 @@ int sd_cuda_frconv(struct sd_cuda_step *st) /* x, w1, w2 */
 {
 	struct sd_cu_src x = sd_cuda_source(st, 0);
 	struct sd_cu_dst y = sd_cuda_result(st);
+	float *mean, *var;
 	int which, first = 0;
+
+	sd_cuda_stats_of(st, &mean, &var);
 
 	for (which = 0; which < 2; which++) {
 		sd_val wv = st->s->in[1 + which].x;
@@ -364,7 +367,11 @@ int sd_cuda_frconv(struct sd_cuda_step *st) /* x, w1, w2 */
 		if (is_narrow(st, &x.x, &y.y)) {
 			struct sd_cu_dst to = { part, y.acc };
 
-			sd_cu_pointwise(&st->run, &x, which, sd_cuda_rows(st, wv), &to, NULL, NULL);
+			if (which)
+				sd_cu_group_beside(&st->run);
+			st->pairs_done = sd_cu_pointwise(&st->run, &x, which, sd_cuda_rows(st, wv), &to, mean, var);
+			if (mean)
+				mean += c, var += c;
 			continue;
 		}
 		taken = sd_cuda_scratch_image(st, x.x.n, x.x.c, y.y.h, y.y.w);
@@ -393,6 +400,8 @@ int sd_cuda_frconv_bwd_x(struct sd_cuda_step *st) /* gy, w1, w2 */
 			struct sd_cu_dst to = { g[which], 0 };
 
 			first += c;
+			if (which)
+				sd_cu_group_beside(&st->run);
 			sd_cu_pointwise_bwd_x(&st->run, &of, sd_cuda_rows(st, wv), &to);
 			continue;
 		}

@@ -138,8 +138,7 @@ int sd_cuda_fail(cudaError_t err, const char *what);
 /* Reports any error of the launches since the last call. */
 int sd_cuda_check(const char *what);
 
-/* The layout of images of 4 or 2 bytes an element. */
-extern const struct sd_layout sd_cuda_layout_4, sd_cuda_layout_2;
+/* Bytes of an element of an image. */
 static inline size_t sd_cuda_elem(enum sd_cu_type t)
 {
 	return t == SD_CU_F32 ? 4 : 2;
@@ -187,6 +186,8 @@ struct sd_cu_src sd_cuda_source(const struct sd_cuda_step *st, int i);
 struct sd_cu_grad sd_cuda_gradient(const struct sd_cuda_step *st, int i);
 struct sd_cu_img sd_cuda_operand(const struct sd_cuda_step *st, int i);
 struct sd_cu_dst sd_cuda_result(const struct sd_cuda_step *st);
+/* Where statistics of the step's result go that it is to take too; NULL if it is not. */
+void sd_cuda_stats_of(const struct sd_cuda_step *st, float **mean, float **var);
 
 /* ---- feed.c ---- */
 int sd_cuda_feed_fits(struct sd_engine *e, size_t bytes);

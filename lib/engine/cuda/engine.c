@@ -61,11 +61,12 @@ static size_t segment_2(const struct sd_graph *g, sd_val v, int seg)
 	return segment_at(g, v, seg, 2);
 }
 
-/* Gradients are taken back through norms by pointwise.cu, whatever the precision. */
-const struct sd_layout sd_cuda_layout_4 = { .size = size_4, .segment = segment_4, .align = 256, .elem = 4,
-	.groups = 1, .back = SD_CU_POINTWISE };
-const struct sd_layout sd_cuda_layout_2 = { .size = size_2, .segment = segment_2, .align = 256, .elem = 2,
-	.groups = 1, .back = SD_CU_POINTWISE };
+/* Gradients are taken back through norms where pointwise.cu has them (conv.c, is_narrow). */
+#define LAYOUT(bytes, most) { .size = size_##bytes, .segment = segment_##bytes, .align = 256, .elem = bytes, \
+	.groups = 1, .back = most, .half = SD_CU_POINTWISE }
+static const struct sd_layout layout_fp32 = LAYOUT(4, SD_CU_POINTWISE_FP32);
+static const struct sd_layout layout_4 = LAYOUT(4, SD_CU_POINTWISE);
+static const struct sd_layout layout_2 = LAYOUT(2, SD_CU_POINTWISE);
 
 /* ---- the engine ---- */
 
@@ -187,7 +188,7 @@ static const struct sd_layout *cuda_layout(const struct sd_engine *base)
 {
 	const struct sd_cuda_engine *e = (const struct sd_cuda_engine *)base;
 
-	return e->type == SD_CU_F32 ? &sd_cuda_layout_4 : &sd_cuda_layout_2;
+	return e->precision == SD_FP32 ? &layout_fp32 : e->type == SD_CU_F32 ? &layout_4 : &layout_2;
 }
 
 static int cuda_threads(const struct sd_engine *e)

@@ -106,6 +106,14 @@ struct sd_cu_dst sd_cuda_result(const struct sd_cuda_step *st)
 	return (struct sd_cu_dst){ sd_cuda_image(st, st->n->out), st->s->accumulate };
 }
 
+void sd_cuda_stats_of(const struct sd_cuda_step *st, float **mean, float **var)
+{
+	sd_val v = st->s->pair < 0 ? SD_NIL : st->p->g->node[st->p->plan->step[st->s->pair].node].out;
+
+	*mean = sd_cuda_rows(st, v);
+	*var = v == SD_NIL ? NULL : sd_cuda_rows(st, v + 1);
+}
+
 /* x, mean, var, gamma, beta */
 static void exec_norm(struct sd_cuda_step *st)
 {
@@ -144,7 +152,7 @@ static void exec_dwconv(struct sd_cuda_step *st)
 	struct sd_cu_dst y = sd_cuda_result(st), z;
 	const struct sd_plan *plan = st->p->plan;
 	struct sd_cuda_step pw;
-	sd_val stats;
+	float *mean, *var;
 
 	if (st->s->pair < 0) {
 		sd_cu_dwconv(&st->run, &x, in(st, 1), st->n->a.win, &y);
@@ -154,10 +162,9 @@ static void exec_dwconv(struct sd_cuda_step *st)
 	pw.run = st->run;
 	pw.bind = st->bind;
 	z = sd_cuda_result(&pw);
-	stats = pw.s->pair < 0 ? SD_NIL : st->p->g->node[plan->step[pw.s->pair].node].out;
+	sd_cuda_stats_of(&pw, &mean, &var);
 	st->pairs_done = 1 + sd_cu_half(&st->run, &x, in(st, 1), st->n->a.win,
-		plan->place[plan->place[st->n->out].root].alive ? &y.y : NULL, in(&pw, 1), &z, sd_cuda_rows(st, stats),
-		stats == SD_NIL ? NULL : sd_cuda_rows(st, stats + 1));
+		plan->place[plan->place[st->n->out].root].alive ? &y.y : NULL, in(&pw, 1), &z, mean, var);
 }
 
 /* gy, w; with the sums of the norm that gx goes back through */
@@ -289,6 +296,7 @@ int sd_cuda_exec_image(struct sd_cuda_step *st)
 	struct sd_cu_src x;
 	struct sd_cu_img g;
 	struct sd_cu_dst y;
+	float *mean, *var;
 
 	switch (st->n->op) {
 	case SD_OP_IMPORT:
@@ -348,7 +356,8 @@ int sd_cuda_exec_image(struct sd_cuda_step *st)
 		return sd_cuda_frconv_bwd_w(st) ? -1 : 1;
 	case SD_OP_MAXPOOL:
 		x = sd_cuda_source(st, 0), y = sd_cuda_result(st);
-		sd_cu_maxpool(r, &x, a->win, &y);
+		sd_cuda_stats_of(st, &mean, &var);
+		st->pairs_done = sd_cu_maxpool(r, &x, a->win, &y, mean, var);
 		return 1;
 	case SD_OP_MAXPOOL_BWD:
 		x = sd_cuda_source(st, 0), g = sd_cuda_operand(st, 1), y = sd_cuda_result(st);
@@ -356,7 +365,8 @@ int sd_cuda_exec_image(struct sd_cuda_step *st)
 		return 1;
 	case SD_OP_AVGPOOL:
 		x = sd_cuda_source(st, 0), y = sd_cuda_result(st);
-		sd_cu_avgpool(r, &x, a->win, a->i[0], &y);
+		sd_cuda_stats_of(st, &mean, &var);
+		st->pairs_done = sd_cu_avgpool(r, &x, a->win, a->i[0], &y, mean, var);
 		return 1;
 	case SD_OP_AVGPOOL_BWD:
 		g = sd_cuda_operand(st, 0), y = sd_cuda_result(st);
