@@ -32,6 +32,22 @@ template <int N> struct SumOf {
 enum { FEW = 4, SOME = 10 };
 typedef SumOf<SD_CU_ADD> Sum;
 
+/* Each sample times its factor. */
+template <int V> __device__ inline void scale_rows(const float *f, const sd_cu_img &like, const Walk &w, float v[ITEMS][V])
+{
+	unsigned plane = like.h * like.w;
+
+#pragma unroll
+	for (int k = 0; k < ITEMS; k++) {
+		unsigned at = w.at + k * w.step;
+		float by = f[at < w.n ? at / plane : 0];
+
+#pragma unroll
+		for (int i = 0; i < V; i++)
+			v[k][i] *= by;
+	}
+}
+
 /* An operand's pixels as they are loaded. */
 template <int V> __device__ inline void get_part(const Part &t, const sd_cu_img &like, const Walk &w, float v[ITEMS][V])
 {
@@ -41,6 +57,8 @@ template <int V> __device__ inline void get_part(const Part &t, const sd_cu_img 
 	get<V>(g, w, v);
 	if (!t.back.on) {
 		loaded<V>({ g, t.norm, t.relu }, w.c, v);
+		if (t.back.f)
+			scale_rows<V>(t.back.f, like, w, v);
 		return;
 	}
 	if (t.back.x)
@@ -108,19 +126,14 @@ template <int V, int N> __global__ void sum_kernel(SD_MEMBERS(SumOf<N>) group)
 				sum[k][i] += b;
 		}
 	}
-	if (s.f) {
-		unsigned plane = s.y.y.h * s.y.y.w;
-
+	if (s.f && s.f_rows)
+		scale_rows<V>(s.f, s.y.y, w, sum);
+	else if (s.f)
 #pragma unroll
-		for (int k = 0; k < ITEMS; k++) {
-			unsigned at = w.at + k * w.step;
-			float f = s.f[s.f_rows && at < w.n ? at / plane : 0];
-
+		for (int k = 0; k < ITEMS; k++)
 #pragma unroll
 			for (int i = 0; i < V; i++)
-				sum[k][i] *= f;
-		}
-	}
+				sum[k][i] *= *s.f;
 	put<V>(s.y, w, sum);
 }
 

@@ -57,7 +57,8 @@ struct sd_cu_src {
  * (the operand's relu) g counts only where the norm of x is > 0. */
 struct sd_cu_back {
 	const void *x;           /* the norm's operand, of g's shape and type; NULL: neither masked nor with sums */
-	const float *f;          /* on the device; NULL: 1 */
+	const float *f;          /* on the device; NULL: 1.  Not on, it is (N), a factor of each sample of what is loaded, and
+	                            understood by sd_cu_add alone */
 	const float *sg, *sgx;   /* (C) as of sd_cu_norm_bwd_sums; NULL: f scale g */
 	int ld;                  /* of x */
 	int on;
@@ -190,6 +191,9 @@ void sd_cu_relu_bwd(struct sd_cu_run *r, const struct sd_cu_src *x, const struct
  * (its gamma and beta unused); with mask->mean set g counts only where mask's norm of x is > 0. */
 void sd_cu_norm_bwd_sums(struct sd_cu_run *r, const struct sd_cu_img *g, const struct sd_cu_img *x,
 	const struct sd_cu_norm *norm, const struct sd_cu_norm *mask, float *sg, float *sgx);
+/* y = m g as of sd_cu_scale_rows, and the sums of y as a gradient. */
+void sd_cu_scale_rows_sums(struct sd_cu_run *r, const struct sd_cu_img *g, const float *m, const struct sd_cu_img *y,
+	const struct sd_cu_norm_sums *sums);
 /* gx = gamma / sqrt(var + eps) * (g - sg / M - xhat * sgx / M), M = N H W, g masked as above;
  * batch = 0: gamma / sqrt(var + eps) * g (sg and sgx unused). */
 void sd_cu_norm_bwd_x(struct sd_cu_run *r, const struct sd_cu_img *g, const struct sd_cu_img *x,

@@ -208,6 +208,9 @@ template <typename T> void load_from(sd_cu_run *r, const sd_cu_src *x, const sd_
 
 struct SumsChunk {
 	sd_cu_img gi, x;
+	const float *rows; /* (N), not NULL: of g times its sample's factor, which goes to y */
+	void *y;
+	int ld;
 	sd_cu_norm norm, mask;
 	Cut cut;
 	float *part;
@@ -242,6 +245,8 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) sums_chunk(SD_MEMBERS(
 		mean[i] = in ? norm.mean[ch + i] : 0.0f;
 		s[i] = s[V + i] = 0;
 	}
+	unsigned plane = static_cast<unsigned>(x.h) * static_cast<unsigned>(x.w);
+
 	for (unsigned p = first + threadIdx.y; in && p < end; p += STEP * blockDim.y) {
 		Raw<T, V> rx[STEP], rg[STEP];
 
@@ -259,6 +264,16 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) sums_chunk(SD_MEMBERS(
 				break;
 			unpack(rx[j], v);
 			unpack(rg[j], g);
+			if (d.rows) {
+				unsigned q = p + j * blockDim.y;
+				float f = d.rows[q / plane];
+
+				SD_UNROLL
+				for (int i = 0; i < V; i++)
+					g[i] = to_float(from_float<T>(g[i] * f));
+				store_pack<T, V>(static_cast<T *>(d.y) + static_cast<size_t>(q) * static_cast<unsigned>(d.ld) + ch,
+					g, 0);
+			}
 			SD_UNROLL
 			for (int i = 0; i < V; i++) {
 				if (masked && !(fmaf(load.a[i], v[i], load.b[i]) > 0.0f))
@@ -290,18 +305,18 @@ template <typename T, int V> void sums_launch(sd_cu_run *r, const SumsChunk &d, 
 }
 
 template <typename T>
-void norm_bwd_sums(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, const sd_cu_norm *norm,
-	const sd_cu_norm *mask, float *sg, float *sgx)
+void norm_bwd_sums(sd_cu_run *r, const sd_cu_img *g, const float *rows, const sd_cu_img *y, const sd_cu_img *x,
+	const sd_cu_norm *norm, const sd_cu_norm *mask, float *sg, float *sgx)
 {
-	const sd_cu_img *img[] = { x, g };
-	int v = pack_width(img, 2), c = x->c;
+	const sd_cu_img *img[] = { x, g, y };
+	int v = pack_width(img, rows ? 3 : 2), c = x->c;
 	Tile t = make_tile(c, v);
 	Cut cut = make_cut(pixels_of(*x), t);
 	float *part = static_cast<float *>(sd_cu_take(r, sizeof(float) * cut.chunks * 2 *
 		static_cast<size_t>(c)));
 	sd_cu_norm none = {};
 
-	SumsChunk d = { *g, *x, *norm, mask ? *mask : none, cut, part, r->counters, sg, sgx };
+	SumsChunk d = { *g, *x, rows, rows ? y->p : nullptr, rows ? y->ld : 0, *norm, mask ? *mask : none, cut, part, r->counters, sg, sgx };
 
 	SD_BY_PACK(T, v, sums_launch, r, d, t);
 }
@@ -451,7 +466,13 @@ void sd_cu_relu_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, const
 void sd_cu_norm_bwd_sums(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, const sd_cu_norm *norm,
 	const sd_cu_norm *mask, float *sg, float *sgx)
 {
-	SD_BY_TYPE(x->type, norm_bwd_sums, r, g, x, norm, mask, sg, sgx);
+	SD_BY_TYPE(x->type, norm_bwd_sums, r, g, nullptr, nullptr, x, norm, mask, sg, sgx);
+}
+
+void sd_cu_scale_rows_sums(sd_cu_run *r, const sd_cu_img *g, const float *m, const sd_cu_img *y,
+	const sd_cu_norm_sums *s)
+{
+	SD_BY_TYPE(g->type, norm_bwd_sums, r, g, m, y, &s->x, &s->norm, s->masked ? &s->norm : nullptr, s->sg, s->sgx);
 }
 
 void sd_cu_norm_bwd_x(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, const sd_cu_norm *norm,

@@ -1,17 +1,19 @@
-/* backs.c: gradients that are taken back through a norm, or scaled, where they are loaded: what would lie between is
- * then neither written nor read, and begun with what reads it. */
+/* backs.c: gradients that are taken back through a norm, or scaled, where they are loaded, and images whose samples are
+ * scaled where they are added: what would lie between is then neither written nor read, and begun with what reads it. */
 #include <string.h>
 
 #include "graph/planner.h"
 
-/* Whether step s can take operand k back through a norm as it loads it. */
-static int takes(const struct sd_planner *b, int s, int k)
+/* Whether step s can load operand k so. */
+static int takes(const struct sd_planner *b, int s, int k, const struct sd_load *to)
 {
 	const struct sd_node *n = sd_step_node(b, s);
 	struct sd_window one = sd_window(1, 1, 0, 1);
 	sd_val x = n->in[0], y = SD_NIL;
 	int at = 0;
 
+	if (to->rows && n->op != SD_OP_ADD)
+		return 0;
 	switch (n->op) {
 	case SD_OP_ADD:
 		return n->pred == SD_NIL && sd_is_image(b->g, n->out);
@@ -73,6 +75,11 @@ static int load_of(const struct sd_planner *b, int s, struct sd_load *to)
 		if (batch)
 			to->sg = in[5].x, to->sgx = in[6].x;
 		return 1;
+	case SD_OP_SCALE_ROWS: /* x, factors */
+		to->back = 0;
+		to->rows = 1;
+		to->f = in[1].x;
+		return 1;
 	case SD_OP_SCALE: /* g, factors */
 		if (in[0].mean != SD_NIL || in[0].relu || !sd_is_image(b->g, n->out))
 			return 0;
@@ -90,7 +97,7 @@ static int plain_operand(const struct sd_planner *b, int s, sd_val v)
 	int k;
 
 	for (k = 0; k < step->nin; k++)
-		if (step->in[k].x == v && step->in[k].mean == SD_NIL && !step->in[k].relu && !step->in[k].back)
+		if (step->in[k].x == v && step->in[k].mean == SD_NIL && !step->in[k].relu && !step->in[k].back && !step->in[k].rows)
 			return k;
 	return -1;
 }
@@ -117,7 +124,7 @@ void sd_plan_find_backs(struct sd_planner *b)
 			continue;
 		for (n = 0, s = made + 1; s < p->nstep && n < b->uses[v]; s++) {
 			k = plain_operand(b, s, v);
-			if (k >= 0 && takes(b, s, k))
+			if (k >= 0 && takes(b, s, k, &to))
 				n++;
 		}
 		if (!n || n != b->uses[v])

@@ -322,7 +322,7 @@ static double load_flops(const struct sd_graph *g, const struct sd_load *l)
 
 	if (l->back)
 		return (l->sg != SD_NIL ? 4 : 1) * x + (l->relu ? 3 * x : 0);
-	return (l->mean != SD_NIL ? 2 * x : 0) + (l->relu ? x : 0);
+	return (l->mean != SD_NIL ? 2 * x : 0) + (l->relu ? x : 0) + (l->rows ? x : 0);
 }
 
 /* One step's, those of its loads and of its part in a sum included. */

@@ -32,8 +32,10 @@ struct levels {
 };
 
 /* Ops that engines are likely to have one kernel for: by the first of them. */
-static enum sd_op kind_of(enum sd_op op)
+static enum sd_op kind_of(const struct sd_planner *b, int step)
 {
+	enum sd_op op = sd_step_node(b, step)->op;
+
 	switch (op) {
 	case SD_OP_AVGPOOL:
 		return SD_OP_MAXPOOL;
@@ -48,7 +50,7 @@ static enum sd_op kind_of(enum sd_op op)
 	case SD_OP_MIX_BWD_X: case SD_OP_RELU_BWD: case SD_OP_SCALE:
 		return SD_OP_NORM_BWD_X;
 	case SD_OP_SCALE_ROWS:
-		return SD_OP_ADD;
+		return b->p->step[step].pair < 0 ? SD_OP_ADD : SD_OP_NORM_BWD_SUMS;
 	case SD_OP_RELU: case SD_OP_SLICE: case SD_OP_CONCAT:
 		return SD_OP_NORM;
 	default:
@@ -267,7 +269,7 @@ int sd_plan_find_groups(struct sd_planner *b)
 	find_levels(&l);
 	put_off(&l);
 	for (i = 0; i < p->nstep; i++)
-		order[i] = (struct order){ l.level[i], (int)kind_of(sd_step_node(b, i)->op), i };
+		order[i] = (struct order){ l.level[i], (int)kind_of(b, i), i };
 	qsort(order, (size_t)p->nstep, sizeof(*order), in_order);
 	for (i = 0; i < p->nstep; i++) {
 		step[i] = p->step[order[i].step];

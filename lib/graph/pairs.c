@@ -1,5 +1,5 @@
 /* pairs.c: what needs a result as it is made is done in the same pass: a pointwise convolution of what a depthwise one
- * gives, statistics of what a pointwise one or a pool gives, the sums of a norm's gradient where a depthwise convolution's is what they are of, and the masks of relus over
+ * gives, statistics of what a pointwise one or a pool gives, the sums of a norm's gradient where a depthwise convolution's, or a scaled one, is what they are of, and the masks of relus over
  * sums of gradients, which are then not written without them. */
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +22,13 @@ static int takes_stats(const struct sd_planner *b, int step)
 	return op == SD_OP_FRCONV || op == SD_OP_MAXPOOL || op == SD_OP_AVGPOOL || is_pointwise(b, step);
 }
 
-static int is_depthwise_gradient(const struct sd_planner *b, int step)
+static int takes_sums(const struct sd_planner *b, int step)
 {
 	const struct sd_node *n = sd_step_node(b, step);
+	const struct sd_load *in = b->p->step[step].in;
 
+	if (n->op == SD_OP_SCALE_ROWS)
+		return in->mean == SD_NIL && !in->relu;
 	return n->op == SD_OP_DWCONV_BWD_X && n->a.win.sh == 1 && n->a.win.sw == 1;
 }
 
@@ -44,7 +47,7 @@ static int partner(const struct sd_planner *b, int i)
 			sd_step_node(b, made)->pred != SD_NIL || b->parent[sd_step_node(b, made)->out] >= 0)
 		return -1;
 	if (masked ? sd_step_node(b, made)->op != SD_OP_ADD || b->uses[in->x] != 1 || b->p->step[i].accumulate
-			: sums ? !is_depthwise_gradient(b, made) : !takes_stats(b, made))
+			: sums ? !takes_sums(b, made) : !takes_stats(b, made))
 		return -1;
 	return made;
 }
@@ -57,7 +60,8 @@ static int sum_with(const struct sd_planner *b, sd_val v, int *part)
 
 	for (s = b->step_of[b->g->val[v].node] + 1; s < p->nstep; s++)
 		for (k = 0; k < p->step[s].nin; k++)
-			if (p->step[s].in[k].x == v && p->step[s].in[k].mean == SD_NIL && !p->step[s].in[k].relu) {
+			if (p->step[s].in[k].x == v && p->step[s].in[k].mean == SD_NIL && !p->step[s].in[k].relu &&
+					!p->step[s].in[k].back && !p->step[s].in[k].rows) {
 				*part = k;
 				return sd_step_node(b, s)->op == SD_OP_ADD && sd_is_image(b->g, sd_step_node(b, s)->out) &&
 					sd_step_node(b, s)->pred == SD_NIL && p->step[s].pair < 0 &&

@@ -18,6 +18,8 @@ struct sd_load {
 	int back;
 	sd_val at, sg, sgx;                /* SD_NIL: not read (sums: not a batch's norm) */
 	sd_val f;                          /* SD_NIL: 1 */
+	int rows;                          /* not back: what is loaded is scaled by f (N), each sample by its own; of
+	                                      parts of sums of images alone, where layout.back allows */
 	int term;                          /* which element of f, which row of the sums */
 };
 
@@ -27,7 +29,7 @@ static inline sd_val sd_load_read(const struct sd_load *l, int i)
 {
 	const sd_val v[SD_LOAD_READS] = { l->x, l->mean, l->var, l->gamma, l->beta, l->at, l->sg, l->sgx, l->f };
 
-	return i < 5 || l->back ? v[i] : SD_NIL;
+	return i < 5 || l->back || (l->rows && i == 8) ? v[i] : SD_NIL;
 }
 
 struct sd_step {
@@ -40,7 +42,7 @@ struct sd_step {
 	int pair;            /* the step done in the same pass (depthwise data and weight gradient; with groups
 	                        a depthwise convolution and the pointwise one of its result, a pointwise
 	                        convolution and statistics of its result, a depthwise one's
-	                        data gradient and its sums for a norm, or a sum of gradients and its mask, its result
+	                        data gradient, or a scaled one, and its sums for a norm, or a sum of gradients and its mask, its result
 	                        being written with that alone), or -1; which may have a pair of its own */
 	int masked;          /* of a sum: so many of its first operands are summed first, and masked as `pair` has it;
 	                        0: none, or all, which are the pair's result */

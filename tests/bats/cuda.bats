@@ -166,7 +166,7 @@ on_gpu() {
 	SD_EMU_DEVICES=0 on_gpu sd-train --arch "$ROOT/genotypes/DARTS_V2.genotype" --auxiliary --drop_path_prob 0.2 \
 		--profile=plan > train
 	[ "$(cell launches < search)" -le 1184 ]
-	[ "$(cell launches < train)" -le 615 ]
+	[ "$(cell launches < train)" -le 524 ]
 }
 
 @test "cuda: no device, too little memory, a fault: exit status 69 and nothing half-written" {

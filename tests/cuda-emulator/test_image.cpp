@@ -38,6 +38,7 @@ static void test_add()
 		std::vector<Source> x;
 		std::vector<sd_cu_grad> src;
 		Image y(s, t, more, offset);
+		std::vector<float> m = vector(s.n, 0, 2);
 		Run r;
 
 		y.fill();
@@ -46,6 +47,7 @@ static void test_add()
 				(round + i) % 4));
 		for (const Source &i : x)
 			src.push_back({i.src(), {}});
+		src[0].back.f = m.data();
 		Image before = y;
 		sd_cu_dst to = {y.m, acc};
 
@@ -55,7 +57,7 @@ static void test_add()
 			double sum = acc ? before.get(b, c, h, w) : 0;
 
 			for (const Source &i : x)
-				sum += i.get(b, c, h, w);
+				sum += i.get(b, c, h, w) * (&i == &x[0] ? m[b] : 1);
 			return sum;
 		});
 		round++;

@@ -232,6 +232,35 @@ static void test_norm_bwd()
 	});
 }
 
+/* A gradient that is scaled on the way to its sums has the bits of one that was scaled before. */
+static void test_scale_rows_sums()
+{
+	all([](Shape s, sd_cu_type t, int more, int offset, int round) {
+		Image x(s, t, more, offset), g(s, t, more, offset), y(s, t, more, offset);
+		Norm norm(s.c, round % 4 > 1);
+		std::vector<float> sg(s.c, NAN), sgx = sg, a = sg, b = sg, m = vector(s.n, 0, 2);
+		sd_cu_norm n = norm.norm();
+		Run r;
+
+		x.fill();
+		g.fill();
+		Image want = y;
+		sd_cu_norm_sums sums = {x.m, n, round % 2, sg.data(), sgx.data()};
+		sd_cu_src src = {g.m, {}, 0};
+		sd_cu_dst to = {want.m, 0};
+
+		sd_cu_scale_rows_sums(r, &g.m, m.data(), &y.m, &sums);
+		r.end();
+		sd_cu_scale_rows(r, &src, m.data(), &to);
+		sd_cu_norm_bwd_sums(r, &want.m, &x.m, &n, round % 2 ? &n : NULL, a.data(), b.data());
+		r.end();
+		CHECK(y.memory == want.memory, "scale_rows_sums: the gradient is another");
+		check_equal("scale_rows_sums: sum of g", sg, a);
+		check_equal("scale_rows_sums: sum of g xhat", sgx, b);
+		digest(sg);
+	});
+}
+
 static void test_update()
 {
 	for (int c : {1, 7, 300}) {
@@ -394,6 +423,7 @@ static void tests()
 	test_copy_bits();
 	test_relu_bwd();
 	test_norm_bwd();
+	test_scale_rows_sums();
 	test_update();
 	test_mix();
 	test_mix_bwd();

@@ -78,6 +78,8 @@ struct sd_cu_grad sd_cuda_gradient(const struct sd_cuda_step *st, int i)
 	struct sd_cu_grad g = { .g = sd_cuda_source(st, i), .back.on = l->back };
 	size_t row;
 
+	if (l->rows)
+		g.back.f = sd_cuda_rows(st, l->f);
 	if (!l->back)
 		return g;
 	row = (size_t)l->term * (size_t)g.g.x.c;
@@ -167,6 +169,39 @@ static void exec_dwconv(struct sd_cuda_step *st)
 		plan->place[plan->place[st->n->out].root].alive ? &y.y : NULL, in(&pw, 1), &z, mean, var);
 }
 
+/* The sums that the step is to take too. */
+static struct sd_cu_norm_sums sums_of_pair(const struct sd_cuda_step *st)
+{
+	struct sd_cuda_step sums = sd_cuda_step_of(st->p, st->s->pair);
+	const struct sd_load *l = sums.s->in;
+	struct sd_cu_norm_sums s;
+
+	sums.run = st->run;
+	sums.bind = st->bind;
+	s.x = sd_cuda_operand(&sums, 1);
+	s.masked = l[0].relu;
+	s.norm = l[0].relu ? norm_of_load(&sums, l) : norm_of(&sums, l[2].x, l[3].x, SD_NIL, SD_NIL, sums.n->a.eps);
+	s.sg = out(&sums, 0);
+	s.sgx = out(&sums, 1);
+	return s;
+}
+
+/* x, m; with the sums of the norm that the result goes back through */
+static void exec_scale_rows(struct sd_cuda_step *st)
+{
+	struct sd_cu_src x = sd_cuda_source(st, 0);
+	struct sd_cu_dst y = sd_cuda_result(st);
+	struct sd_cu_norm_sums s;
+
+	if (st->s->pair < 0) {
+		sd_cu_scale_rows(&st->run, &x, in(st, 1), &y);
+		return;
+	}
+	s = sums_of_pair(st);
+	sd_cu_scale_rows_sums(&st->run, &x.x, in(st, 1), &y.y, &s);
+	st->pairs_done = 1;
+}
+
 /* gy, w; with the sums of the norm that gx goes back through */
 static void exec_dwconv_bwd_x(struct sd_cuda_step *st)
 {
@@ -174,19 +209,8 @@ static void exec_dwconv_bwd_x(struct sd_cuda_step *st)
 	struct sd_cu_dst gx = sd_cuda_result(st);
 	struct sd_cu_norm_sums s;
 
-	if (st->s->pair >= 0) {
-		struct sd_cuda_step sums = sd_cuda_step_of(st->p, st->s->pair);
-		const struct sd_load *l = sums.s->in;
-
-		sums.run = st->run;
-		sums.bind = st->bind;
-		s.x = sd_cuda_operand(&sums, 1);
-		s.masked = l[0].relu;
-		s.norm = l[0].relu ? norm_of_load(&sums, l)
-			: norm_of(&sums, l[2].x, l[3].x, SD_NIL, SD_NIL, sums.n->a.eps);
-		s.sg = out(&sums, 0);
-		s.sgx = out(&sums, 1);
-	}
+	if (st->s->pair >= 0)
+		s = sums_of_pair(st);
 	st->pairs_done = sd_cu_dwconv_bwd_x(&st->run, &g, in(st, 1), st->n->a.win, &gx, st->s->pair < 0 ? NULL : &s);
 }
 
@@ -391,8 +415,7 @@ int sd_cuda_exec_image(struct sd_cuda_step *st)
 		exec_mix_bwd_x(st);
 		return 1;
 	case SD_OP_SCALE_ROWS:
-		x = sd_cuda_source(st, 0), y = sd_cuda_result(st);
-		sd_cu_scale_rows(r, &x, in(st, 1), &y);
+		exec_scale_rows(st);
 		return 1;
 	case SD_OP_SCALE:
 		x = sd_cuda_source(st, 0), y = sd_cuda_result(st);
