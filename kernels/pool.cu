@@ -4,10 +4,11 @@
  * stride 1 or 2, goes by runs of RUN / stride outputs of a row: each column of inputs is reduced once and
  * serves all outputs that read it.  Any other window takes the plain path, one output a thread.
  *
- * The gradient of the maximum is two kernels: the first finds the winner of each output again, as the
- * index of its tap, into scratch (a byte, two where a window has more than 256 taps); the second gathers,
- * each input pixel adding up the outputs that it won, in their order.  Nothing scatters, so there is no
- * order to lose.
+ * The gradient of the maximum gathers: each input pixel adds up the outputs that it won, in their order.  Nothing
+ * scatters, so there is no order to lose.  In the usual window, which of two pixels wins does not depend on the output:
+ * a pixel is held against the 24 around it once, and has won where it wins against all of a window.  For any other
+ * window a kernel before that one finds the winner of each output again, as the index of its tap, into scratch (a
+ * byte, two where a window has more than 256 taps).
  *
  * The first index (row-major in the window) wins a tie, the first NaN wins over everything, padding never
  * wins. */
@@ -29,6 +30,7 @@ struct Pool {
 	unsigned runs;     /* in a row of outputs */
 	unsigned items;    /* runs in all; pixels where there are no runs */
 	void *won;         /* (N, H, W, C) of the output, packed */
+	sd_cu_src of;      /* in a backward pass of the usual maximum: x */
 	/* forward, with part y's statistics are taken on the way */
 	float *part;       /* (blocks, 3, C) */
 	unsigned *counters;
@@ -267,13 +269,13 @@ template <typename T, int V, Kind kind> __global__ void SD_BOUNDS(V) pool_plain(
 /* ---- the winners ---- */
 
 /* won (N, H, W, C) of the output: the winner's ky kw + kx */
-template <typename T, int V, int K, typename W> __global__ void SD_BOUNDS(V) winners(SD_MEMBERS(Pool) group)
+template <typename T, int V, typename W> __global__ void SD_BOUNDS(V) winners(SD_MEMBERS(Pool) group)
 {
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
 	SD_MEMBER(group, d);
 	const sd_cu_img &x = d.x.x, &y = d.y.y;
-	const int kh = K ? K : d.win.kh, kw = K ? K : d.win.kw;
+	const int kh = d.win.kh, kw = d.win.kw;
 	int ch = thread_channel<V>();
 	unsigned item = blockIdx.x * blockDim.y + threadIdx.y;
 
@@ -374,14 +376,85 @@ template <typename T, int V, Kind kind, int K, typename W> __device__ inline voi
 	store_pack<T, V>(at<T>(gx, item, ch), s, d.y.acc);
 }
 
+/* 3 x 3, dilation 1: a, b (TILE_CHANNELS) are shared memory. */
+template <typename T, int V> __device__ inline void gathered_max(const Pool &d, float *a, float *b)
+{
+	const sd_cu_img &gy = d.x.x, &gx = d.y.y, &x = d.of.x;
+	int ch = thread_channel<V>();
+	unsigned item = blockIdx.x * blockDim.y + threadIdx.y;
+
+	norm_to_shared<V>(d.of.norm, x.c, a, b);
+	const Load<V> load = load_from_shared<V>(a, b, d.of.relu);
+
+	if (item >= d.items || ch >= gx.c)
+		return;
+	const Spot me = spot(gx, item);
+	float c[V], s[V];
+	unsigned wins[V]; /* against the pixel (dy, dx) away: bit (dy + 2) 5 + dx + 2 */
+
+	load_pack<T, V>(at<const T>(x, item, ch), c);
+	load(c);
+	SD_UNROLL
+	for (int i = 0; i < V; i++) {
+		s[i] = 0;
+		wins[i] = 0;
+	}
+	SD_ROLLED
+	for (int dy = 0; dy < 5; dy++) {
+		int row = me.i + dy - 2;
+		const T *from = at<const T>(x, pixel(x, me.n, inside(row, x.h) ? row : me.i, 0), ch);
+
+		SD_UNROLL
+		for (int dx = 0; dx < 5; dx++) {
+			int col = me.j + dx - 2;
+			bool is = inside(row, x.h) && inside(col, x.w);
+			float v[V];
+
+			load_pack<T, V>(from + (inside(col, x.w) ? col : me.j) * x.ld, v);
+			load(v);
+			SD_UNROLL
+			for (int i = 0; i < V; i++) {
+				bool won = dy * 5 + dx < 12 ? beats(c[i], v[i]) : !beats(v[i], c[i]);
+
+				wins[i] |= static_cast<unsigned>(!is || won) << (dy * 5 + dx);
+			}
+		}
+	}
+	SD_UNROLL
+	for (int ky = 2; ky >= 0; ky--) {
+		int oy = reader(me.i + d.win.ph, ky, d.win.sh, gy.h);
+
+		if (oy < 0)
+			continue;
+		SD_UNROLL
+		for (int kx = 2; kx >= 0; kx--) {
+			int ox = reader(me.j + d.win.pw, kx, d.win.sw, gy.w);
+			const unsigned window = 0x1ce7u << ((2 - ky) * 5 + 2 - kx); /* 3 rows of 3 */
+			float g[V];
+
+			if (ox < 0)
+				continue;
+			load_pack<T, V>(at<const T>(gy, pixel(gy, me.n, oy, ox), ch), g);
+			SD_UNROLL
+			for (int i = 0; i < V; i++)
+				s[i] += (wins[i] & window) == window ? g[i] : 0.0f;
+		}
+	}
+	store_pack<T, V>(at<T>(gx, item, ch), s, d.y.acc);
+}
+
 template <typename T, int V, int K, typename W> __global__ void SD_BOUNDS(V) gather(SD_MEMBERS(Pool) group)
 {
+	alignas(16) __shared__ float a[TILE_CHANNELS];
+	alignas(16) __shared__ float b[TILE_CHANNELS];
 	SD_MEMBER(group, d);
 
-	if (d.kind == MAX)
-		gathered<T, V, MAX, K, W>(d);
-	else
+	if (d.kind == AVG)
 		gathered<T, V, AVG, K, W>(d);
+	else if constexpr (K == 3)
+		gathered_max<T, V>(d, a, b);
+	else
+		gathered<T, V, MAX, K, W>(d);
 }
 
 /* ---- the mean over (H, W) ---- */
@@ -444,13 +517,15 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) gap_bwd_kernel(const f
 
 /* ---- launching ---- */
 
+bool is_usual(const struct sd_window &w) { return w.kh == 3 && w.kw == 3 && w.dh == 1 && w.dw == 1; }
+
 /* d.mean stays set where statistics are taken. */
 template <typename T, int V, Kind kind> void launch_pool(sd_cu_run *r, Pool &d, const Tile &t)
 {
 	const sd_cu_img &y = d.y.y;
 
 	if constexpr (V > 1) {
-		if (d.win.kh == 3 && d.win.kw == 3 && d.win.dh == 1 && d.win.dw == 1 && d.win.sw <= 2) {
+		if (is_usual(d.win) && d.win.sw <= 2) {
 			int length = RUN / d.win.sw;
 
 			d.runs = static_cast<unsigned>((y.w + length - 1) / length);
@@ -496,23 +571,23 @@ template <typename T> void pool(sd_cu_run *r, Pool &d, Kind kind, int *stats)
 	*stats = d.mean != nullptr;
 }
 
-template <typename T, int V, int K, typename W>
+template <typename T, int V, typename W>
 void launch_max_bwd_typed(sd_cu_run *r, const Pool &find, const Pool &give, const Tile &t)
 {
-	SD_GROUP(r, (winners<T, V, K, W>), dim3(blocks_for(find.items, t.rows), t.tiles), t.block(),
+	SD_GROUP(r, (winners<T, V, W>), dim3(blocks_for(find.items, t.rows), t.tiles), t.block(),
 		find);
-	SD_GROUP(r, (gather<T, V, K, W>), dim3(blocks_for(give.items, t.rows), t.tiles), t.block(),
+	SD_GROUP(r, (gather<T, V, 0, W>), dim3(blocks_for(give.items, t.rows), t.tiles), t.block(),
 		give);
 }
 template <typename T, int V> void launch_max_bwd(sd_cu_run *r, const Pool &find, const Pool &give,
 	const Tile &t)
 {
-	if (find.win.kh == 3 && find.win.kw == 3)
-		launch_max_bwd_typed<T, V, 3, uint8_t>(r, find, give, t);
+	if (is_usual(find.win))
+		SD_GROUP(r, (gather<T, V, 3, uint8_t>), dim3(blocks_for(give.items, t.rows), t.tiles), t.block(), give);
 	else if (find.win.kh * find.win.kw <= 256)
-		launch_max_bwd_typed<T, V, 0, uint8_t>(r, find, give, t);
+		launch_max_bwd_typed<T, V, uint8_t>(r, find, give, t);
 	else
-		launch_max_bwd_typed<T, V, 0, uint16_t>(r, find, give, t);
+		launch_max_bwd_typed<T, V, uint16_t>(r, find, give, t);
 }
 template <typename T>
 void maxpool_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, struct sd_window win,
@@ -521,10 +596,10 @@ void maxpool_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, struct s
 	const sd_cu_img *img[] = { &x->x, gy, &gx->y };
 	int v = pack_width(img, 3), c = gy->c;
 	size_t won = static_cast<size_t>(pixels_of(*gy)) * static_cast<size_t>(c);
-	void *mem = sd_cu_take(r, win.kh * win.kw <= 256 ? won : won * 2);
+	void *mem = is_usual(win) ? nullptr : sd_cu_take(r, win.kh * win.kw <= 256 ? won : won * 2);
 	Tile t = make_tile(c, v);
-	Pool find = { *x, win, { *gy, 0 }, 0, MAX, 0, pixels_of(*gy), mem, nullptr, nullptr, nullptr, nullptr };
-	Pool give = { { *gy, {}, 0 }, win, *gx, 0, MAX, 0, pixels_of(gx->y), mem, nullptr, nullptr, nullptr, nullptr };
+	Pool find = { *x, win, { *gy, 0 }, 0, MAX, 0, pixels_of(*gy), mem, {}, nullptr, nullptr, nullptr, nullptr };
+	Pool give = { { *gy, {}, 0 }, win, *gx, 0, MAX, 0, pixels_of(gx->y), mem, *x, nullptr, nullptr, nullptr, nullptr };
 
 	SD_BY_PACK(T, v, launch_max_bwd, r, find, give, t);
 }
@@ -533,11 +608,12 @@ template <typename T, int V> void launch_avg_bwd(sd_cu_run *r, const Pool &d, co
 {
 	dim3 grid(blocks_for(d.items, t.rows), t.tiles);
 
-	sd_cu_group_skip(r); /* with the second kernel of a maximum */
-	if (d.win.kh == 3 && d.win.kw == 3)
+	if (is_usual(d.win)) {
 		SD_GROUP(r, (gather<T, V, 3, uint8_t>), grid, t.block(), d);
-	else
-		SD_GROUP(r, (gather<T, V, 0, uint8_t>), grid, t.block(), d);
+		return;
+	}
+	sd_cu_group_skip(r); /* with the second kernel of a maximum */
+	SD_GROUP(r, (gather<T, V, 0, uint8_t>), grid, t.block(), d);
 }
 template <typename T> void avgpool_bwd(sd_cu_run *r, const Pool &d)
 {
@@ -578,7 +654,7 @@ template <typename T> void gap_bwd(sd_cu_run *r, const float *gy, const sd_cu_ds
 
 int sd_cu_maxpool(sd_cu_run *r, const sd_cu_src *x, struct sd_window win, const sd_cu_dst *y, float *mean, float *var)
 {
-	Pool d = { *x, win, *y, 0, MAX, 0, 0, nullptr, nullptr, nullptr, mean, var };
+	Pool d = { *x, win, *y, 0, MAX, 0, 0, nullptr, {}, nullptr, nullptr, mean, var };
 	int stats = 0;
 
 	SD_BY_TYPE(x->x.type, pool, r, d, MAX, &stats);
@@ -594,7 +670,7 @@ void sd_cu_maxpool_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, st
 int sd_cu_avgpool(sd_cu_run *r, const sd_cu_src *x, struct sd_window win, int include_pad, const sd_cu_dst *y,
 	float *mean, float *var)
 {
-	Pool d = { *x, win, *y, include_pad, AVG, 0, 0, nullptr, nullptr, nullptr, mean, var };
+	Pool d = { *x, win, *y, include_pad, AVG, 0, 0, nullptr, {}, nullptr, nullptr, mean, var };
 	int stats = 0;
 
 	SD_BY_TYPE(x->x.type, pool, r, d, AVG, &stats);
@@ -604,7 +680,7 @@ int sd_cu_avgpool(sd_cu_run *r, const sd_cu_src *x, struct sd_window win, int in
 void sd_cu_avgpool_bwd(sd_cu_run *r, const sd_cu_img *gy, struct sd_window win, int include_pad,
 	const sd_cu_dst *gx)
 {
-	Pool d = { { *gy, {}, 0 }, win, *gx, include_pad, AVG, 0, pixels_of(gx->y), nullptr, nullptr, nullptr, nullptr, nullptr };
+	Pool d = { { *gy, {}, 0 }, win, *gx, include_pad, AVG, 0, pixels_of(gx->y), nullptr, {}, nullptr, nullptr, nullptr, nullptr };
 
 	SD_BY_TYPE(gy->type, avgpool_bwd, r, d);
 }
