@@ -58,7 +58,7 @@ ALL_LDFLAGS = $(HARDEN_LD) -rdynamic -Wl,--as-needed $(LDFLAGS)
 ALL_LDLIBS = $(PROBE_LIBS) -pthread -lm -ldl $(LDLIBS)
 
 # Code paths of the CPU kernels (lib/engine/cpu/k_*.c).
-ISA_avx512 = -DSD_ISA_AVX512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mavx2 -mf16c
+ISA_avx512 = -DSD_ISA_AVX512 -mprfchw -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mavx2 -mf16c
 ISA_avx2 = -DSD_ISA_AVX2 -mavx2 -mfma -mf16c
 ISA_generic = -DSD_ISA_GENERIC
 ISAS = $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine 2>/dev/null)),avx512 avx2 )generic

@@ -1,11 +1,13 @@
 /* Times of the convolution kernels at the shapes that a search or training step is made of, each
  * over eight sets of buffers in turn, so that operands come from where they would in a step.
  *
- *   bench_kernels [THREADS [BATCH]]     SD_CPU chooses the code path
+ *   bench_kernels [THREADS [BATCH [NAME]]]     only kernels whose names begin so; SD_CPU chooses the code path;
+ *                                              with a small batch all is in caches
  *
  * Columns: kernel, channels, pixels, microseconds (best and median of 9), GFLOP/s and GB/s of the best. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -17,11 +19,13 @@
 #define HUGE_PAGE ((size_t)2 << 20)
 
 static const struct sd_kernels *kern;
+static const char *only = "";
 static struct sd_par *par;
 
 struct set {
 	struct sd_img x[SETS], y[SETS];
 	float *w, *gw, *a, *b;
+	float *pw, *gpw, *sums[4]; /* of a half */
 	struct sd_window win;
 	int norm;
 };
@@ -66,8 +70,34 @@ static struct sd_img image(int n, int c, int h, int w)
 enum what {
 	CONV, CONV_BWD_X, CONV_BWD_W,
 	FRCONV, FRCONV_BWD_X, FRCONV_BWD_W,
-	DW, DW_BWD_X, DW_BWD_W, DW_BWD
+	DW, DW_BWD_X, DW_BWD_W, DW_BWD,
+	HALF, HALF_BWD_X, HALF_BWD
 };
+
+/* A half as the second of a separable convolution: x is loaded by a norm with ReLU, y goes into another norm; backward
+ * through y's norm to x's sums.  b serves as any mean, a as any scale or 1 / deviation. */
+static void call_half(enum what what, struct set *s, int i)
+{
+	const struct sd_img *x = &s->x[i], *y = &s->y[i], *g = &s->y[(i + 1) % SETS];
+	const struct sd_src load = { .x = *x, .a = s->a, .b = s->b, .relu = 1 };
+	const struct sd_half half = { .x = load, .dw = s->w, .win = s->win, .pw = s->pw, .y.y = *y, .mean = s->sums[0],
+		.var = s->sums[1] };
+	struct sd_half_bwd back = { .g = *g, .f = 1, .sg = s->sums[0], .sgx = s->sums[1], .batch = 1, .x = load,
+		.norm = { .x = *y, .mean = s->b, .istd = s->a, .scale = s->a }, .dw = s->w, .pw = s->pw, .win = s->win,
+		.gx.y = s->x[(i + 1) % SETS],
+		.sums = { .x = *x, .mean = s->b, .istd = s->a, .ma = s->a, .mb = s->b, .scale = s->a },
+		.ssg = s->sums[2], .ssgx = s->sums[3] };
+
+	if (what == HALF) {
+		kern->half(par, &half);
+		return;
+	}
+	if (what == HALF_BWD) {
+		back.gdw = s->gw;
+		back.gpw = s->gpw;
+	}
+	kern->half_bwd(par, &back);
+}
 
 static void call(enum what what, struct set *s, int i)
 {
@@ -110,6 +140,11 @@ static void call(enum what what, struct set *s, int i)
 	case DW_BWD:
 		kern->dwconv_bwd(par, &x, gy, s->w, s->win, &gx, s->gw);
 		break;
+	case HALF:
+	case HALF_BWD_X:
+	case HALF_BWD:
+		call_half(what, s, i);
+		break;
 	}
 }
 
@@ -125,6 +160,8 @@ static void measure(const char *name, enum what what, struct set *s, double flop
 	double t[REPEATS], start;
 	int inner = SETS;
 
+	if (strncmp(name, only, strlen(only)))
+		return;
 	for (int i = 0; i < SETS; i++)
 		call(what, s, i);
 	start = now();
@@ -155,6 +192,10 @@ static void set_free(struct set *s)
 	free(s->gw);
 	free(s->a);
 	free(s->b);
+	free(s->pw);
+	free(s->gpw);
+	for (int i = 0; i < 4; i++)
+		free(s->sums[i]);
 }
 
 static void set_init(struct set *s, struct sd_window win, int depthwise, int n, int ci, int co, int h, int oh)
@@ -229,6 +270,26 @@ static void bench_dwconv(const char *name, struct sd_window win, int n, int c, i
 	set_free(&s);
 }
 
+static void bench_half(const char *name, struct sd_window win, int n, int c, int h)
+{
+	double x = (double)n * c * h * h, taps = win.kh * win.kw;
+	struct set s;
+	char what[64];
+
+	set_init(&s, win, 1, n, c, c, h, h);
+	s.pw = floats((size_t)(c * c));
+	s.gpw = floats((size_t)(c * c));
+	for (int i = 0; i < 4; i++)
+		s.sums[i] = floats((size_t)c);
+	snprintf(what, sizeof(what), "%s fwd", name);
+	measure(what, HALF, &s, 2 * x * (taps + c), 4 * 2 * x);
+	snprintf(what, sizeof(what), "%s bwd_x", name);
+	measure(what, HALF_BWD_X, &s, 2 * x * (taps + c), 4 * 4 * x);
+	snprintf(what, sizeof(what), "%s bwd", name);
+	measure(what, HALF_BWD, &s, 2 * x * (3 * taps + 2 * c), 4 * 4 * x);
+	set_free(&s);
+}
+
 int main(int argc, char **argv)
 {
 	static const int sizes[][2] = { /* channels, height */
@@ -236,6 +297,8 @@ int main(int argc, char **argv)
 	};
 	int threads = argc > 1 ? atoi(argv[1]) : sd_par_default_threads(), n = argc > 2 ? atoi(argv[2]) : 64;
 
+	if (argc > 3)
+		only = argv[3];
 	kern = sd_kernels_choose();
 	par = kern ? sd_par_new(threads) : NULL;
 	if (!par) {
@@ -252,6 +315,9 @@ int main(int argc, char **argv)
 		bench_dwconv("dw3x3d2", sd_window(3, 1, 2, 2), n, c, h);
 		bench_dwconv("dw5x5d2", sd_window(5, 1, 4, 2), n, c, h);
 		bench_conv("1x1", sd_window(1, 1, 0, 1), n, c, c, h);
+		bench_half("half3x3", sd_window(3, 1, 1, 1), n, c, h);
+		bench_half("half5x5", sd_window(5, 1, 2, 1), n, c, h);
+		bench_half("half5x5d2", sd_window(5, 1, 4, 2), n, c, h);
 	}
 	bench_dwconv("dw7x7", sd_window(7, 1, 3, 1), n, 16, 32);
 	bench_dwconv("dw3x3s2", sd_window(3, 2, 1, 1), n, 32, 32);

@@ -7,7 +7,7 @@
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/tile.h"
 
-#define SD_AHEAD_PARTS 3
+#define SD_AHEAD_PARTS 4
 /* Tasks a thread from which on a thread most often does neighbours one after another (base/par.c). */
 #define SD_AHEAD_TASKS 16
 
@@ -16,6 +16,7 @@ struct sd_ahead {
 		const float *p;     /* of the first block */
 		size_t block;       /* floats from block to block */
 		int blocks, pixels; /* one pixel of a block is a line */
+		int write;          /* they will be written */
 	} part[SD_AHEAD_PARTS];
 	int parts;
 	int share;              /* lines to ask for at once */
@@ -30,7 +31,18 @@ static inline void sd_ahead_add(struct sd_ahead *a, const struct sd_img *x, int 
 	a->part[a->parts].p = sd_img_at(x, 0, n) + (size_t)first * 16;
 	a->part[a->parts].block = (size_t)x->n * (size_t)x->h * (size_t)x->w * 16;
 	a->part[a->parts].blocks = x->cb;
+	a->part[a->parts].write = 0;
 	a->part[a->parts++].pixels = end - first;
+}
+
+/* The same, to be written. */
+static inline void sd_ahead_add_write(struct sd_ahead *a, const struct sd_img *x, int n, int first, int end)
+{
+	int parts = a->parts;
+
+	sd_ahead_add(a, x, n, first, end);
+	if (a->parts > parts)
+		a->part[parts].write = 1;
 }
 
 /* To be read: what output rows [from, to) of a band need of image n of the source x, and rows before them do not. */
@@ -70,8 +82,12 @@ static inline void sd_ahead(struct sd_ahead *a)
 		const float *p = a->part[a->at].p + (size_t)a->block * a->part[a->at].block;
 		int left = a->part[a->at].pixels - a->pixel, n = left < lines ? left : lines;
 
-		for (int i = a->pixel; i < a->pixel + n; i++)
-			__builtin_prefetch(p + (size_t)i * 16);
+		if (a->part[a->at].write)
+			for (int i = a->pixel; i < a->pixel + n; i++)
+				__builtin_prefetch(p + (size_t)i * 16, 1);
+		else
+			for (int i = a->pixel; i < a->pixel + n; i++)
+				__builtin_prefetch(p + (size_t)i * 16);
 		lines -= n;
 		a->pixel += n;
 		if (n < left)

@@ -53,6 +53,7 @@ static struct sd_ahead forward_ahead(const struct forward *f, int task, int to)
 	struct sd_ahead a = { 0 };
 	int bands = g->nbi * g->nbj;
 	struct sd_band band = sd_gather_band(g, task % bands);
+	int end;
 
 	if (to == band.ni) {
 		if (!f->neighbours || ++task == f->tasks)
@@ -60,7 +61,10 @@ static struct sd_ahead forward_ahead(const struct forward *f, int task, int to)
 		band = sd_gather_band(g, task % bands);
 		to = 0;
 	}
-	sd_ahead_rows(&a, g, &f->h->x.x, task / bands, band, to, to + f->rows < band.ni ? to + f->rows : band.ni);
+	end = to + f->rows < band.ni ? to + f->rows : band.ni;
+	sd_ahead_rows(&a, g, &f->h->x.x, task / bands, band, to, end);
+	if (g->nbj == 1)
+		sd_ahead_add_write(&a, &f->h->y.y, task / bands, (band.i0 + to) * g->ow, (band.i0 + end) * g->ow);
 	return a;
 }
 
@@ -303,6 +307,9 @@ static struct sd_ahead backward_ahead(const struct backward *w, int n, int to, i
 	sd_ahead_add(&a, &h->norm.x, n, to * g->ow, end * g->ow);
 	if (h->gpw || h->gdw)
 		sd_ahead_rows(&a, g, &h->x.x, n, all, to, end);
+	else
+		sd_ahead_add(&a, &h->sums.x, n, to * w->g.oys * w->g.ow, end * w->g.oys * w->g.ow);
+	sd_ahead_add_write(&a, &h->gx.y, n, to * w->g.oys * w->g.ow, end * w->g.oys * w->g.ow);
 	return a;
 }
 
@@ -376,7 +383,8 @@ static size_t norm_sums(const struct sd_half_bwd *h, int b, int n, const float *
 
 /* gx of image n where rows [from, to) of each phase are; and the sums that the norm before it needs, from pixel
  * `summed` on.  Returns where those have come to. */
-static size_t input_gradient(const struct backward *w, int n, int from, int to, float *mem, size_t summed)
+static size_t input_gradient(const struct backward *w, int n, int from, int to, float *mem, size_t summed,
+	struct sd_ahead *next)
 {
 	const struct sd_half_bwd *h = w->h;
 	const struct sd_gather *g = &w->g;
@@ -388,7 +396,11 @@ static size_t input_gradient(const struct backward *w, int n, int from, int to, 
 	for (int b = 0; b < h->gx.y.cb; b++) {
 		float *gx = sd_img_at(&h->gx.y, b, n), *tile = mem + w->at.g_tile + (size_t)b * g->tile;
 
-		sd_dw_rows(g, all, from, to, tile, w->dw + (size_t)b * ntap * 16, m16_first(h->gx.y.blk[b].n), h->gx.acc, gx);
+		for (int i = from; i < to; i++) {
+			sd_ahead(next);
+			sd_dw_rows(g, all, i, i + 1, tile, w->dw + (size_t)b * ntap * 16, m16_first(h->gx.y.blk[b].n), h->gx.acc,
+				gx);
+		}
 		if (h->sums.x.p)
 			at = norm_sums(h, b, n, gx, summed, done, w->sums + ((size_t)n * (size_t)h->gx.y.cb + (size_t)b) * 32);
 	}
@@ -419,13 +431,13 @@ static void backward_image(const struct backward *w, int n, int last, float *mem
 		const float *gy = output_gradient(w, n, at, count, mem + w->at.gy, &gy_block);
 		struct sd_ahead next = backward_ahead(w, n, to, last);
 
-		sd_ahead_in(&next, (to - from) * (h->gpw ? 1 + w->mid->cb : 1));
+		sd_ahead_in(&next, (to - from) * (1 + (h->gpw ? w->mid->cb : 0) + (h->gx.y.p ? w->mid->cb : 0)));
 		middle_gradient(w, from, to, gy, gy_block, mem, &next);
 		if (h->gpw || h->gdw)
 			weight_gradients(w, n, from, to, gy, gy_block, mem, part, &next);
 		ready = ready_rows(&w->g, to);
 		if (h->gx.y.p && ready > done) {
-			summed = input_gradient(w, n, done, ready, mem, summed);
+			summed = input_gradient(w, n, done, ready, mem, summed, &next);
 			done = ready;
 		}
 	}
