@@ -16,6 +16,8 @@
 
 /* Output pixels of a task forward: an image of 32x32. */
 #define TASK_PIXELS 1024
+/* Bytes of y from which on it goes around the caches: what reads it next would not find it there. */
+#define STREAM_BYTES ((size_t)8 << 20)
 /* More pixels than an image has, and so one band. */
 #define WHOLE (1 << 30)
 /* Pixels of y at once backward: what is known of them stays in the first-level cache. */
@@ -32,6 +34,11 @@ static size_t up16(size_t floats)
 	return (floats + 15) / 16 * 16;
 }
 
+static size_t pixels(const struct sd_img *x)
+{
+	return (size_t)x->h * (size_t)x->w;
+}
+
 /* ---- forward ---- */
 
 struct forward {
@@ -42,6 +49,7 @@ struct forward {
 	double *part;     /* statistics: [task][block][2][16]; NULL for none */
 	int tasks;
 	int neighbours;   /* a thread's next task is most often the next */
+	int stream;       /* y is written around the caches, from a copy of the rows that are under way */
 	float *mem;
 	size_t mem_stride;
 };
@@ -63,7 +71,7 @@ static struct sd_ahead forward_ahead(const struct forward *f, int task, int to)
 	}
 	end = to + f->rows < band.ni ? to + f->rows : band.ni;
 	sd_ahead_rows(&a, g, &f->h->x.x, task / bands, band, to, end);
-	if (g->nbj == 1)
+	if (g->nbj == 1 && !f->stream)
 		sd_ahead_add_write(&a, &f->h->y.y, task / bands, (band.i0 + to) * g->ow, (band.i0 + end) * g->ow);
 	return a;
 }
@@ -84,25 +92,35 @@ static void merge(double *to, size_t have, const double *part, size_t n)
 		v16d_mul(v16d_mul(d, d), share)));
 }
 
+static void stream_run(float *to, const float *from, int n)
+{
+	for (int i = 0; i < n * 16; i += 16)
+		v16_stream(to + i, v16_load(from + i));
+}
+
 /* The pointwise product of rows [from, to) of a band, and their statistics. */
-static void forward_rows(const struct forward *f, const float *mid, size_t mid_block, int n,
-	struct sd_band band, int from, int to, double *part)
+static void forward_rows(const struct forward *f, float *mid, size_t mid_block, int n, struct sd_band band,
+	int from, int to, double *part)
 {
 	const struct sd_half *h = f->h;
 	const struct sd_img *y = &h->y.y;
 	size_t at = ((size_t)(band.i0 + from) * (size_t)y->w + (size_t)band.j0) * 16;
-	size_t y_block = (size_t)y->n * (size_t)y->h * (size_t)y->w * 16;
+	float *out = f->stream ? mid + (size_t)h->x.x.cb * mid_block : sd_img_at(y, 0, n) + at;
+	size_t out_block = f->stream ? mid_block : (size_t)y->n * (size_t)y->h * (size_t)y->w * 16;
 	/* one piece of memory: a band is as wide as the image, or its rows come one by one */
 	int count = (to - from) * band.nj;
 	v16 none = v16_zero();
 
-	sd_pw(sd_img_at(y, 0, n) + at, y_block, y->blk, y->cb, mid, mid_block, h->x.x.blk, h->x.x.cb, h->x.x.c, f->pw,
-		h->y.acc, count);
-	for (int b = 0; part && b < y->cb; b++) {
+	sd_pw(out, out_block, y->blk, y->cb, mid, mid_block, h->x.x.blk, h->x.x.cb, h->x.x.c, f->pw, h->y.acc, count);
+	for (int b = 0; b < y->cb; b++, out += out_block) {
 		double sums[32];
 
-		sd_stats_run(sd_img_at(y, b, n) + at, (size_t)count, none, none, 0, 0, sums);
-		merge(part + b * 32, (size_t)from * (size_t)band.nj, sums, (size_t)count);
+		if (part) {
+			sd_stats_run(out, (size_t)count, none, none, 0, 0, sums);
+			merge(part + b * 32, (size_t)from * (size_t)band.nj, sums, (size_t)count);
+		}
+		if (f->stream)
+			stream_run(sd_img_at(y, b, n) + at, out, count);
 	}
 }
 
@@ -134,6 +152,8 @@ static void forward_task(void *ctx, int task, int thread)
 		}
 		forward_rows(f, mid, mid_block, n, band, from, to, part);
 	}
+	if (f->stream)
+		v16_streamed();
 }
 
 /* Statistics of one block of y from the tasks'. */
@@ -167,7 +187,7 @@ static void half(struct sd_par *par, const struct sd_half *h)
 {
 	const struct sd_img *x = &h->x.x, *y = &h->y.y;
 	struct forward f = { .h = h };
-	size_t ndw = up16((size_t)x->cb * (size_t)(h->win.kh * h->win.kw) * 16);
+	size_t ndw = up16((size_t)x->cb * (size_t)(h->win.kh * h->win.kw) * 16), rows;
 	float *packed = sd_par_scratch(par, 0, (ndw + sd_pw_floats(y->cb, x->c)) * sizeof(float));
 
 	sd_gather_forward(&f.g, sd_par_scratch(par, 3, sd_gather_bytes(h->win)), h->win, SD_ALL_TAPS, x->h, x->w, y->h,
@@ -175,11 +195,14 @@ static void half(struct sd_par *par, const struct sd_half *h)
 	f.tasks = y->n * f.g.nbi * f.g.nbj;
 	f.neighbours = f.tasks >= SD_AHEAD_TASKS * sd_par_threads(par);
 	f.rows = f.g.nbj == 1 && SD_DW_PIXELS / f.g.bj > 1 ? SD_DW_PIXELS / f.g.bj : 1;
+	rows = (size_t)f.rows * (size_t)f.g.bj * 16;
+	f.stream = !h->y.acc && (uintptr_t)y->p % 64 == 0
+		&& (size_t)y->n * (size_t)y->cb * pixels(y) * 16 * sizeof(float) >= STREAM_BYTES;
 	f.dw = packed;
 	f.pw = packed + ndw;
 	sd_dw_pack(packed, h->dw, x, h->win.kh * h->win.kw);
 	sd_pw_pack(packed + ndw, h->pw, (size_t)x->c, 1, y->blk, y->cb, x->c);
-	f.mem = sd_par_scratch_each(par, 1, (size_t)x->cb * (f.g.tile + (size_t)f.rows * (size_t)f.g.bj * 16)
+	f.mem = sd_par_scratch_each(par, 1, ((size_t)x->cb * (f.g.tile + rows) + (f.stream ? (size_t)y->cb * rows : 0))
 		* sizeof(float), &f.mem_stride);
 	f.mem_stride /= sizeof(float);
 	if (h->mean)
@@ -214,11 +237,6 @@ struct backward {
 	float *mem;              /* of a thread, as `at` says */
 	size_t mem_stride;
 };
-
-static size_t pixels(const struct sd_img *x)
-{
-	return (size_t)x->h * (size_t)x->w;
-}
 
 /* Lays out a thread's memory; returns its floats. */
 static size_t lay_out(struct backward *w)

@@ -23,6 +23,12 @@ SD_INLINE void v16_store(float *p, v16 a)
 	_mm256_storeu_ps(p, a.q[0]);
 	_mm256_storeu_ps(p + 8, a.q[1]);
 }
+SD_INLINE void v16_stream(float *p, v16 a)
+{
+	_mm256_stream_ps(p, a.q[0]);
+	_mm256_stream_ps(p + 8, a.q[1]);
+}
+SD_INLINE void v16_streamed(void) { _mm_sfence(); }
 SD_V16_OP2(v16_add, v16, _mm256_add_ps)
 SD_V16_OP2(v16_sub, v16, _mm256_sub_ps)
 SD_V16_OP2(v16_mul, v16, _mm256_mul_ps)

@@ -12,6 +12,9 @@ SD_INLINE v16 v16_zero(void) { return _mm512_setzero_ps(); }
 SD_INLINE v16 v16_set1(float x) { return _mm512_set1_ps(x); }
 SD_INLINE v16 v16_load(const float *p) { return _mm512_loadu_ps(p); }
 SD_INLINE void v16_store(float *p, v16 a) { _mm512_storeu_ps(p, a); }
+/* The store goes around the caches, p a multiple of 64; v16_streamed() before other threads may read. */
+SD_INLINE void v16_stream(float *p, v16 a) { _mm512_stream_ps(p, a); }
+SD_INLINE void v16_streamed(void) { _mm_sfence(); }
 SD_INLINE v16 v16_load_n(const float *p, int n)
 {
 	return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);

@@ -85,6 +85,8 @@ SD_INLINE v16 v16_load(const float *p)
 	return r;
 }
 SD_INLINE void v16_store(float *p, v16 a) { memcpy(p, &a, sizeof(a)); }
+SD_INLINE void v16_stream(float *p, v16 a) { v16_store(p, a); }
+SD_INLINE void v16_streamed(void) { }
 SD_INLINE v16 v16_add(v16 a, v16 b) { SD_V16_EACH(v16, a.q[i] + b.q[i]); }
 SD_INLINE v16 v16_sub(v16 a, v16 b) { SD_V16_EACH(v16, a.q[i] - b.q[i]); }
 SD_INLINE v16 v16_mul(v16 a, v16 b) { SD_V16_EACH(v16, a.q[i] * b.q[i]); }
