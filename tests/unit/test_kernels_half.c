@@ -22,6 +22,9 @@ static const struct geometry geometries[] = {
 	{ 2, 2, 16, { 5 }, { 6 }, { 3, 3, 2, 2, 1, 1, 1, 1 } }, /* taps 18 pixels apart: 3 rows of 8 more than 2 */
 };
 
+/* y is so large that it goes around the caches. */
+static const struct geometry large = { 43, 32, 32, { 4 }, { 36 }, { 3, 3, 1, 1, 1, 1, 1, 1 } };
+
 static int out_size(int in, int pad, int dil, int k, int stride)
 {
 	return (in + 2 * pad - dil * (k - 1) - 1) / stride + 1;
@@ -216,6 +219,17 @@ static void check(const struct geometry *g, int i)
 	kc_image_free(&out);
 }
 
+static void check_large(const struct geometry *g)
+{
+	struct sd_src x = { .x = kc_random_image(g->n, g->h, g->w, g->in), .relu = 1 };
+	float *dw = kc_random((size_t)x.x.c * 9), *pw = kc_random((size_t)x.x.c * 36);
+
+	check_forward(g, &x, dw, pw, 0);
+	check_forward(g, &x, dw, pw, 1);
+	free(dw), free(pw);
+	kc_image_free(&x.x);
+}
+
 static void bench(const struct sd_kernels *k, struct sd_par *par)
 {
 	for (int q = 0; q < 4; q++) {
@@ -256,6 +270,7 @@ int main(int argc, char **argv)
 	kc_open();
 	for (size_t i = 0; i < sizeof(geometries) / sizeof(*geometries); i++)
 		check(&geometries[i], (int)i);
-	kc_close(0x713f6aa9c0d67bd6);
+	check_large(&large);
+	kc_close(0xbec80dad0e5d6df7);
 	return check_done();
 }
