@@ -9,7 +9,7 @@
 #include "data/imageops_pixel.h"
 #include "kernels/device.h"
 
-namespace {
+inline namespace augment_cu {
 
 const uint8_t FILL = SD_IMAGE_FILL;
 
@@ -325,7 +325,7 @@ __global__ void __launch_bounds__(THREADS, 2) augment_kernel(const struct sd_cu_
 	}
 }
 
-} /* namespace */
+} /* namespace augment_cu */
 
 void sd_cu_batch(struct sd_cu_run *r, const struct sd_cu_batch *b)
 {

@@ -16,7 +16,7 @@
 #include "kernels/dwconv.h"
 #include "kernels/stats.h"
 
-namespace {
+inline namespace dwconv_cu {
 
 using namespace sd;
 
@@ -387,7 +387,7 @@ template <typename T> void gather(sd_cu_run *r, Dw &d)
 	SD_BY_PACK(T, v, launch_gather, r, d, t);
 }
 
-} /* namespace */
+} /* namespace dwconv_cu */
 
 void sd_cu_dwconv(sd_cu_run *r, const sd_cu_src *x, const float *w, struct sd_window win, const sd_cu_dst *y)
 {

@@ -4,7 +4,7 @@
  * threads and chunks are those of tile.h. */
 #include "kernels/dwconv.h"
 
-namespace {
+inline namespace dwgrad_cu {
 
 using namespace sd;
 
@@ -221,7 +221,7 @@ template <typename T> void grad(sd_cu_run *r, DwGrad &d, float *gw)
 		(DwMerge{ d.part, d.cut.chunks, taps, c, gw }));
 }
 
-} /* namespace */
+} /* namespace dwgrad_cu */
 
 void sd_cu_dwconv_bwd_w(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, struct sd_window win,
 	float *gw)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-namespace {
+inline namespace group_cu {
 
 struct Waiting {
 	sd::group_launch *launch;
@@ -38,7 +38,7 @@ bool grow(void **p, size_t *cap, size_t need, size_t size)
 	return true;
 }
 
-} /* namespace */
+} /* namespace group_cu */
 
 struct sd_cu_group {
 	void *waiting;         /* Waiting */
@@ -48,7 +48,7 @@ struct sd_cu_group {
 	unsigned place;        /* of the next launch in its step */
 };
 
-namespace {
+inline namespace group_cu {
 
 Waiting *waiting(sd_cu_group *g) { return static_cast<Waiting *>(g->waiting); }
 
@@ -78,7 +78,7 @@ void begin(sd_cu_run *r, sd_cu_group *g, size_t first)
 			blocks);
 }
 
-} /* namespace */
+} /* namespace group_cu */
 
 int sd::group_add(sd_cu_run *r, group_launch *launch, int most, const void *kernel, dim3 grid, dim3 block,
 	const void *args, size_t size)

@@ -11,7 +11,7 @@
 #include "kernels/dwconv.h"
 #include "kernels/product.h"
 
-namespace {
+inline namespace half_cu {
 
 using namespace sd;
 
@@ -241,7 +241,7 @@ template <typename T> void half_of(sd_cu_run *r, Half &d, const sd_cu_img *mid)
 		launch<T, 1>(r, d);
 }
 
-} /* namespace */
+} /* namespace half_cu */
 
 int sd_cu_half(sd_cu_run *r, const sd_cu_src *x, const float *dw, struct sd_window win, const sd_cu_img *mid,
 	const float *pw, const sd_cu_dst *y, float *mean, float *var)

@@ -1,7 +1,7 @@
 /* image.cu: sums, scalings and copies of images, and the way between rows and NHWC. */
 #include "kernels/pixels.h"
 
-namespace {
+inline namespace image_cu {
 
 using namespace sd::pixels;
 
@@ -361,7 +361,7 @@ template <typename T> void launch_export(sd_cu_run *r, const sd_cu_src &x, float
 	SD_LAUNCH(r, export_kernel<T>, tiles_of(x.x), THREADS, 0, x, nchw);
 }
 
-} /* namespace */
+} /* namespace image_cu */
 
 void sd_cu_fill(struct sd_cu_run *r, float value, const struct sd_cu_img *y)
 {

@@ -2,7 +2,7 @@
  * factor. */
 #include "kernels/pixels.h"
 
-namespace {
+inline namespace image_sum_cu {
 
 using namespace sd::pixels;
 
@@ -161,7 +161,7 @@ template <int V> void launch_dot(sd_cu_run *r, const sd_cu_src &a, const sd_cu_i
 	SD_LAUNCH(r, dot_end_kernel, 1, THREADS, 0, part, k.chunks * k.groups, out);
 }
 
-} /* namespace */
+} /* namespace image_sum_cu */
 
 void sd_cu_dot(struct sd_cu_run *r, const struct sd_cu_src *a, const struct sd_cu_img *b, float *out)
 {

@@ -8,7 +8,7 @@
  * <g, t_k> from the channel sums. */
 #include "kernels/tile.h"
 
-namespace {
+inline namespace mix_cu {
 
 using namespace sd;
 
@@ -340,7 +340,7 @@ void mix_bwd_sums(sd_cu_run *r, const struct sd_cu_mix *m, const sd_cu_img *g, f
 	SD_BY_PACK(T, v, mix_sums_sized, r, *m, *g, s, sg, sgx);
 }
 
-} /* namespace */
+} /* namespace mix_cu */
 
 void sd_cu_mix(sd_cu_run *r, const struct sd_cu_mix *m, const float *f, const sd_cu_dst *y)
 {

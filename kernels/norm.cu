@@ -10,7 +10,7 @@
  * Chan's formula for many parts (Chan, Golub, LeVeque 1983), in double. */
 #include "kernels/stats.h"
 
-namespace {
+inline namespace norm_cu {
 
 using namespace sd;
 
@@ -444,7 +444,7 @@ __global__ void bn_update_kernel(SD_MEMBERS(BnUpdate) group)
 	d.rv[i] = fmaf(d.m, static_cast<float>(d.var[i] * d.unbiased), (1 - d.m) * d.rv[i]);
 }
 
-} /* namespace */
+} /* namespace norm_cu */
 
 void sd_cu_bn_stats(sd_cu_run *r, const sd_cu_src *x, float *mean, float *var)
 {

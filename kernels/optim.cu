@@ -7,7 +7,7 @@
 #include "base/hd.h"
 #include "kernels/device.h"
 
-namespace {
+inline namespace optim_cu {
 
 enum { THREADS = 256, UNROLL = 4 };
 
@@ -230,7 +230,7 @@ __global__ void store_kernel(const sd_cu_on on, const sd_cu_tensors ts, float f,
 	});
 }
 
-} /* namespace */
+} /* namespace optim_cu */
 
 void sd_cu_grad_norm(struct sd_cu_run *r, const struct sd_cu_tensors *t, float *out)
 {

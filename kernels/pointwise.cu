@@ -8,7 +8,7 @@
  * the order of the pixels, and a second kernel adds the chunks in double. */
 #include "kernels/product.h"
 
-namespace {
+inline namespace pointwise_cu {
 
 using namespace sd;
 
@@ -277,7 +277,7 @@ From from(const sd_cu_grad *gy)
 	return { gy->g, gy->back, -1, 0, 0 };
 }
 
-} /* namespace */
+} /* namespace pointwise_cu */
 
 int sd_cu_pointwise(sd_cu_run *r, const sd_cu_src *x, int odd, const float *w, const sd_cu_dst *y, float *mean,
 	float *var)

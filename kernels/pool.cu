@@ -14,7 +14,7 @@
  * wins. */
 #include "kernels/stats.h"
 
-namespace {
+inline namespace pool_cu {
 
 using namespace sd;
 
@@ -650,7 +650,7 @@ template <typename T> void gap_bwd(sd_cu_run *r, const float *gy, const sd_cu_ds
 	SD_BY_PACK(T, v, launch_gap_bwd, r, gy, *gx, make_tile(gx->y.c, v));
 }
 
-} /* namespace */
+} /* namespace pool_cu */
 
 int sd_cu_maxpool(sd_cu_run *r, const sd_cu_src *x, struct sd_window win, const sd_cu_dst *y, float *mean, float *var)
 {

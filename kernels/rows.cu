@@ -6,7 +6,7 @@
 #include "base/philox.h"
 #include "kernels/group.h"
 
-namespace {
+inline namespace rows_cu {
 
 enum { THREADS = 256, WARPS = 4 };
 
@@ -447,7 +447,7 @@ __global__ void metrics_kernel(const sd_cu_on on, double *sums, const float *los
 	}
 }
 
-} /* namespace */
+} /* namespace rows_cu */
 
 void sd_cu_softmax(struct sd_cu_run *r, const float *x, int n, int k, float *y)
 {

@@ -8,7 +8,7 @@ BUNDLE_TESTS = optable golden $(notdir $(BENCH)) $(filter test_simd test_par tes
 
 bundle:
 	@[ '$(CUDA)' != emulated ] || { echo 'make bundle: the emulator is for tests alone' >&2; exit 1; }
-	@$(MAKE) BUILD='$(BUNDLE)/build' CFLAGS='$(CFLAGS) -g0' CUDA_DEBUG= bundle-program engines
+	@$(MAKE) BUILD='$(BUNDLE)/build' CFLAGS='$(CFLAGS) -g0' bundle-program engines
 	@$(MAKE) BUILD='$(BUNDLE)/build' bundle-folder FOLDER='$(BUNDLE)/sharpdarts'
 
 # ---- what follows is for the build of its own ----
