@@ -75,8 +75,9 @@ static const char *value_of(const char *header, const char *key)
 /* '|u1', '<i4' and the like. */
 static int read_type(struct sd_nd *nd, const char *p)
 {
-	if (!p || p[0] != '\'' || !strchr("|<", p[1]) || !strchr("ui", p[2]) || !strchr("1248", p[3]) ||
-	    p[4] != '\'')
+	/* all of it, not only its characters one by one: strchr() finds the end of a string, too */
+	if (!p || strnlen(p, 5) < 5 || p[0] != '\'' || !strchr("|<", p[1]) || !strchr("ui", p[2]) ||
+	    !strchr("1248", p[3]) || p[4] != '\'')
 		return -1;
 	nd->is_signed = p[2] == 'i';
 	nd->item = p[3] - '0';
