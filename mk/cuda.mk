@@ -62,8 +62,8 @@ CUDA_ARCH = -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm
 	-gencode arch=compute_90,code=compute_90
 # Compressed for size: a tenth of what nvcc makes otherwise.  Versions before 12.8 don't know the option.
 CUDA_COMPRESS := $(if $(CUDA_ENGINE),$(if $(shell $(NVCC) --help | grep -- --compress-mode),--compress-mode=size))
-# For profilers: make CUDA_DEBUG=-lineinfo.  Objects hold the name of the folder then, and so do names in namespaces without
-# one: kernels are in inline namespaces.
+# For profilers: make CUDA_DEBUG=-lineinfo.  Objects then hold the name of the folder that they were built in.  A hash of it is
+# in all names of an unnamed namespace, too, so kernels are in inline namespaces that have names.
 CUDA_DEBUG =
 NVCC_FLAGS = -std=c++17 -O3 -objtemp $(CUDA_DEBUG) $(CUDA_COMPRESS) -Werror all-warnings -Xcompiler -Wall,-Wextra,-fPIC \
 	$(CUDA_ARCH)

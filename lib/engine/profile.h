@@ -41,7 +41,8 @@ double sd_engine_clock(const struct sd_engine *e);
 void sd_engine_note_part(struct sd_engine *e, enum sd_part part, double seconds);
 
 /* What has been noted, as TSV under comments: a row for each family, the one that took longest first, then the sum,
- * the time between steps and that outside of runs, by its parts, how long the program took to its first step, and the algorithms chosen (sd_engine_choices).  0, or -1 with a message. */
+ * the time between steps and that outside of runs, by its parts, how long the program took to its first step, and the
+ * algorithms chosen (sd_engine_choices).  0, or -1 with a message. */
 int sd_engine_profile_print(struct sd_engine *e, FILE *f);
 
 #endif

@@ -1,6 +1,7 @@
 /* pairs.c: what needs a result as it is made is done in the same pass: a pointwise convolution of what a depthwise one
- * gives, statistics of what a pointwise one or a pool gives, the sums of a norm's gradient where a depthwise convolution's, or a scaled one, is what they are of, and the masks of relus over
- * sums of gradients, which are then not written without them. */
+ * gives, statistics of what a pointwise one or a pool gives, the sums of a norm's gradient where a depthwise
+ * convolution's, or a scaled one, is what they are of, and the masks of relus over sums of gradients, which are then not
+ * written without them. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -10,7 +10,8 @@
  * A step is over when its sums have been read.  On a GPU, where reading waits for the device, only one in
  * ten (--together N) is read, and the time is that of all ten by ten, as in an epoch.
  * Prints TSV: mode, threads, median seconds a step, bytes of arena, peak resident bytes, the median seconds
- * that a row of the trace (train/trace.h) takes, and how many parameters the network has.  With --plan nothing is run and no device needed, and printed are:
+ * that a row of the trace (train/trace.h) takes, and how many parameters the network has.  With --plan nothing is run
+ * and no device needed, and printed are:
  * mode, launches a step, bytes of arena. */
 #include <getopt.h>
 #include <stdio.h>
