@@ -80,7 +80,10 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void fill_tables(void)
 {
+	/* A path's files are compiled for its processors throughout: even what fills its table runs only there. */
 	for (size_t i = 0; i < NPATH; i++) {
+		if (!paths[i].has())
+			continue;
 		paths[i].fill(&tables[i]);
 		tables[i].name = paths[i].name;
 	}
@@ -94,7 +97,7 @@ const struct sd_kernels *sd_kernels_choose(void)
 	for (size_t i = 0; i < NPATH; i++) {
 		if (want && *want && strcmp(want, paths[i].name))
 			continue;
-		if (paths[i].has())
+		if (tables[i].name)
 			return &tables[i];
 		if (want && *want) {
 			sd_error(SD_ERR_USAGE,
