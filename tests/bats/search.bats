@@ -55,6 +55,20 @@ setup() {
 	assert_not_equal "$(artifact_id a.h5)" "$(artifact_id c.h5)"
 }
 
+@test "search: the same bits on processors without AVX-512 and without AVX2, which stop at its instructions" {
+	command -v qemu-x86_64 > /dev/null || skip 'no qemu-x86_64'
+	small="--data digits.h5 --context none -q --epochs 1 --limit-batches 2 --batch_size 8 --init_channels 1 --layers 1
+		--layers_in_cells 1 --primitives none,skip_connect,max_pool_3x3,sep_conv_3x3"
+	sd-search $small -o a.h5
+	for cpu in Haswell Nehalem; do
+		run qemu-x86_64 -cpu $cpu "$(command -v sd-search)" $small -o b.h5 --force
+		# A sanitizer cannot have the addresses that it wants in an emulated process.
+		[[ "$output" != *Sanitizer* ]] || skip 'sanitizers do not run in qemu-x86_64'
+		assert_success
+		cmp a.h5 b.h5
+	done
+}
+
 @test "search: the original's names, with either hyphen, and --save" {
 	mkdir data
 	cp digits.h5 data
