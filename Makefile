@@ -31,6 +31,7 @@ SAY = $(if $(V),@:,@printf '  %-5s %s\n')
 
 include mk/flags.mk
 include mk/cuda.mk
+include mk/crash.mk
 
 # ---- what there is to build ----
 KERNEL_C := $(sort $(wildcard lib/engine/cpu/k_*.c))
@@ -139,7 +140,6 @@ why: tools
 bench: tools $(BENCH)
 	@BUILD='$(BUILD)' tests/bench/run
 
-include mk/crash.mk
 include mk/fuzz.mk
 include mk/install.mk
 include mk/bundle.mk
