@@ -5,13 +5,16 @@
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/simd.h"
 
-/* Accumulators in registers, and how many output blocks they may span. */
+/* Accumulators in registers, how many output blocks they may span, and those of a weight gradient taken the other way
+ * round, below. */
 #if defined(SD_ISA_AVX512)
 #define SD_CONV_BLOCKS 3
 #define SD_CONV_SUMS 24
+#define SD_GRAD_TURNED 8
 #elif defined(SD_ISA_AVX2)
 #define SD_CONV_BLOCKS 1
 #define SD_CONV_SUMS 6
+#define SD_GRAD_TURNED 4
 #else
 #define SD_CONV_BLOCKS 1
 #define SD_CONV_SUMS 4
@@ -20,13 +23,16 @@
 /* ---- 1x1 products: one accumulator an element, channels in order ----
  *
  * The last of some blocks may have few channels: 36 are two blocks and 4 lanes of a third.  Then the sums of T pixels
- * share a vector, 16 / T lanes each: T is 4 or 2, and 0 where the last block is like the others. */
+ * share a vector, 16 / T lanes each: T is 4 or 2, and 0 where the last block is like the others.  Of two registers a
+ * vector they share one each, and the last block may be the only one. */
 
-#if defined(SD_ISA_AVX512)
+#if SD_CONV_SUMS > 4
 SD_INLINE int sd_tail(const struct sd_blk *blk, int n)
 {
 	int lanes = blk[n - 1].n;
 
+	if (SD_CONV_BLOCKS == 1)
+		return lanes > 8 ? 0 : 2;
 	return n < 2 || lanes > 8 ? 0 : lanes > 4 ? 2 : 4;
 }
 /* Lanes of T pixels from vectors that hold one pixel's value in every lane. */
@@ -130,10 +136,22 @@ SD_INLINE void sd_pw_tile(float *const *y, const float *src, size_t src_block, c
 	TRY(4, B, T); \
 	TRY(1, B + !!(T), 0)
 #elif SD_CONV_SUMS == 6
-#define SD_DENSE_RUNS(TRY, B, T) TRY(6, B, T); TRY(4, B, T); TRY(1, B, T)
+#define SD_DENSE_RUNS(TRY, B, T) \
+	if (T) \
+		TRY(12, B, T); \
+	if (!(T)) \
+		TRY(6, B, T); \
+	TRY(4, B, T); \
+	TRY(1, B + !!(T), 0)
 #else
 #define SD_DENSE_RUNS(TRY, B, T) TRY(4, B, T); TRY(1, B, T)
 #endif
+
+/* Whether R pixels of those that are left go at once: of 8 not 6, but twice 4. */
+SD_INLINE int sd_dense_fits(int left, const int R)
+{
+	return left >= R && !(R == 6 && left == 8);
+}
 
 /* n pixels that lie in one piece, by B blocks of y, and a last one, y_block floats apart. */
 SD_INLINE void sd_pw_pixels(float *to, size_t y_block, const struct sd_blk *yblk, const float *src,
@@ -148,7 +166,7 @@ SD_INLINE void sd_pw_pixels(float *to, size_t y_block, const struct sd_blk *yblk
 		mask[b] = m16_first(yblk[b].n);
 	}
 #define TRY(R, BLOCKS, TAIL) \
-	for (; j + R <= n; j += R) { \
+	for (; sd_dense_fits(n - j, R); j += R) { \
 		sd_pw_tile(y, src + (size_t)j * 16, src_block, blk, cb, w, mask, acc, R, BLOCKS, TAIL); \
 		for (int b = 0; b < B + !!T; b++) \
 			y[b] += R * 16; \
@@ -169,6 +187,13 @@ SD_INLINE void sd_pw_pixels(float *to, size_t y_block, const struct sd_blk *yblk
 	case 26: CASE(2, 2); break; \
 	case 28: CASE(2, 4); break; \
 	} \
+} while (0)
+#elif SD_CONV_SUMS > 4
+#define SD_DENSE_CASES(CASE, n, tail) do { \
+	if (tail) \
+		CASE(0, 2); \
+	else \
+		CASE(1, 0); \
 } while (0)
 #else
 #define SD_DENSE_CASES(CASE, n, tail) CASE(1, 0)
@@ -232,7 +257,7 @@ static inline void sd_pw_pack(float *to, const float *w, size_t so, size_t si, c
 /* Lanes that are summed of a block of gy of few channels; 0 for other blocks. */
 SD_INLINE int sd_grad_turned(const struct sd_blk *gy)
 {
-#if defined(SD_ISA_AVX512)
+#if defined(SD_GRAD_TURNED)
 	return gy->n > 8 ? 0 : gy->n > 4 ? 8 : 4;
 #else
 	(void)gy;
@@ -313,11 +338,16 @@ SD_INLINE void sd_grad_lanes(float *part, const float *x, size_t x_row, const fl
 	for (; r + need <= n; r += R) \
 		RUN(R, 0); \
 } while (0)
-#if SD_CONV_SUMS == 24
+#if defined(SD_GRAD_TURNED)
 	if (!B) {
-		RUN(0, T);
+		const int each = T < SD_GRAD_TURNED ? T : SD_GRAD_TURNED;
+
+		for (int l = 0; l < T; l += each)
+			sd_grad_tile(part + l * 16, x, x_row, gy + l, gy_block, gy_row, ni, nj, l ? NULL : next, 0, 0, each);
 		return;
 	}
+#endif
+#if SD_CONV_SUMS == 24
 	if (B == 1)
 		TRY(16, 9);
 	TRY(8, 5);
@@ -344,16 +374,18 @@ static inline void sd_grad_blocks(float *part, const float *x, size_t x_row, con
 		else
 			full = SD_CONV_BLOCKS == 1 || full == 1 ? 1 : full == 2 || full == 4 ? 2 : 3;
 		switch (full * 16 + turned) {
-#define CASE(B, T) case B * 16 + T: \
+#define CASE(B, T) case (B) * 16 + (T): \
 			sd_grad_lanes(part + (size_t)b * 256, x, x_row, gy + (size_t)b * gy_block, gy_block, gy_row, ni, nj, \
 				lanes, next, B, T); \
 			break
 		CASE(1, 0);
+#if defined(SD_GRAD_TURNED)
+		CASE(0, 4);
+		CASE(0, 8);
+#endif
 #if SD_CONV_BLOCKS > 1
 		CASE(2, 0);
 		CASE(3, 0);
-		CASE(0, 4);
-		CASE(0, 8);
 		CASE(1, 4);
 		CASE(1, 8);
 		CASE(2, 4);

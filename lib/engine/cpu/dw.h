@@ -14,30 +14,20 @@
 /* Output pixels between fills: their part of the tile stays in the first-level cache. */
 #define SD_DW_PIXELS 128
 
-/* Output pixels at once, and taps of the weight gradient at once: accumulators in registers; and the taps of a row
- * that is kept in registers. */
+/* Output pixels at once, those at once where taps are in rows, and taps of the weight gradient at once: accumulators in
+ * registers. */
 #if defined(SD_ISA_AVX512)
 #define SD_DW_RUN 16
-#define SD_DW_ROW 5
+#define SD_DW_ROW_RUN 16
 #define SD_DW_TAPS 9
 #elif defined(SD_ISA_AVX2)
 #define SD_DW_RUN 6
-#define SD_DW_TAPS 5
+#define SD_DW_ROW_RUN 8
+#define SD_DW_TAPS 9
 #else
 #define SD_DW_RUN 4
 #define SD_DW_TAPS 3
 #endif
-
-/* Stores R sums, `step` floats apart, the last first if `back`. */
-SD_INLINE void sd_dw_store(float *y, size_t step, const v16 *s, m16 mask, int acc, int back, const int R)
-{
-	SD_UNROLL(16)
-	for (int r = 0; r < R; r++) {
-		float *d = y + (size_t)(back ? R - 1 - r : r) * step;
-
-		v16_store(d, v16_keep(mask, acc ? v16_add(v16_load(d), s[r]) : s[r]));
-	}
-}
 
 /* R output pixels, `step` floats apart; p is the place of the first in the tile; w[tap of the window][16]. */
 SD_INLINE void sd_dw_run(float *y, size_t step, const float *p, const struct sd_tap *tap, int ntap,
@@ -56,32 +46,37 @@ SD_INLINE void sd_dw_run(float *y, size_t step, const float *p, const struct sd_
 		for (int r = 0; r < R; r++)
 			s[r] = v16_fma(wv, v16_load(q + r * 16), s[r]);
 	}
-	sd_dw_store(y, step, s, mask, acc, 0, R);
+	SD_UNROLL(16)
+	for (int r = 0; r < R; r++) {
+		float *d = y + (size_t)r * step;
+
+		v16_store(d, v16_keep(mask, acc ? v16_add(v16_load(d), s[r]) : s[r]));
+	}
 }
 
-#if defined(SD_ISA_AVX512)
+#if defined(SD_DW_ROW_RUN)
 /* The same for taps in rows of K, APART pixels of the tile from one to the next: a pixel of the tile is loaded once
  * a row of taps and goes to K sums.  Where taps go back in the tile (APART < 0), so do the pixels: each sum meets its
- * taps in order. */
+ * taps in order.  One register of the block's at a time, so that all sums and weights are in registers. */
 SD_INLINE void sd_dw_run_rows(float *y, size_t step, const float *p, const struct sd_tap *tap, int ntap,
-	const float *w, m16 mask, int acc, const int R, const int K, const int APART)
+	const float *w, m16 mask, int part, int acc, const int R, const int K, const int APART)
 {
 	const int gap = APART < 0 ? -APART : APART;
-	v16 s[SD_DW_RUN];
+	v16p s[SD_DW_ROW_RUN];
 
 	SD_UNROLL(16)
 	for (int r = 0; r < R; r++)
-		s[r] = v16_zero();
+		s[r] = v16p_zero();
 	for (int t = 0; t < ntap; t += K) {
 		const float *q = p + tap[t].off, *wt = w + tap[t].k * 16;
-		v16 wv[SD_DW_ROW];
+		v16p wv[5];
 
 		SD_UNROLL(5)
 		for (int k = 0; k < K; k++)
-			wv[k] = v16_load(wt + k * 16);
+			wv[k] = v16p_load(wt + k * 16);
 		SD_UNROLL(24)
 		for (int i = 0; i < R + (K - 1) * gap; i++) {
-			v16 x = v16_load(q + (APART < 0 ? R - 1 - i : i) * 16);
+			v16p x = v16p_load(q + (APART < 0 ? R - 1 - i : i) * 16);
 
 			__asm__("" : "+v"(x)); /* once, not as an operand of each product */
 			SD_UNROLL(5)
@@ -89,23 +84,45 @@ SD_INLINE void sd_dw_run_rows(float *y, size_t step, const float *p, const struc
 				int r = i - k * gap;
 
 				if (r >= 0 && r < R)
-					s[r] = v16_fma(wv[k], x, s[r]);
+					s[r] = v16p_fma(wv[k], x, s[r]);
 			}
 		}
 	}
-	sd_dw_store(y, step, s, mask, acc, APART < 0, R);
+	SD_UNROLL(16)
+	for (int r = 0; r < R; r++) {
+		float *d = y + (size_t)(APART < 0 ? R - 1 - r : r) * step;
+
+		v16p_store(d, v16p_keep(mask, part, acc ? v16p_add(v16p_load(d), s[r]) : s[r]));
+	}
 }
 
 /* As many of n output pixels as go; returns how many. */
 SD_INLINE int sd_dw_row_rows(float *y, size_t step, const float *p, const struct sd_tap *tap, int ntap,
 	const float *w, m16 mask, int acc, int n, const int K, const int APART)
 {
-	int j = 0;
+	int parts = m16_parts(mask), j = 0;
 
-	for (; j + 16 <= n; j += 16)
-		sd_dw_run_rows(y + (size_t)j * step, step, p + (size_t)j * 16, tap, ntap, w, mask, acc, 16, K, APART);
-	for (; j + 8 <= n; j += 8)
-		sd_dw_run_rows(y + (size_t)j * step, step, p + (size_t)j * 16, tap, ntap, w, mask, acc, 8, K, APART);
+	for (int part = 0; part < SD_V16_PARTS; part++) {
+		int lane = part * (16 / SD_V16_PARTS);
+
+		j = 0;
+		if (part >= parts) { /* lanes that are none */
+			for (; j + 8 <= n; j += 8) {
+				for (int r = 0; r < 8; r++)
+					v16p_store(y + (size_t)(j + r) * step + lane, v16p_zero());
+			}
+			continue;
+		}
+#define TRY(R) \
+		for (; j + R <= n; j += R) \
+			sd_dw_run_rows(y + (size_t)j * step + lane, step, p + (size_t)j * 16 + lane, tap, ntap, w + lane, mask, \
+				part, acc, R, K, APART)
+#if SD_DW_ROW_RUN > 8
+		TRY(16);
+#endif
+		TRY(8);
+#undef TRY
+	}
 	return j;
 }
 #endif
@@ -117,7 +134,7 @@ static inline void sd_dw_row(float *y, size_t step, const float *p, const struct
 	const struct sd_tap *tap = g->tap + ph->tap;
 	int ntap = ph->ntap, j = 0;
 
-#if defined(SD_ISA_AVX512)
+#if defined(SD_DW_ROW_RUN)
 	/* taps that are further apart are not in one row of registers */
 	switch (abs(ph->apart) > 2 ? 0 : ph->row * 8 + ph->apart) {
 #define CASE(K, APART) case K * 8 + APART: \
@@ -163,16 +180,16 @@ static inline void sd_dw_rows(const struct sd_gather *g, struct sd_band band, in
 	}
 }
 
-/* T taps of the weight gradient over rows of a tile: adds to part[tap of the window][16]. */
+/* T taps of the weight gradient over rows of a tile, in a register of the block: adds to part[tap of the window][16]. */
 SD_INLINE void sd_dw_grad_taps(float *part, const float *tile, size_t tile_row, const struct sd_tap *tap,
 	const float *gy, size_t gy_row, int ni, int nj, const int T)
 {
 	const float *q[SD_DW_TAPS];
-	v16 s[SD_DW_TAPS];
+	v16p s[SD_DW_TAPS];
 
 	SD_UNROLL(9)
 	for (int t = 0; t < T; t++)
-		s[t] = v16_load(part + tap[t].k * 16);
+		s[t] = v16p_load(part + tap[t].k * 16);
 	for (int i = 0; i < ni; i++) {
 		const float *gr = gy + (size_t)i * gy_row;
 
@@ -180,16 +197,16 @@ SD_INLINE void sd_dw_grad_taps(float *part, const float *tile, size_t tile_row, 
 		for (int t = 0; t < T; t++)
 			q[t] = tile + tap[t].off + (size_t)i * tile_row;
 		for (ptrdiff_t j = 0; j < (ptrdiff_t)nj * 16; j += 16) {
-			v16 gv = v16_load(gr + j);
+			v16p gv = v16p_load(gr + j);
 
 			SD_UNROLL(9)
 			for (int t = 0; t < T; t++)
-				s[t] = v16_fma(gv, v16_load(q[t] + j), s[t]);
+				s[t] = v16p_fma(gv, v16p_load(q[t] + j), s[t]);
 		}
 	}
 	SD_UNROLL(9)
 	for (int t = 0; t < T; t++)
-		v16_store(part + tap[t].k * 16, s[t]);
+		v16p_store(part + tap[t].k * 16, s[t]);
 }
 
 /* All taps over ni rows of nj pixels. */
@@ -205,7 +222,10 @@ static inline void sd_dw_grad(const struct sd_gather *g, float *part, const floa
 		const struct sd_tap *tap = g->tap + t;
 
 		switch (count) {
-#define CASE(T) case T: sd_dw_grad_taps(part, tile, tile_row, tap, gy, gy_row, ni, nj, T); break
+#define CASE(T) case T: \
+			for (int lane = 0; lane < 16; lane += 16 / SD_V16_PARTS) \
+				sd_dw_grad_taps(part + lane, tile + lane, tile_row, tap, gy + lane, gy_row, ni, nj, T); \
+			break
 		CASE(1);
 		CASE(2);
 		CASE(3);

@@ -89,7 +89,7 @@ SD_INLINE void sum_row(const struct conv *c, const struct group *gr, int tap, in
 	int j = 0;
 
 #define TRY(R, BLOCKS, TAIL) \
-	for (; j + R <= n; j += R) { \
+	for (; sd_dense_fits(n - j, R); j += R) { \
 		sd_ahead(next); \
 		sum_tile(c, gr, tap, end, src + (size_t)j * 16, block_stride, y, step, mask, R, BLOCKS, TAIL); \
 		for (int b = 0; b < B + !!T; b++) \

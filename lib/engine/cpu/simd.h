@@ -9,6 +9,9 @@
  *   v16   16 floats          v16i  16 int32
  *   m16   16 truth values    v16d  16 doubles
  *
+ *   v16p  a part of a block, SD_V16_PARTS of which make one: what is worked on alone where a tile of whole blocks
+ *         would not fit the registers
+ *
  * SD_V16_REGS says how many blocks fit the registers: tiles may differ between the forms, the order
  * in which one element is summed may not. */
 #ifndef SD_ENGINE_CPU_SIMD_H
@@ -82,6 +85,28 @@ SD_INLINE float sd_maxf(float a, float b)
 #include "engine/cpu/simd_avx2.h"
 #else
 #include "engine/cpu/simd_generic.h"
+#endif
+
+#if SD_V16_PARTS == 1
+typedef v16 v16p;
+
+SD_INLINE v16p v16p_zero(void) { return v16_zero(); }
+SD_INLINE v16p v16p_load(const float *p) { return v16_load(p); }
+SD_INLINE void v16p_store(float *p, v16p a) { v16_store(p, a); }
+SD_INLINE v16p v16p_add(v16p a, v16p b) { return v16_add(a, b); }
+SD_INLINE v16p v16p_fma(v16p a, v16p b, v16p c) { return v16_fma(a, b, c); }
+/* v16_keep of one part. */
+SD_INLINE v16p v16p_keep(m16 m, int part, v16p a)
+{
+	(void)part;
+	return v16_keep(m, a);
+}
+/* How many parts have any of m's first lanes. */
+SD_INLINE int m16_parts(m16 m)
+{
+	(void)m;
+	return 1;
+}
 #endif
 
 #if !defined(SD_ISA_AVX512)

@@ -3,10 +3,22 @@
 #define SD_ENGINE_CPU_SIMD_AVX2_H
 
 #define SD_V16_REGS 8
+#define SD_V16_PARTS 2
 typedef struct { __m256 q[2]; } v16;
 typedef struct { __m256i q[2]; } v16i;
 typedef struct { __m256 q[2]; } m16;
 typedef struct { __m256d q[4]; } v16d;
+
+typedef __m256 v16p;
+
+SD_INLINE v16p v16p_zero(void) { return _mm256_setzero_ps(); }
+SD_INLINE v16p v16p_load(const float *p) { return _mm256_loadu_ps(p); }
+SD_INLINE void v16p_store(float *p, v16p a) { _mm256_storeu_ps(p, a); }
+SD_INLINE v16p v16p_add(v16p a, v16p b) { return _mm256_add_ps(a, b); }
+SD_INLINE v16p v16p_fma(v16p a, v16p b, v16p c) { return _mm256_fmadd_ps(a, b, c); }
+SD_INLINE v16p v16p_keep(m16 m, int part, v16p a) { return _mm256_and_ps(m.q[part], a); }
+/* How many parts have any of m's first lanes. */
+SD_INLINE int m16_parts(m16 m) { return _mm256_movemask_ps(m.q[1]) ? 2 : 1; }
 
 #define SD_V16_OP1(name, type, op) \
 	SD_INLINE type name(type a) { return (type){{ op(a.q[0]), op(a.q[1]) }}; }
@@ -62,6 +74,23 @@ SD_INLINE v16 v16_select(m16 m, v16 a, v16 b)
 SD_INLINE v16 v16_keep(m16 m, v16 a)
 {
 	return (v16){{ _mm256_and_ps(m.q[0], a.q[0]), _mm256_and_ps(m.q[1], a.q[1]) }};
+}
+
+/* See simd_avx512.h; n is 8, and from 0 or 8. */
+SD_INLINE v16 v16_repeat(const float *p, int n)
+{
+	(void)n;
+	return (v16){{ _mm256_loadu_ps(p), _mm256_loadu_ps(p) }};
+}
+SD_INLINE v16 v16_lanes(v16 a, int from, int n)
+{
+	(void)n;
+	return (v16){{ a.q[from / 8], _mm256_setzero_ps() }};
+}
+SD_INLINE v16 v16_join(v16 a, v16 b, int n)
+{
+	(void)n;
+	return (v16){{ a.q[0], b.q[1] }};
 }
 
 SD_V16_OP2(m16_or, m16, _mm256_or_ps)

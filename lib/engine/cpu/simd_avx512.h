@@ -3,6 +3,7 @@
 #define SD_ENGINE_CPU_SIMD_AVX512_H
 
 #define SD_V16_REGS 32
+#define SD_V16_PARTS 1
 typedef __m512 v16;
 typedef __m512i v16i;
 typedef __mmask16 m16;

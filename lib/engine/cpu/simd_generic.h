@@ -4,6 +4,7 @@
 #define SD_ENGINE_CPU_SIMD_GENERIC_H
 
 #define SD_V16_REGS 4
+#define SD_V16_PARTS 1
 typedef float sd_f4 __attribute__((vector_size(16)));
 typedef int32_t sd_i4 __attribute__((vector_size(16)));
 typedef double sd_d2 __attribute__((vector_size(16)));
