@@ -195,7 +195,7 @@ template <typename T, int V, int W> __global__ void __launch_bounds__(BLOCK, 2) 
 	for (int c0 = 0; c0 < d.p.k; c0 += DEPTH) {
 		__syncthreads();
 		of.fill(d, c0);
-		matrix_to_shared(d.p, c0, tile);
+		matrix_to_shared(d.p, c0, static_cast<int>(blockIdx.y) * W, tile);
 		__syncthreads();
 		switch (V == 1 ? 0 : d.k * 2 + d.m) {
 		case 7: operand_by_runs<T, V, 3, 1>(d, first, c0, of, tile.x); break;

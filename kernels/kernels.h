@@ -58,7 +58,7 @@ struct sd_cu_src {
 struct sd_cu_back {
 	const void *x;           /* the norm's operand, of g's shape and type; NULL: neither masked nor with sums */
 	const float *f;          /* on the device; NULL: 1.  Not on, it is (N), a factor of each sample of what is loaded, and
-	                            understood by sd_cu_add alone */
+	                            understood by sd_cu_add and gradients of pools alone */
 	const float *sg, *sgx;   /* (C) as of sd_cu_norm_bwd_sums; NULL: f scale g */
 	int ld;                  /* of x */
 	int on;
@@ -163,18 +163,26 @@ void sd_cu_pointwise_bwd_w(struct sd_cu_run *r, const struct sd_cu_src *x, int o
 int sd_cu_half(struct sd_cu_run *r, const struct sd_cu_src *x, const float *dw, struct sd_window win,
 	const struct sd_cu_img *mid, const float *pw, const struct sd_cu_dst *y, float *mean, float *var);
 
+/* ---- half_bwd.cu: back through a half: sd_cu_pointwise_bwd_x, then sd_cu_dwconv_bwd_x ---- */
+/* mid: where the gradient between the two goes; p NULL: nowhere.  sums and what is returned as of
+ * sd_cu_dwconv_bwd_x. */
+int sd_cu_half_bwd(struct sd_cu_run *r, const struct sd_cu_grad *gy, const float *pw, const struct sd_cu_img *mid,
+	const float *dw, struct sd_window win, const struct sd_cu_dst *gx, const struct sd_cu_norm_sums *sums);
+
 /* ---- pool.cu ---- */
 /* mean, var (NULL: not wanted) and what is returned as of sd_cu_pointwise. */
 /* First index (row-major in the window) wins a tie; NaN passes on; padding never wins. */
 int sd_cu_maxpool(struct sd_cu_run *r, const struct sd_cu_src *x, struct sd_window win, const struct sd_cu_dst *y,
 	float *mean, float *var);
-/* The winner is found again from x; each input pixel gathers, nothing scatters. */
-void sd_cu_maxpool_bwd(struct sd_cu_run *r, const struct sd_cu_src *x, const struct sd_cu_img *gy,
+/* The winner is found again from x; each input pixel gathers, nothing scatters.  The gradient is the sum of gy, as
+ * sd_cu_add has it of operands without norms or relus of their own; 1 <= n <= SD_CU_POOL_PARTS. */
+enum { SD_CU_POOL_PARTS = 4 };
+void sd_cu_maxpool_bwd(struct sd_cu_run *r, const struct sd_cu_src *x, int n, const struct sd_cu_grad *gy,
 	struct sd_window win, const struct sd_cu_dst *gx);
 /* Divides by kh * kw (include_pad) or by the number of taps inside the image. */
 int sd_cu_avgpool(struct sd_cu_run *r, const struct sd_cu_src *x, struct sd_window win, int include_pad,
 	const struct sd_cu_dst *y, float *mean, float *var);
-void sd_cu_avgpool_bwd(struct sd_cu_run *r, const struct sd_cu_img *gy, struct sd_window win, int include_pad,
+void sd_cu_avgpool_bwd(struct sd_cu_run *r, int n, const struct sd_cu_grad *gy, struct sd_window win, int include_pad,
 	const struct sd_cu_dst *gx);
 void sd_cu_gap(struct sd_cu_run *r, const struct sd_cu_src *x, float *y);             /* (N, C) row-major */
 void sd_cu_gap_bwd(struct sd_cu_run *r, const float *gy, const struct sd_cu_dst *gx); /* gy (N, C) */
@@ -194,6 +202,11 @@ void sd_cu_norm_bwd_sums(struct sd_cu_run *r, const struct sd_cu_img *g, const s
 /* y = m g as of sd_cu_scale_rows, and the sums of y as a gradient. */
 void sd_cu_scale_rows_sums(struct sd_cu_run *r, const struct sd_cu_img *g, const float *m, const struct sd_cu_img *y,
 	const struct sd_cu_norm_sums *sums);
+/* y = the sum as sd_cu_add has it, and the sums of y.  1 if it is done; 0, and nothing, where operands have norms or
+ * relus or are more than SD_CU_SUM_PARTS. */
+enum { SD_CU_SUM_PARTS = 24 };
+int sd_cu_add_norm_sums(struct sd_cu_run *r, int n, const struct sd_cu_grad *x, int masked,
+	const struct sd_cu_src *mask, const struct sd_cu_img *y, const struct sd_cu_norm_sums *sums);
 /* gx = gamma / sqrt(var + eps) * (g - sg / M - xhat * sgx / M), M = N H W, g masked as above;
  * batch = 0: gamma / sqrt(var + eps) * g (sg and sgx unused). */
 void sd_cu_norm_bwd_x(struct sd_cu_run *r, const struct sd_cu_img *g, const struct sd_cu_img *x,
@@ -221,6 +234,15 @@ void sd_cu_mix(struct sd_cu_run *r, const struct sd_cu_mix *m, const float *f, c
  * sums of (masked) g and of (masked) g * xhat_k, for others 0. */
 void sd_cu_mix_bwd_sums(struct sd_cu_run *r, const struct sd_cu_mix *m, const struct sd_cu_img *g, float *s,
 	float *sg, float *sgx);
+/* y = the sum as sd_cu_add has it, and for each of `edges` mixed edges, 1 .. SD_CU_SUM_EDGES, of as many as
+ * SD_CU_SUM_TERMS terms, the sums of y.  1 if it is done; 0, and nothing, as of sd_cu_add_norm_sums. */
+enum { SD_CU_SUM_EDGES = 4, SD_CU_SUM_TERMS = 8 };
+struct sd_cu_mix_sums {
+	struct sd_cu_mix m;
+	float *s, *sg, *sgx;
+};
+int sd_cu_add_mix_sums(struct sd_cu_run *r, int n, const struct sd_cu_grad *x, int masked,
+	const struct sd_cu_src *mask, const struct sd_cu_img *y, int edges, const struct sd_cu_mix_sums *sums);
 /* Gradient of one term (k-th of f, sg, sgx): f[k] * (norm backward as in sd_cu_norm_bwd_x, masked by its own
  * relu for NORM_RELU); RAW: f[k] * g. */
 void sd_cu_mix_bwd_x(struct sd_cu_run *r, const struct sd_cu_mix_term *t, int k, const float *f,

@@ -6,7 +6,7 @@
  * enough to stay in the first-level cache, so memory sees g once and each term once, and only one term's
  * sums are in registers.  The chunks' sums are added in double by the last block, which finds
  * <g, t_k> from the channel sums. */
-#include "kernels/tile.h"
+#include "kernels/parts.h"
 
 inline namespace mix_cu {
 
@@ -28,7 +28,7 @@ struct Term {
 	__device__ sd_cu_norm norm() const { return { mean, var, nullptr, nullptr, eps }; }
 };
 /* N: how many there is room for, FEW where that is enough, so that more edges fit into a launch. */
-enum { FEW = 8 };
+enum { FEW = SD_CU_SUM_TERMS };
 template <int N> struct Terms {
 	int nterm;
 	Term t[N];
@@ -236,13 +236,14 @@ template <int N> __device__ inline double merge_term(const MixSums<N> &d, int k,
 	return warp_sum(all);
 }
 
-template <typename T, int V, int N> __global__ void SD_BOUNDS(V) mix_sums_chunk(SD_MEMBERS(MixSums<N>) group)
+template <int V> struct MixShared {
+	float sums[Threads<V>::most * V * 2];
+	double fold[FOLD * TILE_CHANNELS];
+	double added[3][TILE_CHANNELS];
+	unsigned flag;
+};
+template <typename T, int V, int N> __device__ inline void edge_sums(const MixSums<N> &d, MixShared<V> &shared)
 {
-	__shared__ float sums[Threads<V>::most * V * 2];
-	__shared__ double fold[FOLD * TILE_CHANNELS];
-	__shared__ double added[3][TILE_CHANNELS];
-	__shared__ unsigned flag;
-	SD_MEMBER(group, d);
 	const Terms<N> &m = d.m;
 	const sd_cu_img &gi = d.gi;
 	const Cut &cut = d.cut;
@@ -274,7 +275,7 @@ template <typename T, int V, int N> __global__ void SD_BOUNDS(V) mix_sums_chunk(
 		if (in)
 			term_sums<T, V>(gi, m.t[k < m.nterm ? k : 0].image(gi), kind, load, mean, first + threadIdx.y,
 				end, ch, s);
-		sum_rows<2 * V>(s, sums);
+		sum_rows<2 * V>(s, shared.sums);
 		if (threadIdx.y == 0 && in) {
 			SD_UNROLL
 			for (int i = 0; i < V; i++) {
@@ -287,7 +288,7 @@ template <typename T, int V, int N> __global__ void SD_BOUNDS(V) mix_sums_chunk(
 	}
 	unsigned c = static_cast<unsigned>(gi.c), tiles = (c + blockDim.x * V - 1) / (blockDim.x * V);
 
-	if (!is_last_of(d.counters + blockIdx.z, cut.chunks * tiles, &flag))
+	if (!is_last_of(d.counters + blockIdx.z, cut.chunks * tiles, &shared.flag))
 		return;
 	const float *part = d.part;
 	unsigned slots = static_cast<unsigned>(2 * m.nterm + 1);
@@ -296,16 +297,48 @@ template <typename T, int V, int N> __global__ void SD_BOUNDS(V) mix_sums_chunk(
 		unsigned n = c - c0 < TILE_CHANNELS ? c - c0 : TILE_CHANNELS * 1u;
 
 		if (plain)
-			sum_tile(cut.chunks, n, fold, added[0], [=](unsigned i, unsigned at) -> double {
+			sum_tile(cut.chunks, n, shared.fold, shared.added[0], [=](unsigned i, unsigned at) -> double {
 				return part[(static_cast<size_t>(i) * slots + slots - 1) * c + c0 + at];
 			});
 		for (int k = 0; k < m.nterm; k++) {
-			double all = merge_term<N>(d, k, c0, n, added[0], fold, added[1], added[2]);
+			double all = merge_term<N>(d, k, c0, n, shared.added[0], shared.fold, shared.added[1],
+				shared.added[2]);
 
 			if (thread_rank() == 0)
 				d.s[k] = static_cast<float>(c0 ? d.s[k] + all : all);
 			__syncthreads();
 		}
+	}
+}
+
+template <typename T, int V, int N> __global__ void SD_BOUNDS(V) mix_sums_chunk(SD_MEMBERS(MixSums<N>) group)
+{
+	__shared__ MixShared<V> shared;
+	SD_MEMBER(group, d);
+
+	edge_sums<T, V, N>(d, shared);
+}
+
+/* The same of a gradient that is a sum, and of all edges that it is of. */
+struct SumOfEdges {
+	SumParts sum;
+	int edges;
+	MixSums<FEW> of[SD_CU_SUM_EDGES];
+};
+template <typename T, int V> __global__ void SD_BOUNDS(V) sum_and_mix_sums(SD_MEMBERS(SumOfEdges) group)
+{
+	__shared__ MixShared<V> shared;
+	alignas(16) __shared__ float a[TILE_CHANNELS];
+	alignas(16) __shared__ float b[TILE_CHANNELS];
+	SD_MEMBER(group, d);
+	const Cut &cut = d.of[0].cut;
+	unsigned first = blockIdx.x * cut.per, left = cut.count - first, edges = static_cast<unsigned>(d.edges);
+
+	add_parts<T, V>(d.sum, first, first + (left < cut.per ? left : cut.per), a, b);
+	/* not all blocks in one order: the last at each edge, which puts its chunks together, are then not all one block */
+	for (unsigned i = 0; i < edges; i++) {
+		edge_sums<T, V, FEW>(d.of[(i + blockIdx.x) % edges], shared);
+		__syncthreads();
 	}
 }
 
@@ -315,21 +348,26 @@ template <typename T, int V, int N> void mix_sums_launch(sd_cu_run *r, const Mix
 
 	SD_GROUP(r, (mix_sums_chunk<T, V, N>), dim3(d.cut.chunks, t.tiles), t.block(), d);
 }
-template <typename T, int V>
-void mix_sums_sized(sd_cu_run *r, const struct sd_cu_mix &m, const sd_cu_img &g, float *s, float *sg, float *sgx)
+template <int N> MixSums<N> mix_sums(sd_cu_run *r, const struct sd_cu_mix &m, const sd_cu_img &g, int v, float *s,
+	float *sg, float *sgx)
 {
 	/* as many chunks as one block is to put together */
-	Cut cut = make_cut(pixels_of(g), make_tile(g.c, V), 2 * STEP, 256);
+	Cut cut = make_cut(pixels_of(g), make_tile(g.c, v), 2 * STEP, 256);
 	float *part = static_cast<float *>(sd_cu_take(r, sizeof(float) * cut.chunks *
 		static_cast<size_t>(2 * m.nterm + 1) * static_cast<size_t>(g.c)));
 	int plain = 0;
 
 	for (int k = 0; k < m.nterm; k++)
 		plain |= m.t[k].kind == SD_MIX_NORM;
+	return { terms<N>(m), g, plain, cut, part, r->counters, s, sg, sgx };
+}
+template <typename T, int V>
+void mix_sums_sized(sd_cu_run *r, const struct sd_cu_mix &m, const sd_cu_img &g, float *s, float *sg, float *sgx)
+{
 	if (m.nterm <= FEW)
-		mix_sums_launch<T, V, FEW>(r, { terms<FEW>(m), g, plain, cut, part, r->counters, s, sg, sgx });
+		mix_sums_launch<T, V, FEW>(r, mix_sums<FEW>(r, m, g, V, s, sg, sgx));
 	else
-		mix_sums_launch<T, V, SD_MIX_TERMS>(r, { terms<SD_MIX_TERMS>(m), g, plain, cut, part, r->counters, s, sg, sgx });
+		mix_sums_launch<T, V, SD_MIX_TERMS>(r, mix_sums<SD_MIX_TERMS>(r, m, g, V, s, sg, sgx));
 }
 
 template <typename T>
@@ -338,6 +376,23 @@ void mix_bwd_sums(sd_cu_run *r, const struct sd_cu_mix *m, const sd_cu_img *g, f
 	int v = mix_pack(*m, g);
 
 	SD_BY_PACK(T, v, mix_sums_sized, r, *m, *g, s, sg, sgx);
+}
+
+template <typename T, int V> void sum_and_mix_launch(sd_cu_run *r, const SumOfEdges &d, const Tile &t)
+{
+	SD_GROUP(r, (sum_and_mix_sums<T, V>), dim3(d.of[0].cut.chunks, t.tiles), t.block(), d);
+}
+template <typename T>
+void add_mix_sums(sd_cu_run *r, SumOfEdges &d, const sd_cu_img *y, const struct sd_cu_mix_sums *sums, int v)
+{
+	for (int i = 0; i < d.edges; i++) {
+		const struct sd_cu_mix_sums &e = sums[i];
+
+		d.of[i] = mix_sums<FEW>(r, e.m, *y, v, e.s, e.sg, e.sgx);
+		if (r->counters) /* each has its own last block */
+			d.of[i].counters += i * (SD_CU_COUNTERS / SD_CU_SUM_EDGES);
+	}
+	SD_BY_PACK(T, v, sum_and_mix_launch, r, d, make_tile(y->c, v));
 }
 
 } /* namespace mix_cu */
@@ -351,4 +406,22 @@ void sd_cu_mix_bwd_sums(sd_cu_run *r, const struct sd_cu_mix *m, const sd_cu_img
 	float *sgx)
 {
 	SD_BY_TYPE(g->type, mix_bwd_sums, r, m, g, s, sg, sgx);
+}
+
+int sd_cu_add_mix_sums(sd_cu_run *r, int n, const sd_cu_grad *x, int masked, const sd_cu_src *mask, const sd_cu_img *y,
+	int edges, const struct sd_cu_mix_sums *sums)
+{
+	const sd_cu_img *img[SD_CU_SUM_PARTS + 2 + SD_CU_SUM_EDGES * FEW];
+	SumOfEdges d = {};
+	int images = 0;
+
+	if (!set_parts(n, x, masked, mask, y, d.sum, img, &images))
+		return 0;
+	for (int i = 0; i < edges; i++)
+		for (int k = 0; k < sums[i].m.nterm; k++)
+			if (sums[i].m.t[k].kind != SD_MIX_NONE)
+				img[images++] = &sums[i].m.t[k].x;
+	d.edges = edges;
+	SD_BY_TYPE(y->type, add_mix_sums, r, d, y, sums, sd::pack_width(img, images));
+	return 1;
 }

@@ -8,6 +8,7 @@
  * is exact where they are equal: a constant channel has variance 0. As the pivot's pixels are among the
  * chunk's, it is never so far from the mean that squares about it cost many digits.  Chunks are merged by
  * Chan's formula for many parts (Chan, Golub, LeVeque 1983), in double. */
+#include "kernels/parts.h"
 #include "kernels/stats.h"
 
 inline namespace norm_cu {
@@ -217,17 +218,18 @@ struct SumsChunk {
 	unsigned *counters;
 	float *sg, *sgx;
 };
+template <int V> struct SumsShared {
+	float sums[Threads<V>::most * V * 2];
+	alignas(16) float a[TILE_CHANNELS];
+	alignas(16) float b[TILE_CHANNELS];
+	double fold[FOLD * TILE_CHANNELS];
+	double plain[TILE_CHANNELS];
+	double products[TILE_CHANNELS];
+	unsigned flag;
+};
 /* part (chunks, 2, C): sums of g and of g (x - mean) */
-template <typename T, int V> __global__ void SD_BOUNDS(V) sums_chunk(SD_MEMBERS(SumsChunk) group)
+template <typename T, int V> __device__ inline void chunk_sums(const SumsChunk &d, SumsShared<V> &shared)
 {
-	__shared__ float sums[Threads<V>::most * V * 2];
-	alignas(16) __shared__ float a[TILE_CHANNELS];
-	alignas(16) __shared__ float b[TILE_CHANNELS];
-	__shared__ double fold[FOLD * TILE_CHANNELS];
-	__shared__ double plain[TILE_CHANNELS];
-	__shared__ double products[TILE_CHANNELS];
-	__shared__ unsigned flag;
-	SD_MEMBER(group, d);
 	const sd_cu_img &gi = d.gi, &x = d.x;
 	const sd_cu_norm &norm = d.norm, &mask = d.mask;
 	const Cut cut = d.cut;
@@ -237,8 +239,8 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) sums_chunk(SD_MEMBERS(
 	unsigned end = first + (left < cut.per ? left : cut.per);
 	float mean[V], s[2 * V];
 
-	norm_to_shared<V>(mask, x.c, a, b);
-	Load<V> load = load_from_shared<V>(a, b, 0);
+	norm_to_shared<V>(mask, x.c, shared.a, shared.b);
+	Load<V> load = load_from_shared<V>(shared.a, shared.b, 0);
 
 	SD_UNROLL
 	for (int i = 0; i < V; i++) {
@@ -283,7 +285,7 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) sums_chunk(SD_MEMBERS(
 			}
 		}
 	}
-	sum_rows<2 * V>(s, sums);
+	sum_rows<2 * V>(s, shared.sums);
 	if (threadIdx.y == 0 && in) {
 		float *to = d.part + static_cast<size_t>(blockIdx.x) * 2 * static_cast<unsigned>(x.c) + ch;
 
@@ -293,10 +295,33 @@ template <typename T, int V> __global__ void SD_BOUNDS(V) sums_chunk(SD_MEMBERS(
 			to[x.c + i] = s[V + i];
 		}
 	}
-	if (!is_last_block(d.counters, cut.chunks, &flag))
+	if (!is_last_block(d.counters, cut.chunks, &shared.flag))
 		return;
 	merge_sums(d.part, cut.chunks, static_cast<unsigned>(x.c), static_cast<unsigned>(block_channel<V>()),
-		block_channels<V>(x.c), norm, fold, plain, products, d.sg, d.sgx);
+		block_channels<V>(x.c), norm, shared.fold, shared.plain, shared.products, d.sg, d.sgx);
+}
+
+template <typename T, int V> __global__ void SD_BOUNDS(V) sums_chunk(SD_MEMBERS(SumsChunk) group)
+{
+	__shared__ SumsShared<V> shared;
+	SD_MEMBER(group, d);
+
+	chunk_sums<T, V>(d, shared);
+}
+
+/* The same of a gradient that is a sum. */
+struct SumOfParts {
+	SumParts sum;
+	SumsChunk of;
+};
+template <typename T, int V> __global__ void SD_BOUNDS(V) sum_and_sums(SD_MEMBERS(SumOfParts) group)
+{
+	__shared__ SumsShared<V> shared;
+	SD_MEMBER(group, d);
+	unsigned first = blockIdx.x * d.of.cut.per, left = d.of.cut.count - first;
+
+	add_parts<T, V>(d.sum, first, first + (left < d.of.cut.per ? left : d.of.cut.per), shared.a, shared.b);
+	chunk_sums<T, V>(d.of, shared);
 }
 
 template <typename T, int V> void sums_launch(sd_cu_run *r, const SumsChunk &d, const Tile &t)
@@ -319,6 +344,28 @@ void norm_bwd_sums(sd_cu_run *r, const sd_cu_img *g, const float *rows, const sd
 	SumsChunk d = { *g, *x, rows, rows ? y->p : nullptr, rows ? y->ld : 0, *norm, mask ? *mask : none, cut, part, r->counters, sg, sgx };
 
 	SD_BY_PACK(T, v, sums_launch, r, d, t);
+}
+
+template <typename T, int V> void sum_and_sums_launch(sd_cu_run *r, const SumOfParts &d, const Tile &t)
+{
+	SD_GROUP(r, (sum_and_sums<T, V>), dim3(d.of.cut.chunks, t.tiles), t.block(), d);
+}
+template <typename T>
+void add_norm_sums(sd_cu_run *r, SumOfParts &d, const sd_cu_norm_sums *s, const sd_cu_img **img, int images)
+{
+	int c = s->x.c;
+	sd_cu_norm none = {};
+
+	img[images++] = &s->x;
+	int v = pack_width(img, images);
+	Tile t = make_tile(c, v);
+	Cut cut = make_cut(pixels_of(s->x), t);
+
+	float *part = static_cast<float *>(sd_cu_take(r, sizeof(float) * cut.chunks * 2 * static_cast<size_t>(c)));
+
+	d.of = { d.sum.y, s->x, nullptr, nullptr, 0, s->norm, s->masked ? s->norm : none, cut, part, r->counters, s->sg,
+		s->sgx };
+	SD_BY_PACK(T, v, sum_and_sums_launch, r, d, t);
 }
 
 /* The gradient at a norm's input, for batch norms, for the terms of a mixed edge and, with no norm, for a relu, in one
@@ -473,6 +520,19 @@ void sd_cu_scale_rows_sums(sd_cu_run *r, const sd_cu_img *g, const float *m, con
 	const sd_cu_norm_sums *s)
 {
 	SD_BY_TYPE(g->type, norm_bwd_sums, r, g, m, y, &s->x, &s->norm, s->masked ? &s->norm : nullptr, s->sg, s->sgx);
+}
+
+int sd_cu_add_norm_sums(sd_cu_run *r, int n, const sd_cu_grad *x, int masked, const sd_cu_src *mask, const sd_cu_img *y,
+	const sd_cu_norm_sums *sums)
+{
+	const sd_cu_img *img[SD_CU_SUM_PARTS + 3];
+	SumOfParts d = {};
+	int images = 0;
+
+	if (!set_parts(n, x, masked, mask, y, d.sum, img, &images))
+		return 0;
+	SD_BY_TYPE(y->type, add_norm_sums, r, d, sums, img, images);
+	return 1;
 }
 
 void sd_cu_norm_bwd_x(sd_cu_run *r, const sd_cu_img *g, const sd_cu_img *x, const sd_cu_norm *norm,

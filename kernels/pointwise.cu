@@ -12,96 +12,10 @@ inline namespace pointwise_cu {
 
 using namespace sd;
 
-/* An image whose pixels are those of another's rows and columns 2 i + odd (odd < 0: its own), as they are loaded;
- * what lies outside is 0. */
-struct From {
-	sd_cu_src src;
-	sd_cu_back back; /* with on, of a gradient; odd < 0 */
-	int odd, h, w;   /* odd >= 0: of the image that is taken */
-};
-
-/* By channel: a x + b, or what takes a gradient back.  Shared memory. */
-template <int N> struct Factors {
-	float a[N], b[N], c0[N], c1[N], mean[N], scale[N];
-
-	/* of channel c, to place i */
-	__device__ void set(const From &f, int c, unsigned i, unsigned pixels)
-	{
-		if (!f.back.on) {
-			norm_factors(f.src.norm, c, a[i], b[i]);
-			return;
-		}
-		const BackFactors k = back_factors(f.src.norm, f.src.norm, f.back, c, pixels);
-
-		a[i] = k.a, b[i] = k.b, c0[i] = k.c0, c1[i] = k.c1, mean[i] = k.mean, scale[i] = k.scale;
-	}
-	/* V channels from place c on; x: of the norm, where there is one */
-	template <int V> __device__ void apply(const From &f, unsigned c, const float x[V], float v[V]) const
-	{
-		float low = f.src.relu ? 0.0f : -INFINITY;
-
-		SD_UNROLL
-		for (int k = 0; k < V; k++) {
-			if (f.back.on) {
-				const BackFactors t = { scale[c + k], c0[c + k], c1[c + k], mean[c + k], a[c + k], b[c + k] };
-
-				v[k] = t(v[k], x[k], f.back.sg, f.src.relu);
-			} else {
-				float t = fmaf(a[c + k], v[k], b[c + k]);
-
-				v[k] = low > t ? low : t;
-			}
-		}
-	}
-};
-
 struct Pointwise {
 	From x;
 	Product p;
 };
-
-/* The pixel of x that pixel p of what is taken comes from, or -1. */
-__device__ inline long long source_pixel(const From &f, unsigned p)
-{
-	if (f.odd < 0)
-		return p;
-	unsigned w = static_cast<unsigned>(f.w), h = static_cast<unsigned>(f.h);
-	int j = 2 * static_cast<int>(p % w) + f.odd, i = 2 * static_cast<int>(p / w % h) + f.odd;
-
-	if (!inside(i, f.src.x.h) || !inside(j, f.src.x.w))
-		return -1;
-	return pixel(f.src.x, p / w / h, i, j);
-}
-
-/* Channels [c0, c0 + DEPTH) of R pixels from `first` on to shared memory: to[channel][pixel], 0 where there are none.
- * Their factors begin at place `at`. */
-template <typename T, int V, int R, int N> __device__ inline void rows_to_shared(const From &f, unsigned first,
-	unsigned end, int c0, const Factors<N> &factors, unsigned at0, float (*to)[R + 4])
-{
-	enum { PACKS = DEPTH / V };
-	const sd_cu_img x = back_image(f.src.x, f.back);
-
-	for (unsigned i = threadIdx.x; i < R * PACKS; i += BLOCK) {
-		unsigned r = i / PACKS, c = i % PACKS * V;
-		long long p = first + r < end ? source_pixel(f, first + r) : -1;
-		float v[V];
-
-		SD_UNROLL
-		for (int k = 0; k < V; k++)
-			v[k] = 0;
-		if (p >= 0 && c0 + static_cast<int>(c) < f.src.x.c) {
-			float u[V];
-
-			load_pack<T, V>(at<const T>(f.src.x, static_cast<unsigned>(p), c0 + static_cast<int>(c)), v);
-			if (f.back.on && f.back.x)
-				load_pack<T, V>(at<const T>(x, static_cast<unsigned>(p), c0 + static_cast<int>(c)), u);
-			factors.template apply<V>(f, at0 + c, u, v);
-		}
-		SD_UNROLL
-		for (int k = 0; k < V; k++)
-			to[c + k][r] = v[k];
-	}
-}
 
 /* W: channels of the result in a block; V, U: packs of the operand and of the result. */
 template <typename T, int V, int U, int W>
@@ -118,7 +32,7 @@ __global__ void __launch_bounds__(BLOCK, 2) pw_kernel(SD_MEMBERS(Pointwise) grou
 		__syncthreads();
 		if (threadIdx.x < DEPTH && c0 + static_cast<int>(threadIdx.x) < d.p.k)
 			factors.set(d.x, c0 + static_cast<int>(threadIdx.x), threadIdx.x, d.p.pixels);
-		matrix_to_shared(d.p, c0, tile);
+		matrix_to_shared(d.p, c0, static_cast<int>(blockIdx.y) * W, tile);
 		__syncthreads();
 		rows_to_shared<T, V, ROWS>(d.x, first, d.p.pixels, c0, factors, 0, tile.x);
 		__syncthreads();
@@ -132,10 +46,53 @@ struct PointwiseGrad {
 	Cut cut;
 	float *part;        /* (chunks, O, I) */
 };
+/* The same as a launch carries it: many small ones come together. */
+struct PackedGrad {
+	struct Factors {
+		const float *mean, *var, *gamma, *beta;
+	} x, gy;
+	const float *f, *sg, *sgx;
+	const void *from_x, *from_gy, *at;
+	float *part;
+	int ld_x, ld_gy, ld_at, n, h_x, w_x, h, w;
+	float eps_x, eps_gy;
+	unsigned per;
+	unsigned short c, o;
+	signed char odd;
+	unsigned char relu_x, relu_gy, on;
+};
+PackedGrad pack(const PointwiseGrad &d)
+{
+	const sd_cu_img &x = d.x.src.x, &gy = d.gy.src.x;
+	const sd_cu_norm &nx = d.x.src.norm, &ng = d.gy.src.norm;
+	const sd_cu_back &b = d.gy.back;
+	PackedGrad p = {};
+
+	p.x = { nx.mean, nx.var, nx.gamma, nx.beta }, p.eps_x = nx.eps;
+	p.gy = { ng.mean, ng.var, ng.gamma, ng.beta }, p.eps_gy = ng.eps;
+	p.f = b.f, p.sg = b.sg, p.sgx = b.sgx, p.at = b.x, p.ld_at = b.ld, p.on = b.on != 0;
+	p.from_x = x.p, p.ld_x = x.ld, p.h_x = x.h, p.w_x = x.w, p.c = static_cast<unsigned short>(x.c);
+	p.from_gy = gy.p, p.ld_gy = gy.ld, p.n = gy.n, p.h = gy.h, p.w = gy.w, p.o = static_cast<unsigned short>(gy.c);
+	p.odd = static_cast<signed char>(d.x.odd), p.relu_x = d.x.src.relu != 0, p.relu_gy = d.gy.src.relu != 0;
+	p.per = d.cut.per, p.part = d.part;
+	return p;
+}
+__device__ inline PointwiseGrad unpack(const PackedGrad &p)
+{
+	const sd_cu_type t = SD_CU_F32; /* the kernel's: of images nothing asks for it */
+	unsigned pixels = static_cast<unsigned>(p.n) * static_cast<unsigned>(p.h) * static_cast<unsigned>(p.w);
+
+	return { { { { const_cast<void *>(p.from_x), p.n, p.c, p.h_x, p.w_x, p.ld_x, t },
+			     { p.x.mean, p.x.var, p.x.gamma, p.x.beta, p.eps_x }, p.relu_x }, {}, p.odd, p.h, p.w },
+		{ { { const_cast<void *>(p.from_gy), p.n, p.o, p.h, p.w, p.ld_gy, t },
+			  { p.gy.mean, p.gy.var, p.gy.gamma, p.gy.beta, p.eps_gy }, p.relu_gy },
+			{ p.at, p.f, p.sg, p.sgx, p.ld_at, p.on }, -1, 0, 0 },
+		{ pixels, p.per, (pixels + p.per - 1) / p.per }, p.part };
+}
 
 /* A tile of the matrix's gradient: W of its rows (channels of gy) by W columns (of x). */
 template <typename T, int V, int W>
-__global__ void __launch_bounds__(BLOCK, 2) pw_grad(SD_MEMBERS(PointwiseGrad) group)
+__global__ void __launch_bounds__(BLOCK, 2) pw_grad(SD_MEMBERS(PackedGrad) group)
 {
 	/* DEPTH channels are loaded at once, of STRIP pixels; SIDE x SIDE threads, each SPAN x SPAN results */
 	enum { STRIP = 16, SIDE = 16, SPAN = W / SIDE };
@@ -143,7 +100,8 @@ __global__ void __launch_bounds__(BLOCK, 2) pw_grad(SD_MEMBERS(PointwiseGrad) gr
 	__shared__ float g[W][STRIP + 4];
 	__shared__ Factors<W> of_x;
 	__shared__ Factors<W> of_g;
-	SD_MEMBER(group, d);
+	SD_MEMBER(group, packed);
+	const PointwiseGrad d = unpack(packed);
 	int tiles = (d.x.src.x.c + W - 1) / W;
 	int i0 = static_cast<int>(blockIdx.y) % tiles * W, o0 = static_cast<int>(blockIdx.y) / tiles * W;
 	unsigned ti = threadIdx.x % SIDE, to = threadIdx.x / SIDE;
@@ -248,9 +206,9 @@ template <typename T, int V> void launch_grad(sd_cu_run *r, const PointwiseGrad 
 	dim3 grid(d.cut.chunks, static_cast<unsigned>((i + w - 1) / w * ((o + w - 1) / w)));
 
 	switch (w) {
-	case 64: SD_GROUP(r, (pw_grad<T, V, 64>), grid, BLOCK, d); break;
-	case 32: SD_GROUP(r, (pw_grad<T, V, 32>), grid, BLOCK, d); break;
-	default: SD_GROUP(r, (pw_grad<T, V, 16>), grid, BLOCK, d); break;
+	case 64: SD_GROUP(r, (pw_grad<T, V, 64>), grid, BLOCK, pack(d)); break;
+	case 32: SD_GROUP(r, (pw_grad<T, V, 32>), grid, BLOCK, pack(d)); break;
+	default: SD_GROUP(r, (pw_grad<T, V, 16>), grid, BLOCK, pack(d)); break;
 	}
 }
 template <typename T> void pw_grads(sd_cu_run *r, PointwiseGrad &d, float *gw)
@@ -265,16 +223,6 @@ template <typename T> void pw_grads(sd_cu_run *r, PointwiseGrad &d, float *gw)
 		launch_grad<T, 1>(r, d);
 	SD_GROUP(r, pw_grad_merge, blocks_for(count, 32), dim3(32, FOLD),
 		(GradMerge{ d.part, d.cut.chunks, count, gw }));
-}
-
-/* x as it is loaded, or every other of its pixels, as many as y has. */
-From from(const sd_cu_src *x, int odd, const sd_cu_img *y)
-{
-	return { *x, {}, odd, y->h, y->w };
-}
-From from(const sd_cu_grad *gy)
-{
-	return { gy->g, gy->back, -1, 0, 0 };
 }
 
 } /* namespace pointwise_cu */

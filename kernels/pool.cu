@@ -10,9 +10,14 @@
  * window a kernel before that one finds the winner of each output again, as the index of its tap, into scratch (a
  * byte, two where a window has more than 256 taps).
  *
+ * A gradient that is a sum, of parts that are taken back through a norm or scaled, is added by the block that reads it,
+ * into shared memory, or by a kernel before where it does not fit there: with the same bits.
+ *
  * The first index (row-major in the window) wins a tie, the first NaN wins over everything, padding never
  * wins. */
 #include "kernels/stats.h"
+
+#include <algorithm>
 
 inline namespace pool_cu {
 
@@ -325,8 +330,110 @@ template <typename T, int V, typename W> __global__ void SD_BOUNDS(V) winners(SD
 
 /* ---- backward: x is gy, y is gx ---- */
 
+enum { GRADIENTS = 6144 }; /* of a block, in shared memory: at most */
+
+struct PoolGrad {
+	Pool p;
+	int parts;         /* gy is their sum; 0: it lies in memory */
+	sd_cu_grad part[SD_CU_POOL_PARTS];
+};
+
+/* What reads inputs [first, end). */
+__host__ __device__ inline Rows rows_of_gy(const Pool &d, unsigned first, unsigned end)
+{
+	unsigned w = static_cast<unsigned>(d.y.y.w);
+
+	return rows_of_readers(first / w, (end - 1) / w, d.y.y.h, d.x.x.h, d.win);
+}
+
+/* A block's pixels of gy: in memory, or (pixels, channels of the block) from `first` on in shared memory. */
+template <typename T, int V> struct Gradient {
+	const sd_cu_img &gy;
+	const float *tile; /* NULL: in memory */
+	unsigned first;
+
+	__device__ void operator()(unsigned p, int ch, float g[V]) const
+	{
+		if (tile)
+			load_floats<V>(tile + ((p - first) * blockDim.x + threadIdx.x) * V, g);
+		else
+			load_pack<T, V>(at<const T>(gy, p, ch), g);
+	}
+};
+
+/* Adds the parts as image.cu does; f (6, TILE_CHANNELS) for each is what takes it back. */
+template <typename T, int V> __device__ inline void sum_parts(const PoolGrad &d, unsigned p, int ch,
+	float (*f)[6][TILE_CHANNELS], float s[V])
+{
+	unsigned plane = static_cast<unsigned>(d.p.x.x.h) * static_cast<unsigned>(d.p.x.x.w);
+
+	for (int k = 0; k < d.parts; k++) {
+		const sd_cu_img &g = d.part[k].g.x, x = back_image(g, d.part[k].back);
+		const sd_cu_back &back = d.part[k].back;
+		float v[V], u[V];
+
+		load_pack<T, V>(at<const T>(g, p, ch), v);
+		SD_UNROLL
+		for (int i = 0; i < V; i++)
+			u[i] = 0;
+		if (back.on && back.x)
+			load_pack<T, V>(at<const T>(x, p, ch), u);
+		SD_UNROLL
+		for (int i = 0; i < V; i++) {
+			unsigned c = threadIdx.x * V + static_cast<unsigned>(i);
+
+			if (back.on) {
+				const BackFactors t = { f[k][0][c], f[k][1][c], f[k][2][c], f[k][3][c], f[k][4][c], f[k][5][c] };
+
+				v[i] = t(v[i], u[i], back.sg, d.part[k].g.relu);
+			} else if (back.f) {
+				v[i] *= back.f[p / plane];
+			}
+			s[i] = k ? s[i] + v[i] : v[i];
+		}
+	}
+}
+
+/* The block's pixels of a sum to shared memory, rounded as they would be stored. */
+template <typename T, int V> __device__ inline Gradient<T, V> block_gradient(const PoolGrad &d, float *tile,
+	float (*f)[6][TILE_CHANNELS])
+{
+	const sd_cu_img &gy = d.p.x.x;
+	unsigned first = blockIdx.x * blockDim.y, left = d.p.items - first;
+	const Rows rows = rows_of_gy(d.p, first, first + (left < blockDim.y ? left : blockDim.y));
+	unsigned w = static_cast<unsigned>(gy.w), end = rows.end * w;
+	int ch = thread_channel<V>();
+
+	if (!d.parts)
+		return { gy, nullptr, 0 };
+	for (unsigned i = thread_rank(); i < blockDim.x * V * static_cast<unsigned>(d.parts); i += thread_count()) {
+		unsigned k = i / (blockDim.x * V), at = i % (blockDim.x * V);
+		int c = block_channel<V>() + static_cast<int>(at);
+
+		if (c >= gy.c || !d.part[k].back.on)
+			continue;
+		const BackFactors t = back_factors(d.part[k].g.norm, d.part[k].g.norm, d.part[k].back, c, pixels_of(gy));
+
+		f[k][0][at] = t.scale, f[k][1][at] = t.c0, f[k][2][at] = t.c1;
+		f[k][3][at] = t.mean, f[k][4][at] = t.a, f[k][5][at] = t.b;
+	}
+	__syncthreads();
+	for (unsigned p = rows.first * w + threadIdx.y; p < end && ch < gy.c; p += blockDim.y) {
+		float s[V];
+
+		sum_parts<T, V>(d, p, ch, f, s);
+		SD_UNROLL
+		for (int i = 0; i < V; i++)
+			tile[((p - rows.first * w) * blockDim.x + threadIdx.x) * V + static_cast<unsigned>(i)] =
+				to_float(from_float<T>(s[i]));
+	}
+	__syncthreads();
+	return { gy, tile, rows.first * w };
+}
+
 /* Taps fall as outputs rise. */
-template <typename T, int V, Kind kind, int K, typename W> __device__ inline void gathered(const Pool &d)
+template <typename T, int V, Kind kind, int K, typename W>
+__device__ inline void gathered(const Pool &d, const Gradient<T, V> &of)
 {
 	const sd_cu_img &gy = d.x.x, &gx = d.y.y;
 	const int kh = K ? K : d.win.kh, kw = K ? K : d.win.kw;
@@ -356,7 +463,7 @@ template <typename T, int V, Kind kind, int K, typename W> __device__ inline voi
 
 			if (ox < 0)
 				continue;
-			load_pack<T, V>(at<const T>(gy, p, ch), g);
+			of(p, ch, g);
 			if constexpr (kind == MAX) {
 				const W *from = static_cast<const W *>(d.won) +
 					static_cast<size_t>(p) * static_cast<unsigned>(gx.c) + ch;
@@ -377,7 +484,8 @@ template <typename T, int V, Kind kind, int K, typename W> __device__ inline voi
 }
 
 /* 3 x 3, dilation 1: a, b (TILE_CHANNELS) are shared memory. */
-template <typename T, int V> __device__ inline void gathered_max(const Pool &d, float *a, float *b)
+template <typename T, int V>
+__device__ inline void gathered_max(const Pool &d, const Gradient<T, V> &of, float *a, float *b)
 {
 	const sd_cu_img &gy = d.x.x, &gx = d.y.y, &x = d.of.x;
 	int ch = thread_channel<V>();
@@ -434,7 +542,7 @@ template <typename T, int V> __device__ inline void gathered_max(const Pool &d, 
 
 			if (ox < 0)
 				continue;
-			load_pack<T, V>(at<const T>(gy, pixel(gy, me.n, oy, ox), ch), g);
+			of(pixel(gy, me.n, oy, ox), ch, g);
 			SD_UNROLL
 			for (int i = 0; i < V; i++)
 				s[i] += (wins[i] & window) == window ? g[i] : 0.0f;
@@ -443,18 +551,21 @@ template <typename T, int V> __device__ inline void gathered_max(const Pool &d, 
 	store_pack<T, V>(at<T>(gx, item, ch), s, d.y.acc);
 }
 
-template <typename T, int V, int K, typename W> __global__ void SD_BOUNDS(V) gather(SD_MEMBERS(Pool) group)
+template <typename T, int V, int K, typename W> __global__ void SD_BOUNDS(V) gather(SD_MEMBERS(PoolGrad) group)
 {
 	alignas(16) __shared__ float a[TILE_CHANNELS];
 	alignas(16) __shared__ float b[TILE_CHANNELS];
+	alignas(16) __shared__ float tile[GRADIENTS];
+	__shared__ float factors[SD_CU_POOL_PARTS][6][TILE_CHANNELS];
 	SD_MEMBER(group, d);
+	const Gradient<T, V> of = block_gradient<T, V>(d, tile, factors);
 
-	if (d.kind == AVG)
-		gathered<T, V, AVG, K, W>(d);
+	if (d.p.kind == AVG)
+		gathered<T, V, AVG, K, W>(d.p, of);
 	else if constexpr (K == 3)
-		gathered_max<T, V>(d, a, b);
+		gathered_max<T, V>(d.p, of, a, b);
 	else
-		gathered<T, V, MAX, K, W>(d);
+		gathered<T, V, MAX, K, W>(d.p, of);
 }
 
 /* ---- the mean over (H, W) ---- */
@@ -571,57 +682,104 @@ template <typename T> void pool(sd_cu_run *r, Pool &d, Kind kind, int *stats)
 	*stats = d.mean != nullptr;
 }
 
+/* Whether every block's pixels of gy fit into its shared memory. */
+bool fits(const Pool &d, const Tile &t, int v)
+{
+	unsigned each = static_cast<unsigned>(d.x.x.w) * t.x * static_cast<unsigned>(v);
+
+	for (unsigned first = 0; first < d.items; first += t.rows) {
+		const Rows rows = rows_of_gy(d, first, std::min(first + t.rows, d.items));
+
+		if ((rows.end - rows.first) * each > GRADIENTS)
+			return false;
+	}
+	return true;
+}
+
+/* Has d's gradient be the sum of n parts: where it lies, or where its blocks add it, or in scratch.  The pack for all
+ * images, of which x is one. */
+int set_gradient(sd_cu_run *r, PoolGrad &d, const sd_cu_img *x, int n, const sd_cu_grad *gy)
+{
+	const sd_cu_img *img[3 + 2 * SD_CU_POOL_PARTS] = { &d.p.y.y, x };
+	sd_cu_img back[SD_CU_POOL_PARTS];
+	int all = 2, v;
+
+	for (int k = 0; k < n; k++) {
+		back[k] = back_image(gy[k].g.x, gy[k].back);
+		img[all++] = &gy[k].g.x;
+		img[all++] = &back[k];
+		d.part[k] = gy[k];
+	}
+	d.p.x.x = gy->g.x;
+	v = pack_width(img, all);
+	if (n == 1 && !gy->back.on && !gy->back.f)
+		return v;
+	d.parts = n;
+	if (fits(d.p, make_tile(d.p.y.y.c, v), v))
+		return v;
+	sd_cu_dst sum = { gy->g.x, 0 };
+
+	sum.y.ld = sum.y.c;
+	sum.y.p = sd_cu_take(r, static_cast<size_t>(pixels_of(sum.y)) * static_cast<size_t>(sum.y.c) *
+		(sum.y.type == SD_CU_F32 ? 4 : 2));
+	sd_cu_add(r, n, gy, 0, nullptr, &sum);
+	d.parts = 0;
+	d.p.x.x = sum.y;
+	img[2] = &d.p.x.x;
+	return pack_width(img, 3);
+}
+
 template <typename T, int V, typename W>
-void launch_max_bwd_typed(sd_cu_run *r, const Pool &find, const Pool &give, const Tile &t)
+void launch_max_bwd_typed(sd_cu_run *r, const Pool &find, const PoolGrad &give, const Tile &t)
 {
 	SD_GROUP(r, (winners<T, V, W>), dim3(blocks_for(find.items, t.rows), t.tiles), t.block(),
 		find);
-	SD_GROUP(r, (gather<T, V, 0, W>), dim3(blocks_for(give.items, t.rows), t.tiles), t.block(),
+	SD_GROUP(r, (gather<T, V, 0, W>), dim3(blocks_for(give.p.items, t.rows), t.tiles), t.block(),
 		give);
 }
-template <typename T, int V> void launch_max_bwd(sd_cu_run *r, const Pool &find, const Pool &give,
+template <typename T, int V> void launch_max_bwd(sd_cu_run *r, const Pool &find, const PoolGrad &give,
 	const Tile &t)
 {
 	if (is_usual(find.win))
-		SD_GROUP(r, (gather<T, V, 3, uint8_t>), dim3(blocks_for(give.items, t.rows), t.tiles), t.block(), give);
+		SD_GROUP(r, (gather<T, V, 3, uint8_t>), dim3(blocks_for(give.p.items, t.rows), t.tiles), t.block(), give);
 	else if (find.win.kh * find.win.kw <= 256)
 		launch_max_bwd_typed<T, V, uint8_t>(r, find, give, t);
 	else
 		launch_max_bwd_typed<T, V, uint16_t>(r, find, give, t);
 }
 template <typename T>
-void maxpool_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, struct sd_window win,
+void maxpool_bwd(sd_cu_run *r, const sd_cu_src *x, int n, const sd_cu_grad *gy, struct sd_window win,
 	const sd_cu_dst *gx)
 {
-	const sd_cu_img *img[] = { &x->x, gy, &gx->y };
-	int v = pack_width(img, 3), c = gy->c;
-	size_t won = static_cast<size_t>(pixels_of(*gy)) * static_cast<size_t>(c);
+	PoolGrad give = { { {}, win, *gx, 0, MAX, 0, pixels_of(gx->y), nullptr, *x, nullptr, nullptr, nullptr, nullptr },
+		0, {} };
+	int v = set_gradient(r, give, &x->x, n, gy), c = gx->y.c;
+	const sd_cu_img &of = give.p.x.x;
+	size_t won = static_cast<size_t>(pixels_of(of)) * static_cast<size_t>(c);
 	void *mem = is_usual(win) ? nullptr : sd_cu_take(r, win.kh * win.kw <= 256 ? won : won * 2);
 	Tile t = make_tile(c, v);
-	Pool find = { *x, win, { *gy, 0 }, 0, MAX, 0, pixels_of(*gy), mem, {}, nullptr, nullptr, nullptr, nullptr };
-	Pool give = { { *gy, {}, 0 }, win, *gx, 0, MAX, 0, pixels_of(gx->y), mem, *x, nullptr, nullptr, nullptr, nullptr };
+	Pool find = { *x, win, { of, 0 }, 0, MAX, 0, pixels_of(of), mem, {}, nullptr, nullptr, nullptr, nullptr };
 
+	give.p.won = mem;
 	SD_BY_PACK(T, v, launch_max_bwd, r, find, give, t);
 }
 
-template <typename T, int V> void launch_avg_bwd(sd_cu_run *r, const Pool &d, const Tile &t)
+template <typename T, int V> void launch_avg_bwd(sd_cu_run *r, const PoolGrad &d, const Tile &t)
 {
-	dim3 grid(blocks_for(d.items, t.rows), t.tiles);
+	dim3 grid(blocks_for(d.p.items, t.rows), t.tiles);
 
-	if (is_usual(d.win)) {
+	if (is_usual(d.p.win)) {
 		SD_GROUP(r, (gather<T, V, 3, uint8_t>), grid, t.block(), d);
 		return;
 	}
 	sd_cu_group_skip(r); /* with the second kernel of a maximum */
 	SD_GROUP(r, (gather<T, V, 0, uint8_t>), grid, t.block(), d);
 }
-template <typename T> void avgpool_bwd(sd_cu_run *r, const Pool &d)
+template <typename T> void avgpool_bwd(sd_cu_run *r, PoolGrad &d, int n, const sd_cu_grad *gy)
 {
-	const sd_cu_img *img[] = { &d.x.x, &d.y.y };
-	int v = pack_width(img, 2);
-	Tile t = make_tile(d.x.x.c, v);
+	int v = set_gradient(r, d, &d.p.y.y, n, gy);
 
-	SD_BY_PACK(T, v, launch_avg_bwd, r, d, t);
+	SD_BY_PACK(T, v, launch_avg_bwd, r, d, make_tile(d.p.y.y.c, v));
 }
 
 template <typename T, int V> void launch_gap(sd_cu_run *r, const sd_cu_src &x, float *y, const Tile &t)
@@ -661,10 +819,10 @@ int sd_cu_maxpool(sd_cu_run *r, const sd_cu_src *x, struct sd_window win, const 
 	return stats;
 }
 
-void sd_cu_maxpool_bwd(sd_cu_run *r, const sd_cu_src *x, const sd_cu_img *gy, struct sd_window win,
+void sd_cu_maxpool_bwd(sd_cu_run *r, const sd_cu_src *x, int n, const sd_cu_grad *gy, struct sd_window win,
 	const sd_cu_dst *gx)
 {
-	SD_BY_TYPE(gy->type, maxpool_bwd, r, x, gy, win, gx);
+	SD_BY_TYPE(gx->y.type, maxpool_bwd, r, x, n, gy, win, gx);
 }
 
 int sd_cu_avgpool(sd_cu_run *r, const sd_cu_src *x, struct sd_window win, int include_pad, const sd_cu_dst *y,
@@ -677,12 +835,13 @@ int sd_cu_avgpool(sd_cu_run *r, const sd_cu_src *x, struct sd_window win, int in
 	return stats;
 }
 
-void sd_cu_avgpool_bwd(sd_cu_run *r, const sd_cu_img *gy, struct sd_window win, int include_pad,
+void sd_cu_avgpool_bwd(sd_cu_run *r, int n, const sd_cu_grad *gy, struct sd_window win, int include_pad,
 	const sd_cu_dst *gx)
 {
-	Pool d = { { *gy, {}, 0 }, win, *gx, include_pad, AVG, 0, pixels_of(gx->y), nullptr, {}, nullptr, nullptr, nullptr, nullptr };
+	PoolGrad d = { { {}, win, *gx, include_pad, AVG, 0, pixels_of(gx->y), nullptr, {}, nullptr, nullptr, nullptr,
+		nullptr }, 0, {} };
 
-	SD_BY_TYPE(gy->type, avgpool_bwd, r, d);
+	SD_BY_TYPE(gx->y.type, avgpool_bwd, r, d, n, gy);
 }
 
 void sd_cu_gap(sd_cu_run *r, const sd_cu_src *x, float *y)

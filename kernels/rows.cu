@@ -309,19 +309,22 @@ __global__ void wsum_kernel(const float *a, float fa, const float *b, float fb, 
 		out[i] = fmaf(fa, a[i], b ? fb * b[i] : 0.0f);
 }
 
-struct Operands {
+struct AddRows {
 	const float *x[SD_CU_ADD];
+	int n, acc;
+	unsigned blocks;
+	size_t count;
+	float *y;
 };
-__global__ void add_kernel(const Operands x, int n, size_t count, int acc, float *y)
+__global__ void add_kernel(SD_MEMBERS(AddRows) group)
 {
-	for (size_t i = vector_at(); i < count; i += vector_step()) {
-		float s = acc ? y[i] + x.x[0][i] : x.x[0][i];
+	SD_MEMBER(group, d);
+	for (size_t i = vector_at(); i < d.count; i += static_cast<size_t>(d.blocks) * THREADS) {
+		float s = d.acc ? d.y[i] + d.x[0][i] : d.x[0][i];
 
-#pragma unroll
-		for (int k = 1; k < SD_CU_ADD; k++)
-			if (k < n)
-				s += x.x[k][i];
-		y[i] = s;
+		for (int k = 1; k < d.n; k++)
+			s += d.x[k][i];
+		d.y[i] = s;
 	}
 }
 
@@ -533,11 +536,11 @@ void sd_cu_wsum(struct sd_cu_run *r, const float *a, float fa, const float *b, f
 
 void sd_cu_add_rows(struct sd_cu_run *r, int n, const float *const *x, size_t count, int acc, float *y)
 {
-	Operands o = {};
+	AddRows d = { {}, n, acc, vector_blocks(count), count, y };
 
 	for (int i = 0; i < n; i++)
-		o.x[i] = x[i];
-	SD_LAUNCH(r, add_kernel, vector_blocks(count), THREADS, 0, o, n, count, acc, y);
+		d.x[i] = x[i];
+	SD_GROUP(r, add_kernel, d.blocks, THREADS, d);
 }
 
 void sd_cu_axpy(struct sd_cu_run *r, const float *y, float f, const float *s, const float *x, size_t count,

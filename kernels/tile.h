@@ -71,9 +71,9 @@ inline Tile make_tile(int c, int v, int ways = 1)
 	return t;
 }
 
-inline unsigned rows_of(const sd_cu_img &x) { return static_cast<unsigned>(x.n) *
+__host__ __device__ inline unsigned rows_of(const sd_cu_img &x) { return static_cast<unsigned>(x.n) *
 	static_cast<unsigned>(x.h); }
-inline unsigned pixels_of(const sd_cu_img &x) { return rows_of(x) * static_cast<unsigned>(x.w); }
+__host__ __device__ inline unsigned pixels_of(const sd_cu_img &x) { return rows_of(x) * static_cast<unsigned>(x.w); }
 
 /* The pixels (or whatever a row of threads takes in turn) of a reduction, in chunks of `per`. */
 struct Cut {
@@ -151,6 +151,23 @@ __device__ inline int reader(int i, int k, int s, int n)
 		o /= s;
 	}
 	return o < n ? o : -1;
+}
+
+/* Rows of outputs, of `out` for a sample and counted along through all of them: those that rows [first, last] of
+ * inputs, of h for a sample, are read by, and what lies between these. */
+struct Rows {
+	unsigned first, end;
+};
+__host__ __device__ inline Rows rows_of_readers(unsigned first, unsigned last, int h, int out,
+	const struct sd_window &win)
+{
+	unsigned height = static_cast<unsigned>(h), most = static_cast<unsigned>(out), stride = static_cast<unsigned>(win.sh);
+	unsigned reach = static_cast<unsigned>((win.kh - 1) * win.dh), pad = static_cast<unsigned>(win.ph);
+	unsigned from = first % height + pad, to = (last % height + pad) / stride;
+
+	from = from > reach ? (from - reach + stride - 1) / stride : 0;
+	return { first / height * most + (from < most ? from : most - 1),
+		last / height * most + (to < most ? to + 1 : most) };
 }
 
 /* V elements as they lie in memory, on the way in registers: two-byte types as words, which the compiler then

@@ -1,8 +1,15 @@
-/* backs.c: gradients that are taken back through a norm, or scaled, where they are loaded, and images whose samples are
- * scaled where they are added: what would lie between is then neither written nor read, and begun with what reads it. */
+/* backs.c: gradients that are taken back through a norm, or scaled, where they are loaded, images whose samples are
+ * scaled where they are added, and sums that pools' gradients are made of where these load them: what would lie between
+ * is then neither written nor read, and begun with what reads it. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "graph/planner.h"
+
+static int is_pool(enum sd_op op)
+{
+	return op == SD_OP_MAXPOOL_BWD || op == SD_OP_AVGPOOL_BWD;
+}
 
 /* Whether step s can load operand k so. */
 static int takes(const struct sd_planner *b, int s, int k, const struct sd_load *to)
@@ -12,9 +19,11 @@ static int takes(const struct sd_planner *b, int s, int k, const struct sd_load 
 	sd_val x = n->in[0], y = SD_NIL;
 	int at = 0;
 
-	if (to->rows && n->op != SD_OP_ADD)
+	if (to->rows && n->op != SD_OP_ADD && !is_pool(n->op))
 		return 0;
 	switch (n->op) {
+	case SD_OP_MAXPOOL_BWD: case SD_OP_AVGPOOL_BWD:
+		return k == n->nin - 1 && n->pred == SD_NIL && b->layout->pool > 0;
 	case SD_OP_ADD:
 		return n->pred == SD_NIL && sd_is_image(b->g, n->out);
 	case SD_OP_CONV_BWD_X:
@@ -111,6 +120,46 @@ static void count(struct sd_planner *b, const struct sd_load *l, int by)
 			b->uses[sd_load_read(l, i)] += by;
 }
 
+/* Whether step s is a sum that a pool's gradient can add as it loads it. */
+static int is_pool_sum(const struct sd_planner *b, int s)
+{
+	const struct sd_step *step = &b->p->step[s];
+	const struct sd_node *n = sd_step_node(b, s);
+	int k;
+
+	if (n->op != SD_OP_ADD || n->pred != SD_NIL || step->accumulate || step->skip || step->nin > b->layout->pool ||
+			b->uses[n->out] != 1 || b->parent[n->out] >= 0)
+		return 0;
+	for (k = 0; k < step->nin; k++)
+		if (!step->in[k].back && (step->in[k].mean != SD_NIL || step->in[k].relu))
+			return 0;
+	return 1;
+}
+
+/* Gives a pool's gradient, step s, the parts of the sum that it reads. */
+static void take_sum(struct sd_planner *b, int s)
+{
+	struct sd_step *to = &b->p->step[s], *sum;
+	int last = to->nin - 1, made = b->step_of[b->g->val[to->in[last].x].node];
+	struct sd_load *in;
+
+	if (made < 0 || to->in[last].back || to->in[last].rows || !is_pool_sum(b, made))
+		return;
+	sum = &b->p->step[made];
+	in = malloc(sizeof(*in) * (size_t)(last + sum->nin));
+	if (!in)
+		return;
+	memcpy(in, to->in, sizeof(*in) * (size_t)last);
+	memcpy(in + last, sum->in, sizeof(*in) * (size_t)sum->nin);
+	free(to->in);
+	to->in = in;
+	to->nin = last + sum->nin;
+	sum->nin = 0;
+	sum->skip = 1;
+	b->uses[sd_step_node(b, made)->out] = 0;
+	b->hidden[sd_step_node(b, made)->out] = 1;
+}
+
 void sd_plan_find_backs(struct sd_planner *b)
 {
 	struct sd_plan *p = b->p;
@@ -143,4 +192,7 @@ void sd_plan_find_backs(struct sd_planner *b)
 		b->hidden[v] = 1;
 		b->uses[v] = 0;
 	}
+	for (s = 0; s < p->nstep; s++)
+		if (is_pool(sd_step_node(b, s)->op) && sd_step_node(b, s)->pred == SD_NIL && b->layout->pool > 0)
+			take_sum(b, s);
 }

@@ -243,8 +243,17 @@ static int is_at_hand(const struct sd_plan *p, const struct sd_half_steps *h, in
 	return 0;
 }
 
-/* `made`: a node whose result is in registers, made in the same pass; or -1. */
-static void visit_one(const struct sd_plan *p, int i, const struct sd_half_steps *half, int made,
+/* Whether x is made by one of the steps of a chain of partners before i, and so is in registers. */
+static int is_made(const struct sd_plan *p, int first, int i, sd_val x)
+{
+	for (; first >= 0 && first != i; first = p->step[first].pair)
+		if (x != SD_NIL && p->g->val[x].node == p->step[first].node)
+			return 1;
+	return 0;
+}
+
+/* `first`: of the partners that step i is done with; or -1. */
+static void visit_one(const struct sd_plan *p, int i, const struct sd_half_steps *half, int first,
 	const struct visit *to)
 {
 	const struct sd_step *s = &p->step[i];
@@ -255,7 +264,7 @@ static void visit_one(const struct sd_plan *p, int i, const struct sd_half_steps
 	for (k = 0; k < s->nin; k++) {
 		if (half && is_at_hand(p, half, i, k))
 			continue;
-		if (made >= 0 && s->in[k].x != SD_NIL && p->g->val[s->in[k].x].node == made)
+		if (is_made(p, first, i, s->in[k].x))
 			continue;
 		visit_load(p, to, &s->in[k], n->op == SD_OP_ADD || n->op == SD_OP_CONCAT ? 1 : reads(p->g, n, k));
 		if (is_written(n, k) && s->in[k].x != SD_NIL)
@@ -277,7 +286,7 @@ static void visit(const struct sd_plan *p, int i, const struct visit *to)
 	if (!h) {
 		visit_one(p, i, NULL, -1, to);
 		for (r = i; p->step[r].pair >= 0; r = p->step[r].pair)
-			visit_one(p, p->step[r].pair, NULL, p->step[r].node, to);
+			visit_one(p, p->step[r].pair, NULL, i, to);
 		return;
 	}
 	for (r = 0; r < SD_HALF_ROLES; r++)
@@ -510,7 +519,9 @@ void sd_step_family(const struct sd_plan *p, int i, int shapes, char name[64])
 	int at = snprintf(name, 64, "%s%s", op,
 		p->step[i].pair < 0 ? "" : p->g->node[p->step[i].node].op == SD_OP_CONV ? "+stats" :
 		p->g->node[p->step[i].node].op == SD_OP_DWCONV ? "+conv" :
-		p->g->node[p->step[i].node].op == SD_OP_ADD ? "+mask" : "+w");
+		p->g->node[p->step[i].node].op == SD_OP_CONV_BWD_X ? "+dwconv" :
+		p->g->node[p->step[i].node].op != SD_OP_ADD ? "+w" :
+		p->g->node[p->step[p->step[i].pair].node].op == SD_OP_RELU_BWD ? "+mask" : "+sums");
 
 	if (w->kh)
 		at += snprintf(name + at, 64 - (size_t)at, " %dx%d", w->kh, w->kw);

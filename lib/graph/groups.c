@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "graph/planner.h"
 
-enum { SINKS = 64 };
+enum { SINKS = 32 };
 
 struct order {
 	int level, kind, step;

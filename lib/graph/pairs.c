@@ -1,18 +1,23 @@
 /* pairs.c: what needs a result as it is made is done in the same pass: a pointwise convolution of what a depthwise one
- * gives, statistics of what a pointwise one or a pool gives, the sums of a norm's gradient where a depthwise
- * convolution's, or a scaled one, is what they are of, and the masks of relus over sums of gradients, which are then not
+ * gives, and backward the depthwise one's gradient of the pointwise one's; statistics of what a pointwise one or a pool
+ * gives; the sums of a norm's gradient where a depthwise convolution's, a scaled one or a sum of images is what they are
+ * of, and those of mixed edges where it is a sum; and the masks of relus over sums of gradients, which are then not
  * written without them. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "graph/planner.h"
 
-static int is_pointwise(const struct sd_planner *b, int step)
+static int is_pointwise_op(const struct sd_planner *b, int step, enum sd_op op)
 {
 	struct sd_window one = sd_window(1, 1, 0, 1);
 
-	return sd_step_node(b, step)->op == SD_OP_CONV && sd_step_node(b, step)->in[2] == SD_NIL &&
-		!memcmp(&sd_step_node(b, step)->a.win, &one, sizeof(one));
+	return sd_step_node(b, step)->op == op && !memcmp(&sd_step_node(b, step)->a.win, &one, sizeof(one));
+}
+
+static int is_pointwise(const struct sd_planner *b, int step)
+{
+	return is_pointwise_op(b, step, SD_OP_CONV) && sd_step_node(b, step)->in[2] == SD_NIL;
 }
 
 /* Whether statistics can be taken of what the step gives on the way. */
@@ -104,20 +109,23 @@ static int join(struct sd_planner *b, int relu, int made)
 	return 1;
 }
 
-/* Whether step i is a depthwise convolution and can do step k, a pointwise one of its result, too. */
+/* Whether step i can do step k, which reads its result, too: a depthwise convolution the pointwise one behind it, or the
+ * other way backward. */
 static int is_half(const struct sd_planner *b, int i, int k)
 {
 	const struct sd_step *s = &b->p->step[i], *t = &b->p->step[k];
 	const struct sd_graph *g = b->g;
 	const struct sd_node *n = sd_step_node(b, i), *m = sd_step_node(b, k);
+	int forward = n->op == SD_OP_DWCONV && is_pointwise(b, k);
+	int backward = is_pointwise_op(b, i, SD_OP_CONV_BWD_X) && m->op == SD_OP_DWCONV_BWD_X;
 
-	return n->op == SD_OP_DWCONV && is_pointwise(b, k) && n->pred == SD_NIL && m->pred == SD_NIL && s->pair < 0 &&
-		!s->skip && !t->skip && !s->accumulate && !t->accumulate && b->parent[n->out] < 0 &&
-		t->in[0].mean == SD_NIL && !t->in[0].relu && g->val[n->out].shape.d[1] <= b->layout->half &&
-		g->val[m->out].shape.d[1] <= b->layout->half;
+	return (forward || backward) && n->pred == SD_NIL && m->pred == SD_NIL && s->pair < 0 && !s->skip && !t->skip &&
+		!s->accumulate && !t->accumulate && b->parent[n->out] < 0 && t->in[0].mean == SD_NIL && !t->in[0].relu &&
+		!t->in[0].back && g->val[n->out].shape.d[1] <= b->layout->half &&
+		g->val[forward ? m->out : n->in[0]].shape.d[1] <= b->layout->half;
 }
 
-/* Halves of separable convolutions forward; what lies between is written where others read it. */
+/* Halves of separable convolutions; what lies between is written where others read it. */
 static void find_halves(struct sd_planner *b)
 {
 	int i, made;
@@ -131,6 +139,63 @@ static void find_halves(struct sd_planner *b)
 		b->hidden[s->in[0].x] = b->uses[s->in[0].x] == 1;
 		b->p->step[made].pair = i;
 		b->p->step[i].skip = 1;
+	}
+}
+
+/* The sum, of few images that need nothing but a factor, whose result v is, with a mask or without; or -1. */
+static int summed(const struct sd_planner *b, sd_val v)
+{
+	const struct sd_step *step = b->p->step;
+	int made = b->step_of[b->g->val[v].node], s = made, k;
+
+	/* what is masked as a whole is the mask's result */
+	if (made >= 0 && step[made].skip && sd_step_node(b, made)->op == SD_OP_RELU_BWD)
+		for (s = b->p->nstep - 1; s >= 0 && step[s].pair != made; s--)
+			;
+	if (s < 0 || sd_step_node(b, s)->op != SD_OP_ADD || !sd_is_image(b->g, v) || sd_step_node(b, s)->pred != SD_NIL ||
+			step[s].skip || step[s].accumulate || b->parent[v] >= 0 || step[s].nin > b->layout->parts ||
+			(s != made && step[s].masked) || (s == made && step[s].pair >= 0 && !step[s].masked))
+		return -1;
+	for (k = 0; k < step[s].nin; k++)
+		if (step[s].in[k].mean != SD_NIL || step[s].in[k].relu || (step[s].in[k].back && step[s].in[k].at != SD_NIL))
+			return -1;
+	return s;
+}
+
+/* Whether sums of kind op can be taken after those of the chain from step s on, whose end goes to last. */
+static int has_room(const struct sd_planner *b, int s, enum sd_op op, int *last)
+{
+	int n = 0;
+
+	for (; s >= 0; s = b->p->step[s].pair) {
+		enum sd_op is = sd_step_node(b, s)->op;
+
+		*last = s;
+		if (is != SD_OP_ADD && is != SD_OP_RELU_BWD && (is != op || op != SD_OP_MIX_BWD_SUMS))
+			return 0;
+		n += is == op;
+	}
+	return n < b->layout->edges;
+}
+
+/* Sums for norms, and for mixed edges, with the sum of images that they are of. */
+static void find_sums(struct sd_planner *b)
+{
+	int i, s, last = -1;
+
+	for (i = 0; i < b->p->nstep; i++) {
+		const struct sd_node *n = sd_step_node(b, i);
+		struct sd_step *step = b->p->step;
+		int mix = n->op == SD_OP_MIX_BWD_SUMS;
+
+		if ((!mix && n->op != SD_OP_NORM_BWD_SUMS) || n->pred != SD_NIL || step[i].skip || step[i].pair >= 0 ||
+				(mix && n->a.nterm > b->layout->terms))
+			continue;
+		s = summed(b, step[i].in[0].x);
+		if (s < 0 || !has_room(b, s, n->op, &last))
+			continue;
+		step[last].pair = i;
+		step[i].skip = 1;
 	}
 }
 
@@ -153,4 +218,6 @@ void sd_plan_find_pairs(struct sd_planner *b)
 		b->p->step[i].skip = 1;
 	}
 	find_halves(b);
+	if (b->layout->parts)
+		find_sums(b);
 }

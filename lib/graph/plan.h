@@ -19,7 +19,8 @@ struct sd_load {
 	sd_val at, sg, sgx;                /* SD_NIL: not read (sums: not a batch's norm) */
 	sd_val f;                          /* SD_NIL: 1 */
 	int rows;                          /* not back: what is loaded is scaled by f (N), each sample by its own; of
-	                                      parts of sums of images alone, where layout.back allows */
+	                                      parts of sums of images alone, those that pools load among them, where
+	                                      layout.back allows */
 	int term;                          /* which element of f, which row of the sums */
 };
 
@@ -36,14 +37,16 @@ struct sd_step {
 	int node;            /* index into the graph */
 	struct sd_load *in;  /* one for each operand (plain: only .x); a gradient into a norm with its relu set is
 	                        masked by that norm: counts where norm(x) > 0 */
-	int nin;             /* operands to run on; a sum built in place keeps only what is left to add */
+	int nin;             /* operands to run on; a sum built in place keeps only what is left to add; the gradient that a
+	                        pool's is made of, its last, may be the sum of several */
 	int accumulate;      /* add to the result's present content (a part of a sum built in place) */
 	int skip;            /* a view, a sum complete in place, or run with its partner: nothing to do */
 	int pair;            /* the step done in the same pass (depthwise data and weight gradient; with groups
-	                        a depthwise convolution and the pointwise one of its result, a pointwise convolution
+	                        a depthwise convolution and the pointwise one of its result, backward the other way round,
+	                        a pointwise convolution
 	                        and statistics of its result, a depthwise one's data gradient, or a scaled one, and its
 	                        sums for a norm, or a sum of gradients and its mask, its result being written with that
-	                        alone), or -1; which may have a pair of its own */
+	                        alone, and its sums for a norm or for mixed edges), or -1; which may have a pair of its own */
 	int masked;          /* of a sum: so many of its first operands are summed first, and masked as `pair` has it;
 	                        0: none, or all, which are the pair's result */
 	int half;            /* the half of a separable convolution that is run here, its other steps skipped, or -1 */
@@ -100,8 +103,12 @@ struct sd_layout {
 	int groups; /* the engine begins independent steps of one kind together: they are put side by side */
 	int back;   /* with groups: pointwise convolutions of up to so many channels, and sums of images, take gradients
 	               back through a norm as they load them */
+	int pool;   /* with back: gradients of pools add up to so many parts as they load them */
+	int parts;  /* with back: sums of up to so many images take sums for norms or mixed edges of their result, too */
+	int edges;  /* for up to so many of these */
+	int terms;  /* of up to so many terms */
 	int half;   /* with groups: pointwise convolutions of up to so many channels are done with a depthwise one in
-	               front of them */
+	               front of them, and so are their data gradients */
 };
 
 enum { SD_PLAN_UNFUSED = 1 };

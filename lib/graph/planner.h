@@ -26,7 +26,7 @@ static inline const struct sd_node *sd_step_node(const struct sd_planner *b, int
 
 /* Finds halves of separable convolutions among the steps, and has each run as one. */
 int sd_plan_find_halves(struct sd_planner *b);
-/* Has gradients taken back through norms where they are loaded. */
+/* Has gradients taken back through norms, and those of pools added, where they are loaded. */
 void sd_plan_find_backs(struct sd_planner *b);
 /* Has steps done with those that make what they read. */
 void sd_plan_find_pairs(struct sd_planner *b);

@@ -165,8 +165,8 @@ on_gpu() {
 	SD_EMU_DEVICES=0 on_gpu sd-search --primitives DARTS_PRIMITIVES --profile=plan > search
 	SD_EMU_DEVICES=0 on_gpu sd-train --arch "$ROOT/genotypes/DARTS_V2.genotype" --auxiliary --drop_path_prob 0.2 \
 		--profile=plan > train
-	[ "$(cell launches < search)" -le 1121 ]
-	[ "$(cell launches < train)" -le 520 ]
+	[ "$(cell launches < search)" -le 858 ]
+	[ "$(cell launches < train)" -le 415 ]
 }
 
 @test "cuda: no device, too little memory, a fault: exit status 69 and nothing half-written" {

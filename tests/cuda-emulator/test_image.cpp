@@ -206,7 +206,7 @@ static void test_grids()
 		auto image = [](Shape s) { return sd_cu_img{any, s.n, s.c, s.h, s.w, s.c, SD_CU_F32}; };
 		sd_cu_img x = image(s), y = image(less);
 		sd_cu_src src = {x, {}, 1};
-		sd_cu_grad one = {src, {}};
+		sd_cu_grad one = {src, {}}, less_one = {{y, {}, 0}, {}};
 		sd_cu_dst to = {x, 0}, to_less = {y, 0};
 		sd_cu_norm norm = {any, any, NULL, NULL, 1e-5f};
 		cudaGraph_t graph = NULL;
@@ -237,9 +237,9 @@ static void test_grids()
 		TRY(sd_cu_dwconv_bwd_x(&r, &y, any, win, &to, nullptr));
 		TRY(sd_cu_dwconv_bwd_w(&r, &src, &y, win, any));
 		TRY(sd_cu_maxpool(&r, &src, win, &to_less, nullptr, nullptr));
-		TRY(sd_cu_maxpool_bwd(&r, &src, &y, win, &to));
+		TRY(sd_cu_maxpool_bwd(&r, &src, 1, &less_one, win, &to));
 		TRY(sd_cu_avgpool(&r, &src, win, 0, &to_less, nullptr, nullptr));
-		TRY(sd_cu_avgpool_bwd(&r, &y, win, 0, &to));
+		TRY(sd_cu_avgpool_bwd(&r, 1, &less_one, win, 0, &to));
 		TRY(sd_cu_gap(&r, &src, any));
 		TRY(sd_cu_gap_bwd(&r, any, &to));
 #undef TRY

@@ -415,6 +415,70 @@ static void test_mix_bwd()
 	});
 }
 
+/* A sum with the sums of it, for a norm and for several mixed edges: the bits of the sum, and then of its sums. */
+static void test_sum_and_sums()
+{
+	all([](Shape s, sd_cu_type t, int more, int offset, int round) {
+		int n = 1 + round % SD_CU_SUM_PARTS, masked = round % 3 ? 1 + round / 3 % n : 0, edges = 1 + round % SD_CU_SUM_EDGES;
+		auto q = places[round % 3 ? 0 : round / 3 % 5];
+		Image y(s, t, q.more, q.offset), want = y;
+		Source mask(Image(s, t, q.more, q.offset).fill(), round % 4);
+		std::vector<float> f = vector(s.n + SD_CU_SUM_PARTS), sg(s.c, NAN), sgx = sg, want_sg = sg, want_sgx = sg;
+		Source of(Image(s, t, q.more, q.offset).fill(), 3);
+		std::vector<Image> g;
+		std::vector<Edge> edge;
+		sd_cu_grad x[SD_CU_SUM_PARTS];
+		sd_cu_mix_sums sums[SD_CU_SUM_EDGES];
+		sd_cu_norm norm = of.norm.norm();
+		sd_cu_norm_sums ns = {of.x.m, norm, round % 2, sg.data(), sgx.data()};
+		sd_cu_src mask_src = mask.src();
+		sd_cu_dst to = {want.m, 0};
+		Run r;
+
+		for (int k = 0; k < n; k++)
+			g.push_back(Image(s, t, k % 2 ? q.more : more, k % 2 ? q.offset : offset).fill());
+		for (int k = 0; k < n; k++) { /* as they are, scaled, and scaled by samples */
+			x[k] = {{g[k].m, {}, 0}, {}};
+			if (k % 3)
+				x[k].back = {NULL, &f[k], NULL, NULL, 0, k % 3 == 1};
+		}
+		sd_cu_add(r, n, x, masked, &mask_src, &to);
+		r.end();
+		sd_cu_norm_bwd_sums(r, &want.m, &of.x.m, &norm, round % 2 ? &norm : NULL, want_sg.data(), want_sgx.data());
+		r.end();
+		CHECK(sd_cu_add_norm_sums(r, n, x, masked, &mask_src, &y.m, &ns) == 1, "add_norm_sums: not done");
+		r.end();
+		CHECK(y.memory == want.memory, "add_norm_sums: another sum of %d, %d of them masked", n, masked);
+		check_equal("add_norm_sums: sum of g", sg, want_sg);
+		check_equal("add_norm_sums: sum of g xhat", sgx, want_sgx);
+		digest(sg);
+
+		size_t each = static_cast<size_t>(SD_CU_SUM_TERMS) * s.c;
+		std::vector<float> dot(SD_CU_SUM_TERMS * SD_CU_SUM_EDGES, NAN), eg(each * SD_CU_SUM_EDGES, NAN), egx = eg;
+		std::vector<float> want_dot = dot, want_eg = eg, want_egx = eg;
+		Image again(s, t, q.more, q.offset);
+
+		for (int e = 0; e < edges; e++)
+			edge.push_back(Edge(s, t, 1 + (round + e) % SD_CU_SUM_TERMS, round + e, round % 3 == 0));
+		for (int e = 0; e < edges; e++) {
+			sums[e] = {edge[e].m, &dot[e * SD_CU_SUM_TERMS], &eg[e * each], &egx[e * each]};
+			sd_cu_mix_bwd_sums(r, &edge[e].m, &want.m, &want_dot[e * SD_CU_SUM_TERMS], &want_eg[e * each],
+				&want_egx[e * each]);
+			r.end();
+		}
+		CHECK(sd_cu_add_mix_sums(r, n, x, masked, &mask_src, &again.m, edges, sums) == 1, "add_mix_sums: not done");
+		r.end();
+		CHECK(again.memory == want.memory, "add_mix_sums: another sum of %d, %d of them masked", n, masked);
+		check_equal("add_mix_sums: s", dot, want_dot);
+		check_equal("add_mix_sums: sg", eg, want_eg);
+		check_equal("add_mix_sums: sgx", egx, want_egx);
+		digest(dot);
+		x[0].g.relu = 1;
+		CHECK(!sd_cu_add_norm_sums(r, n, x, masked, &mask_src, &y.m, &ns) &&
+			!sd_cu_add_mix_sums(r, n, x, masked, &mask_src, &y.m, edges, sums), "a part with a relu");
+	});
+}
+
 static void tests()
 {
 	test_stats();
@@ -427,6 +491,7 @@ static void tests()
 	test_update();
 	test_mix();
 	test_mix_bwd();
+	test_sum_and_sums();
 }
 
 int main(int argc, char **argv)

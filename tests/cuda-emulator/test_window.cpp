@@ -345,7 +345,9 @@ static void test_maxpool()
 			if (won.tap >= 0)
 				sum(n, c, won.y, won.x) += gy.get(n, c, h, w);
 		});
-		sd_cu_maxpool_bwd(r, &src, &gy.m, win, &back);
+		sd_cu_grad one = {{gy.m, {}, 0}, {}};
+
+		sd_cu_maxpool_bwd(r, &src, 1, &one, win, &back);
 		r.end();
 		check_image("maxpool_bwd", gx, sum);
 	});
@@ -433,10 +435,77 @@ static void test_avgpool()
 
 			taps(win, h, w, s.h, s.w, [&](int iy, int ix, int) { sum(n, c, iy, ix) += each; });
 		});
-		sd_cu_avgpool_bwd(r, &gy.m, win, include_pad, &back);
+		sd_cu_grad one = {{gy.m, {}, 0}, {}};
+
+		sd_cu_avgpool_bwd(r, 1, &one, win, include_pad, &back);
 		r.end();
 		check_image("avgpool_bwd", gx, sum);
 	});
+}
+
+/* A pool's gradient of a sum: the bits of the sum, and then of its gradient. */
+static void test_pool_parts()
+{
+	static const Shape some[] = {{2, 16, 32, 32}, {3, 36, 9, 12}, {1, 136, 6, 4}, {2, 8, 5, 7}, {9, 3, 3, 3},
+		{1, 16, 3, 200}};
+	static const struct sd_window windows[] = {{3, 3, 1, 1, 1, 1, 1, 1}, {3, 3, 2, 2, 1, 1, 1, 1},
+		{2, 2, 2, 2, 0, 0, 1, 1},
+		{3, 3, 1, 1, 2, 2, 2, 2}, {2, 3, 3, 1, 1, 1, 1, 1}};
+	int round = 0;
+
+	for (const Shape &s : some)
+		for (const struct sd_window &win : windows)
+			for (int n = 1; n <= SD_CU_POOL_PARTS; n++, round++) {
+				auto p = places[round % 5], q = places[round / 2 % 5];
+				sd_cu_type t = types[round % 3];
+				Shape o;
+				output(s, win, &o);
+				Source x(Image(s, t).fill(), round % 4);
+				Image at(o, t, p.more, p.offset), sum(o, t), gx(s, t, q.more, q.offset);
+				std::vector<float> f = vector(o.n + 8), sg = vector(s.c), sgx = vector(s.c);
+				std::vector<Image> g;
+				Norm norm(s.c, true);
+				sd_cu_grad part[SD_CU_POOL_PARTS];
+				sd_cu_src src = x.src();
+				Run r;
+
+				at.fill();
+				gx.fill();
+				for (int k = 0; k < n; k++)
+					g.push_back(Image(o, t, p.more, p.offset).fill());
+				for (int k = 0; k < n; k++) {
+					int kind = (round / 4 + k) % 4, sums = kind == 1;
+
+					part[k] = {{g[k].m, kind ? norm.norm() : sd_cu_norm{}, kind == 2}, {}};
+					if (kind) /* by samples; a batch's norm; a masked one */
+						part[k].back = {at.m.p, &f[k], sums ? sg.data() : NULL, sums ? sgx.data() : NULL, at.m.ld, 1};
+					if (kind == 3) {
+						part[k].g.norm = {};
+						part[k].back = {NULL, f.data() + k, NULL, NULL, 0, 0};
+					}
+				}
+				for (int max = 0; max < 2; max++) {
+					Image want = gx, got = gx;
+					sd_cu_dst to = {sum.m, 0}, to_want = {want.m, round % 2}, to_got = {got.m, round % 2};
+					sd_cu_grad whole = {{sum.m, {}, 0}, {}};
+
+					sd_cu_add(r, n, part, 0, nullptr, &to);
+					r.end();
+					if (max)
+						sd_cu_maxpool_bwd(r, &src, 1, &whole, win, &to_want);
+					else
+						sd_cu_avgpool_bwd(r, 1, &whole, win, round % 2, &to_want);
+					r.end();
+					if (max)
+						sd_cu_maxpool_bwd(r, &src, n, part, win, &to_got);
+					else
+						sd_cu_avgpool_bwd(r, n, part, win, round % 2, &to_got);
+					r.end();
+					CHECK(got.memory == want.memory, "pool_bwd of %d parts: other bits, (%d, %d, %d, %d), type %d", n,
+						s.n, s.c, s.h, s.w, t);
+					digest(got.memory);
+				}
+			}
 }
 
 static void test_gap()
@@ -482,6 +551,7 @@ static void tests()
 	test_maxpool();
 	test_pool_stats();
 	test_avgpool();
+	test_pool_parts();
 	test_gap();
 }
 

@@ -23,7 +23,7 @@ static const struct sd_layout groups = { .size = size, .segment = segment, .alig
 enum { N = 2, C = 8, SIDE = 16, TERMS = 4, VALUES = 4096 };
 
 static const struct sd_layout back = { .size = size, .segment = segment, .align = 4, .elem = 4, .groups = 1, .back = C,
-	.half = C };
+	.pool = 3, .parts = 24, .edges = TERMS, .terms = TERMS, .half = C };
 
 static sd_val normed(struct sd_graph *g, sd_val x, sd_val mean[2])
 {
@@ -154,6 +154,11 @@ static void check_plan(const struct sd_plan *p)
 			for (j = 0; j < SD_LOAD_READS; j++)
 				check_read(p, span, sd_load_read(l, j), group);
 		}
+		/* the first operand of a partner is what is made before it in the same pass */
+		for (v = p->step[i].pair; v >= 0; v = p->step[v].pair)
+			for (k = 1; k < p->step[v].nin; k++)
+				for (j = 0; j < SD_LOAD_READS; j++)
+					check_read(p, span, sd_load_read(&p->step[v].in[k], j), group);
 	}
 	for (v = 0; v < p->nplace; v++)
 		for (u = 0; u < v; u++) {
@@ -166,10 +171,11 @@ static void check_plan(const struct sd_plan *p)
 		}
 }
 
-/* Gradients of norms are made for pools alone, and of scaled parts for none: others take them as they load them. */
+/* Gradients of norms and of scaled parts are made for none, nor are sums of few for pools: what reads them takes them
+ * as it loads them. */
 static void check_backs(const struct sd_plan *p)
 {
-	int i, k, taken = 0;
+	int i, k, taken = 0, parts = 0;
 
 	for (i = 0; i < p->nstep; i++) {
 		const struct sd_node *n = &p->g->node[p->step[i].node];
@@ -179,22 +185,33 @@ static void check_backs(const struct sd_plan *p)
 		for (k = 0; k < p->step[i].nin && !p->step[i].skip; k++) {
 			const struct sd_load *l = &p->step[i].in[k];
 
-			CHECK(!l->back || n->op == SD_OP_ADD || n->op == SD_OP_CONV_BWD_X || n->op == SD_OP_CONV_BWD_W);
+			CHECK(!l->back || n->op == SD_OP_ADD || n->op == SD_OP_CONV_BWD_X || n->op == SD_OP_CONV_BWD_W ||
+				n->op == SD_OP_MAXPOOL_BWD);
 			CHECK(!l->back || l->sg != SD_NIL || l->mean == SD_NIL);
 			taken += l->back;
 		}
+		if (n->op == SD_OP_MAXPOOL_BWD)
+			parts += p->step[i].nin - 1;
 	}
 	CHECK(taken > 20);
+	CHECK(parts == 5); /* of three pools of as many states, in five edges */
 }
 
-/* Every half is one step with its statistics, and is kept from memory in the middle where weights have no gradients. */
+/* Every half is one step with its statistics, and backward with the sums of the norm before it; in the middle it is
+ * kept from memory where weights have no gradients. */
 static void check_halves(const struct sd_plan *p, int weights)
 {
-	int i, halves = 0;
+	int i, halves = 0, back = 0, sums = 0;
 
 	for (i = 0; i < p->nstep; i++) {
 		const struct sd_step *s = &p->step[i], *pw = s->pair < 0 ? NULL : &p->step[s->pair];
 
+		if (p->g->node[s->node].op == SD_OP_CONV_BWD_X) {
+			CHECK(pw && pw->skip && p->g->node[pw->node].op == SD_OP_DWCONV_BWD_X);
+			CHECK(p->place[p->g->node[s->node].out].alive == weights);
+			back++;
+			sums += pw && pw->pair >= 0;
+		}
 		if (p->g->node[s->node].op != SD_OP_DWCONV)
 			continue;
 		CHECK(pw && pw->skip && p->g->node[pw->node].op == SD_OP_CONV);
@@ -203,6 +220,23 @@ static void check_halves(const struct sd_plan *p, int weights)
 		halves++;
 	}
 	CHECK(halves == 15);
+	/* without those of weights there are gradients of the third state alone, which one edge leaves; one of three halves
+	 * has a norm before it */
+	CHECK(back == (weights ? 15 : 3) && sums * 3 == back);
+}
+
+/* Sums of what is a sum itself are taken with it: those of the norms that the first two states come from, and of the two
+ * edges that lead to the third, which another leaves. */
+static void check_sums(const struct sd_plan *p)
+{
+	int i, k, norms = 0, edges = 0;
+
+	for (i = 0; i < p->nstep; i++)
+		for (k = i; k >= 0 && p->g->node[p->step[i].node].op == SD_OP_ADD; k = p->step[k].pair) {
+			norms += p->g->node[p->step[k].node].op == SD_OP_NORM_BWD_SUMS;
+			edges += p->g->node[p->step[k].node].op == SD_OP_MIX_BWD_SUMS;
+		}
+	CHECK(norms == 2 && edges == 2);
 }
 
 static int group_of(const struct sd_plan *p, sd_val v)
@@ -263,6 +297,7 @@ int main(void)
 	if (p) {
 		check_plan(p);
 		check_backs(p);
+		check_sums(p);
 		check_halves(p, 1);
 		sd_plan_free(p);
 	}

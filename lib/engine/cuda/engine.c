@@ -63,7 +63,8 @@ static size_t segment_2(const struct sd_graph *g, sd_val v, int seg)
 
 /* Gradients are taken back through norms where pointwise.cu has them (conv.c, is_narrow). */
 #define LAYOUT(bytes, most) { .size = size_##bytes, .segment = segment_##bytes, .align = 256, .elem = bytes, \
-	.groups = 1, .back = most, .half = SD_CU_POINTWISE }
+	.groups = 1, .back = most, .pool = SD_CU_POOL_PARTS, .parts = SD_CU_SUM_PARTS, .edges = SD_CU_SUM_EDGES, \
+	.terms = SD_CU_SUM_TERMS, .half = SD_CU_POINTWISE }
 static const struct sd_layout layout_fp32 = LAYOUT(4, SD_CU_POINTWISE_FP32);
 static const struct sd_layout layout_4 = LAYOUT(4, SD_CU_POINTWISE);
 static const struct sd_layout layout_2 = LAYOUT(2, SD_CU_POINTWISE);

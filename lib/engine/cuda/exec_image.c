@@ -169,10 +169,10 @@ static void exec_dwconv(struct sd_cuda_step *st)
 		plan->place[plan->place[st->n->out].root].alive ? &y.y : NULL, in(&pw, 1), &z, mean, var);
 }
 
-/* The sums that the step is to take too. */
-static struct sd_cu_norm_sums sums_of_pair(const struct sd_cuda_step *st)
+/* The sums that the step is to take too, those of step `pair`. */
+static struct sd_cu_norm_sums sums_of(const struct sd_cuda_step *st, int pair)
 {
-	struct sd_cuda_step sums = sd_cuda_step_of(st->p, st->s->pair);
+	struct sd_cuda_step sums = sd_cuda_step_of(st->p, pair);
 	const struct sd_load *l = sums.s->in;
 	struct sd_cu_norm_sums s;
 
@@ -197,7 +197,7 @@ static void exec_scale_rows(struct sd_cuda_step *st)
 		sd_cu_scale_rows(&st->run, &x, in(st, 1), &y);
 		return;
 	}
-	s = sums_of_pair(st);
+	s = sums_of(st, st->s->pair);
 	sd_cu_scale_rows_sums(&st->run, &x.x, in(st, 1), &y.y, &s);
 	st->pairs_done = 1;
 }
@@ -210,8 +210,29 @@ static void exec_dwconv_bwd_x(struct sd_cuda_step *st)
 	struct sd_cu_norm_sums s;
 
 	if (st->s->pair >= 0)
-		s = sums_of_pair(st);
+		s = sums_of(st, st->s->pair);
 	st->pairs_done = sd_cu_dwconv_bwd_x(&st->run, &g, in(st, 1), st->n->a.win, &gx, st->s->pair < 0 ? NULL : &s);
+}
+
+/* gy, w; with the depthwise convolution's gradient of the result, and the sums of that one's */
+static void exec_half_bwd(struct sd_cuda_step *st)
+{
+	struct sd_cu_grad gy = sd_cuda_gradient(st, 0);
+	struct sd_cu_img mid = sd_cuda_image(st, st->n->out);
+	struct sd_cuda_step dw = sd_cuda_step_of(st->p, st->s->pair);
+	const struct sd_plan *plan = st->p->plan;
+	struct sd_cu_norm_sums s;
+	struct sd_cu_dst gx;
+
+	dw.run = st->run;
+	dw.bind = st->bind;
+	gx = sd_cuda_result(&dw);
+	if (!plan->place[plan->place[st->n->out].root].alive)
+		mid.p = NULL;
+	if (dw.s->pair >= 0)
+		s = sums_of(&dw, dw.s->pair);
+	st->pairs_done = 1 + sd_cu_half_bwd(&st->run, &gy, in(st, 1), &mid, in(&dw, 1), dw.n->a.win, &gx,
+		dw.s->pair < 0 ? NULL : &s);
 }
 
 static struct sd_cu_mix_term mix_term(const struct sd_cuda_step *st, int kind, const struct sd_load *l, float eps)
@@ -225,14 +246,21 @@ static struct sd_cu_mix_term mix_term(const struct sd_cuda_step *st, int kind, c
 	return t;
 }
 
-/* factors or g, and x, mean, var of each term */
-static void exec_mix(struct sd_cuda_step *st)
+static struct sd_cu_mix mix_of(const struct sd_cuda_step *st)
 {
 	struct sd_cu_mix m = { .nterm = st->n->a.nterm };
 	int k;
 
 	for (k = 0; k < m.nterm; k++)
 		m.t[k] = mix_term(st, st->n->a.kind[k], &st->s->in[1 + 3 * k], st->n->a.term_eps[k]);
+	return m;
+}
+
+/* factors or g, and x, mean, var of each term */
+static void exec_mix(struct sd_cuda_step *st)
+{
+	struct sd_cu_mix m = mix_of(st);
+
 	if (st->n->op == SD_OP_MIX) {
 		struct sd_cu_dst y = sd_cuda_result(st);
 
@@ -283,16 +311,39 @@ static void exec_slice(struct sd_cuda_step *st)
 	sd_cu_load(&st->run, &x, &y);
 }
 
+/* The sum of all of x with the sums of its result that the chain from step `pair` on takes.  How many of them are
+ * made. */
+static int add_with_sums(struct sd_cuda_step *st, const struct sd_cu_grad *x, int masked, const struct sd_cu_src *mask,
+	const struct sd_cu_img *y, int pair)
+{
+	struct sd_cu_mix_sums edge[SD_CU_SUM_EDGES];
+	int n = 0;
+
+	if (st->p->g->node[st->p->plan->step[pair].node].op == SD_OP_NORM_BWD_SUMS) {
+		struct sd_cu_norm_sums s = sums_of(st, pair);
+
+		return sd_cu_add_norm_sums(&st->run, st->s->nin, x, masked, mask, y, &s);
+	}
+	for (; pair >= 0; pair = st->p->plan->step[pair].pair) {
+		struct sd_cuda_step sums = sd_cuda_step_of(st->p, pair);
+
+		sums.run = st->run;
+		sums.bind = st->bind;
+		edge[n++] = (struct sd_cu_mix_sums){ mix_of(&sums), out(&sums, 0), out(&sums, 1), out(&sums, 2) };
+	}
+	return sd_cu_add_mix_sums(&st->run, st->s->nin, x, masked, mask, y, n, edge) ? n : 0;
+}
+
 /* Where all of it is masked it goes where the relu's gradient has its place; as much at a time as a kernel adds. */
 static void exec_add(struct sd_cuda_step *st)
 {
 	struct sd_cu_grad x[SD_CU_ADD];
 	struct sd_cu_src mask;
 	struct sd_cu_dst y = sd_cuda_result(st);
-	int i = 0, n, first, masked = 0;
+	int i = 0, n, first, masked = 0, pair = st->s->pair;
 
-	if (st->s->pair >= 0) {
-		struct sd_cuda_step relu = sd_cuda_step_of(st->p, st->s->pair);
+	if (pair >= 0 && st->p->g->node[st->p->plan->step[pair].node].op == SD_OP_RELU_BWD) {
+		struct sd_cuda_step relu = sd_cuda_step_of(st->p, pair);
 
 		relu.run = st->run;
 		relu.bind = st->bind;
@@ -301,6 +352,15 @@ static void exec_add(struct sd_cuda_step *st)
 			y = sd_cuda_result(&relu);
 		masked = st->s->masked ? st->s->masked : st->s->nin;
 		st->pairs_done = 1;
+		pair = relu.s->pair;
+	}
+	if (pair >= 0) {
+		for (n = 0; n < st->s->nin; n++)
+			x[n] = sd_cuda_gradient(st, n);
+		n = add_with_sums(st, x, masked, &mask, &y.y, pair);
+		st->pairs_done += n;
+		if (n)
+			return;
 	}
 	while (i < st->s->nin) {
 		first = i, n = 0;
@@ -311,6 +371,23 @@ static void exec_add(struct sd_cuda_step *st)
 		/* the mask once all that it masks is there */
 		sd_cu_add(&st->run, n, x, first < masked && masked <= i ? masked - first + (first && !y.acc) : 0, &mask, &y);
 	}
+}
+
+/* x where it is of a maximum, and parts of gy from operand `first` on */
+static void exec_pool_bwd(struct sd_cuda_step *st, int first)
+{
+	const struct sd_attr *a = &st->n->a;
+	struct sd_cu_grad gy[SD_CU_POOL_PARTS];
+	struct sd_cu_src x = sd_cuda_source(st, 0);
+	struct sd_cu_dst gx = sd_cuda_result(st);
+	int n = st->s->nin - first, k;
+
+	for (k = 0; k < n; k++)
+		gy[k] = sd_cuda_gradient(st, first + k);
+	if (first)
+		sd_cu_maxpool_bwd(&st->run, &x, n, gy, a->win, &gx);
+	else
+		sd_cu_avgpool_bwd(&st->run, n, gy, a->win, a->i[0], &gx);
 }
 
 int sd_cuda_exec_image(struct sd_cuda_step *st)
@@ -355,7 +432,10 @@ int sd_cuda_exec_image(struct sd_cuda_step *st)
 	case SD_OP_CONV:
 		return sd_cuda_conv(st) ? -1 : 1;
 	case SD_OP_CONV_BWD_X:
-		return sd_cuda_conv_bwd_x(st) ? -1 : 1;
+		if (st->s->pair < 0)
+			return sd_cuda_conv_bwd_x(st) ? -1 : 1;
+		exec_half_bwd(st);
+		return 1;
 	case SD_OP_CONV_BWD_W:
 		return sd_cuda_conv_bwd_w(st) ? -1 : 1;
 	case SD_OP_CONV_BWD_B:
@@ -384,8 +464,7 @@ int sd_cuda_exec_image(struct sd_cuda_step *st)
 		st->pairs_done = sd_cu_maxpool(r, &x, a->win, &y, mean, var);
 		return 1;
 	case SD_OP_MAXPOOL_BWD:
-		x = sd_cuda_source(st, 0), g = sd_cuda_operand(st, 1), y = sd_cuda_result(st);
-		sd_cu_maxpool_bwd(r, &x, &g, a->win, &y);
+		exec_pool_bwd(st, 1);
 		return 1;
 	case SD_OP_AVGPOOL:
 		x = sd_cuda_source(st, 0), y = sd_cuda_result(st);
@@ -393,8 +472,7 @@ int sd_cuda_exec_image(struct sd_cuda_step *st)
 		st->pairs_done = sd_cu_avgpool(r, &x, a->win, a->i[0], &y, mean, var);
 		return 1;
 	case SD_OP_AVGPOOL_BWD:
-		g = sd_cuda_operand(st, 0), y = sd_cuda_result(st);
-		sd_cu_avgpool_bwd(r, &g, a->win, a->i[0], &y);
+		exec_pool_bwd(st, 0);
 		return 1;
 	case SD_OP_BN_STATS:
 		x = sd_cuda_source(st, 0);
