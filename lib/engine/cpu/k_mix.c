@@ -113,7 +113,8 @@ SD_INLINE void mix_bwd_strip(v16 (*acc)[SD_WAYS], const float *g, const float *x
 	int i = 0;
 
 	for (int j = 0; j < SD_WAYS; j++) {
-		s[j] = acc[0][j];
+		if (kind == SD_MIX_NORM_RELU)
+			s[j] = acc[0][j];
 		q[j] = acc[1][j];
 	}
 	for (; i + SD_WAYS <= n; i += SD_WAYS)
@@ -125,7 +126,8 @@ SD_INLINE void mix_bwd_strip(v16 (*acc)[SD_WAYS], const float *g, const float *x
 		if (i + j < n)
 			mix_bwd_pixel(&s[j], &q[j], g + 16 * (i + j), x + 16 * (i + j), mean, a, b, kind);
 	for (int j = 0; j < SD_WAYS; j++) {
-		acc[0][j] = s[j];
+		if (kind == SD_MIX_NORM_RELU)
+			acc[0][j] = s[j];
 		acc[1][j] = q[j];
 	}
 }
