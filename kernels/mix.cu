@@ -201,47 +201,87 @@ template <int N> struct MixSums {
 	unsigned *counters;
 	float *s, *sg, *sgx;
 };
-/* For channels [first, first + n) and term k: sg, sgx, and the sum of <g, t_k> over them, for thread 0.  plain has the
- * sums of g; fold, sums and gs are shared memory as for sum_tile. */
-template <int N> __device__ inline double merge_term(const MixSums<N> &d, int k, unsigned first, unsigned n,
-	const double *plain, double *fold, double *sums, double *gs)
-{
-	const Term &t = d.m.t[k];
-	const float *part = d.part;
-	unsigned c = static_cast<unsigned>(d.gi.c), slots = static_cast<unsigned>(2 * d.m.nterm + 1);
-	auto add = [=](unsigned slot, double *to) {
-		sum_tile(d.cut.chunks, n, fold, to, [=](unsigned i, unsigned at) -> double {
-			return part[(static_cast<size_t>(i) * slots + slot) * c + first + at];
-		});
-	};
-	bool norm = t.kind >= SD_MIX_NORM, masked = t.kind == SD_MIX_NORM_RELU;
-	double all = 0;
-
-	if (masked)
-		add(2 * static_cast<unsigned>(k), gs);
-	if (t.kind != SD_MIX_NONE)
-		add(2 * static_cast<unsigned>(k) + 1, sums);
-	if (thread_rank() >= 32)
-		return 0;
-	for (unsigned i = thread_rank(); i < n; i += 32) {
-		size_t to = static_cast<size_t>(k) * c + first + i;
-		double q = t.kind == SD_MIX_NONE ? 0 : sums[i];
-
-		if (norm)
-			q *= 1.0f / sqrtf(t.var[first + i] + t.eps);
-		d.sg[to] = norm ? static_cast<float>(masked ? gs[i] : plain[i]) : 0.0f;
-		d.sgx[to] = norm ? static_cast<float>(q) : 0.0f;
-		all += q;
-	}
-	return warp_sum(all);
-}
-
 template <int V> struct MixShared {
 	float sums[Threads<V>::most * V * 2];
 	double fold[FOLD * TILE_CHANNELS];
-	double added[3][TILE_CHANNELS];
-	unsigned flag;
+	double plain[TILE_CHANNELS], added[TILE_CHANNELS]; /* sums of g, and of what several slots have */
+	unsigned flag, used;
+	unsigned char slot[2 * SD_MIX_TERMS];
 };
+
+/* A warp's work: channels [first, first + n) of what slot has, whose sums over the chunks are `sums`. */
+template <int N> __device__ inline void finish_slot(const MixSums<N> &d, unsigned slot, unsigned first, unsigned n,
+	const double *plain, const double *sums)
+{
+	unsigned k = slot / 2, c = static_cast<unsigned>(d.gi.c), lane = thread_rank() % 32;
+	const Term &t = d.m.t[k];
+	double all = 0;
+
+	for (unsigned i = lane; i < n; i += 32) {
+		size_t to = static_cast<size_t>(k) * c + first + i;
+		double q = sums[i];
+
+		if (slot % 2 == 0) {
+			d.sg[to] = static_cast<float>(q);
+			continue;
+		}
+		if (t.kind >= SD_MIX_NORM)
+			q *= 1.0f / sqrtf(t.var[first + i] + t.eps);
+		if (t.kind != SD_MIX_NORM_RELU)
+			d.sg[to] = t.kind == SD_MIX_NORM ? static_cast<float>(plain[i]) : 0.0f;
+		d.sgx[to] = t.kind >= SD_MIX_NORM ? static_cast<float>(q) : 0.0f;
+		all += q;
+	}
+	all = warp_sum(all);
+	if (slot % 2 && lane == 0)
+		d.s[k] = static_cast<float>(first ? d.s[k] + all : all);
+}
+
+/* For channels [first, first + n): sg, sgx and s of all terms, from the chunks of as many slots at once as there is room
+ * for: one block does this while others wait. */
+template <int N, int V>
+__device__ inline void merge_edge(const MixSums<N> &d, unsigned first, unsigned n, MixShared<V> &shared)
+{
+	const float *part = d.part;
+	const unsigned char *slot = shared.slot;
+	unsigned c = static_cast<unsigned>(d.gi.c), slots = static_cast<unsigned>(2 * d.m.nterm + 1), room = TILE_CHANNELS / n;
+	unsigned warp = thread_rank() / 32, warps = thread_count() / 32;
+
+	if (thread_rank() == 0) {
+		shared.used = 0;
+		for (int k = 0; k < d.m.nterm; k++) {
+			if (d.m.t[k].kind == SD_MIX_NORM_RELU)
+				shared.slot[shared.used++] = static_cast<unsigned char>(2 * k);
+			if (d.m.t[k].kind != SD_MIX_NONE)
+				shared.slot[shared.used++] = static_cast<unsigned char>(2 * k + 1);
+		}
+	}
+	if (d.plain)
+		sum_tile(d.cut.chunks, n, shared.fold, shared.plain, [=](unsigned i, unsigned at) -> double {
+			return part[(static_cast<size_t>(i) * slots + slots - 1) * c + first + at];
+		});
+	else
+		__syncthreads();
+	for (unsigned i = thread_rank(); i < static_cast<unsigned>(d.m.nterm) * n; i += thread_count()) {
+		unsigned k = i / n;
+
+		if (d.m.t[k].kind != SD_MIX_NONE)
+			continue;
+		d.sg[k * c + first + i % n] = d.sgx[k * c + first + i % n] = 0;
+		d.s[k] = 0; /* whoever writes, writes the same */
+	}
+	for (unsigned at = 0; at < shared.used; at += room) {
+		unsigned many = shared.used - at < room ? shared.used - at : room;
+
+		sum_tile(d.cut.chunks, many * n, shared.fold, shared.added, [=](unsigned i, unsigned place) -> double {
+			return part[(static_cast<size_t>(i) * slots + slot[at + place / n]) * c + first + place % n];
+		});
+		for (unsigned k = warp; warp < warps && k < many; k += warps)
+			finish_slot<N>(d, slot[at + k], first, n, shared.plain, shared.added + k * n);
+	}
+	__syncthreads();
+}
+
 template <typename T, int V, int N> __device__ inline void edge_sums(const MixSums<N> &d, MixShared<V> &shared)
 {
 	const Terms<N> &m = d.m;
@@ -290,25 +330,8 @@ template <typename T, int V, int N> __device__ inline void edge_sums(const MixSu
 
 	if (!is_last_of(d.counters + blockIdx.z, cut.chunks * tiles, &shared.flag))
 		return;
-	const float *part = d.part;
-	unsigned slots = static_cast<unsigned>(2 * m.nterm + 1);
-
-	for (unsigned c0 = 0; c0 < c; c0 += TILE_CHANNELS) {
-		unsigned n = c - c0 < TILE_CHANNELS ? c - c0 : TILE_CHANNELS * 1u;
-
-		if (plain)
-			sum_tile(cut.chunks, n, shared.fold, shared.added[0], [=](unsigned i, unsigned at) -> double {
-				return part[(static_cast<size_t>(i) * slots + slots - 1) * c + c0 + at];
-			});
-		for (int k = 0; k < m.nterm; k++) {
-			double all = merge_term<N>(d, k, c0, n, shared.added[0], shared.fold, shared.added[1],
-				shared.added[2]);
-
-			if (thread_rank() == 0)
-				d.s[k] = static_cast<float>(c0 ? d.s[k] + all : all);
-			__syncthreads();
-		}
-	}
+	for (unsigned c0 = 0; c0 < c; c0 += TILE_CHANNELS)
+		merge_edge<N, V>(d, c0, c - c0 < TILE_CHANNELS ? c - c0 : TILE_CHANNELS * 1u, shared);
 }
 
 template <typename T, int V, int N> __global__ void SD_BOUNDS(V) mix_sums_chunk(SD_MEMBERS(MixSums<N>) group)
