@@ -42,11 +42,11 @@ struct sd_step {
 	int accumulate;      /* add to the result's present content (a part of a sum built in place) */
 	int skip;            /* a view, a sum complete in place, or run with its partner: nothing to do */
 	int pair;            /* the step done in the same pass (depthwise data and weight gradient; with groups
-	                        a depthwise convolution and the pointwise one of its result, backward the other way round,
-	                        a pointwise convolution
-	                        and statistics of its result, a depthwise one's data gradient, or a scaled one, and its
-	                        sums for a norm, or a sum of gradients and its mask, its result being written with that
-	                        alone, and its sums for a norm or for mixed edges), or -1; which may have a pair of its own */
+	                        a depthwise convolution and the pointwise one of its result, backward the other way round;
+	                        a pointwise convolution and statistics of its result; a depthwise one's data gradient, or
+	                        a scaled one, and its sums for a norm; a sum of gradients and its mask, its result being
+	                        written with that alone, and its sums for a norm or for mixed edges), or -1; which may
+	                        have a pair of its own */
 	int masked;          /* of a sum: so many of its first operands are summed first, and masked as `pair` has it;
 	                        0: none, or all, which are the pair's result */
 	int half;            /* the half of a separable convolution that is run here, its other steps skipped, or -1 */

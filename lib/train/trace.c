@@ -94,6 +94,7 @@ static int look_at_sums(struct sd_trace *t, double *loss)
 int sd_trace_epoch(struct sd_trace *t)
 {
 	double loss[2];
+
 	if (t->stride == t->epoch_steps) {
 		/* the row's steps are the epoch's, with which the sums begin, some of them done before a stop perhaps */
 		memset(t->last, 0, sizeof t->last);

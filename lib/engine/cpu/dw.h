@@ -16,6 +16,7 @@
 
 /* Output pixels at once, those at once where taps are in rows, and taps of the weight gradient at once: accumulators in
  * registers. */
+#define SD_DW_ROW 5 /* taps of a row, at most */
 #if defined(SD_ISA_AVX512)
 #define SD_DW_RUN 16
 #define SD_DW_ROW_RUN 16
@@ -69,7 +70,7 @@ SD_INLINE void sd_dw_run_rows(float *y, size_t step, const float *p, const struc
 		s[r] = v16p_zero();
 	for (int t = 0; t < ntap; t += K) {
 		const float *q = p + tap[t].off, *wt = w + tap[t].k * 16;
-		v16p wv[5];
+		v16p wv[SD_DW_ROW];
 
 		SD_UNROLL(5)
 		for (int k = 0; k < K; k++)
